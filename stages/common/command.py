@@ -1,0 +1,62 @@
+"""The command line of every stage: `python -m stages.<stage> --faces … --out … --metrics …`."""
+
+import argparse
+import errno
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from stages.common import metrics, params, tables
+from stages.common.errors import UnmaskError
+
+
+def run_stage(name: str, arguments: list[str] | None = None) -> None:
+    """Run the stage function of module `stages.<name>` from the command line.
+
+    The module, its function and its section of params.yaml have one name. Each `Path` parameter of the function is
+    an option of that name; its `params` come from params.yaml (model `Params` of the module); what it returns is
+    written to `--metrics`, or printed if that is not given. If the module has a function `photos_folder` and `--faces`
+    is no face table but a plain folder of photos, that function runs instead.
+
+    The module is imported anew under its own name: run as `__main__`, its functions could not be sent to workers.
+    """
+    module = importlib.import_module(f"stages.{name}")
+    try:
+        _run(module, name, arguments)
+    except UnmaskError as error:
+        sys.exit(f"{name}: {error}")
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+            raise
+        sys.exit(f"{name}: {error.strerror}: {error.filename or error}. Nothing half-written was kept; run again.")
+
+
+def _run(module: Any, name: str, arguments: list[str] | None) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    functions = [getattr(module, name), getattr(module, "photos_folder", None)]
+    for path in _paths(functions[0]):
+        parser.add_argument(f"--{path.replace('_', '-')}", type=Path, required=functions[1] is None)
+    parser.add_argument("--metrics", type=Path)
+    options = vars(parser.parse_args(arguments))
+    stage = functions[0]
+    if functions[1] and options["faces"] and not tables.is_table(options["faces"]):
+        stage = functions[1]
+    missing = [f"--{path.replace('_', '-')}" for path in _paths(stage) if options[path] is None]
+    if missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    result = stage(**{path: options[path] for path in _paths(stage)}, params=params.load(module.Params, name))
+    if options["metrics"]:
+        metrics.write(options["metrics"], result)
+    else:
+        print(metrics.to_json(result), end="")
+
+
+def _paths(stage: Any) -> list[str]:
+    """Return the names of a stage function's parameters but its params."""
+    return [name for name in inspect.signature(stage).parameters if name != "params"]

@@ -1,0 +1,107 @@
+"""Contact sheets: what a stage made, as one PNG that a person can judge."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.common import tables
+from stages.common.images import Pixels, decode, encode_png
+from stages.common.outputs import whole_file
+
+INK = (40, 40, 40)
+PAPER = 255
+GAP = 6  # pixels between tiles
+CAPTION = 16  # pixels of height for a line of text
+TILE = 112  # pixels
+SHEET_FACES = 40
+
+
+def fit(image: Pixels, side: int) -> Pixels:
+    """Return an RGB image (H, W, 3) scaled to fit a white square of `side` pixels, centered."""
+    scale = side / max(image.shape[:2])
+    size = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    tile = np.full((side, side, 3), PAPER, np.uint8)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    tile[top : top + size[1], left : left + size[0]] = small
+    return tile
+
+
+def contact_sheet(
+    images: Sequence[Pixels], captions: Sequence[str], *, columns: int = 8, side: int = TILE, title: str = ""
+) -> Pixels:
+    """Return RGB images of any sizes on one sheet (H, W, 3), row by row, each with a line of text below.
+
+    Args:
+        images: RGB uint8 (H, W, 3).
+        captions: one line an image; characters that don't fit the tile are cut off.
+        columns: tiles a row.
+        side: of a tile, in pixels.
+        title: a line above all.
+    """
+    rows = max(1, math.ceil(len(images) / columns))
+    head = CAPTION + GAP if title else 0
+    height, width = side + CAPTION + GAP, side + GAP
+    sheet = np.full((head + rows * height + GAP, columns * width + GAP, 3), PAPER, np.uint8)
+    if title:
+        _text(sheet, title, GAP, CAPTION, 0.45)
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        top, left = head + GAP + index // columns * height, GAP + index % columns * width
+        sheet[top : top + side, left : left + side] = fit(image, side)
+        _text(sheet[:, left : left + side], caption, 0, top + side + CAPTION - 4, 0.36)
+    return sheet
+
+
+def _text(sheet: Pixels, text: str, left: int, baseline: int, scale: float) -> None:
+    # OpenCV's built-in font has ASCII only.
+    plain = text.encode("ascii", "replace").decode()
+    cv2.putText(sheet, plain, (left, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
+
+
+def with_points(face: tables.Face) -> Pixels:
+    """Return a face's image, enlarged to 224 pixels, with its landmarks drawn on it."""
+    image = decode(face["image"])
+    scale = 2 * TILE / max(image.shape[:2])
+    large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    if face["landmarks"] is not None:
+        for x, y in (face["landmarks"] + 0.5) * scale - 0.5:
+            center = (round(16 * float(x)), round(16 * float(y)))  # in 16ths of a pixel, for shift=4
+            cv2.circle(large, center, 20, (80, 255, 80), -1, cv2.LINE_AA, shift=4)
+    return np.asarray(large, np.uint8)
+
+
+def show_table(
+    table: Path,
+    out: Path,
+    *,
+    title: str,
+    caption: Callable[[tables.Face], str],
+    picture: Callable[[tables.Face], Pixels] = lambda face: decode(face["image"]),
+    by: Sequence[str] = (),
+    first: Callable[[tables.Face], bool] | None = None,
+) -> None:
+    """Write a contact sheet of 40 faces of a table.
+
+    Args:
+        table: the face table.
+        out: the PNG file.
+        title: what is to be seen.
+        caption: of a face, from its row.
+        picture: of a face, RGB (H, W, 3), from its row.
+        by: columns that `first` looks at.
+        first: which faces to prefer, see `tables.sample`.
+    """
+    faces = tables.sample(table, SHEET_FACES, by=by, first=first)
+    sheet = contact_sheet(
+        [picture(face) for face in faces], [caption(face) for face in faces], title=f"{title} - {table.name}"
+    )
+    write(out, sheet)
+
+
+def write(path: Path, image: Pixels) -> None:
+    """Write an RGB image as PNG, whole or not at all."""
+    with whole_file(path) as staging:
+        staging.write_bytes(encode_png(image))

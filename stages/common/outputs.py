@@ -1,0 +1,59 @@
+"""Outputs that are either whole or absent: written beside their place, then renamed into it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.common.errors import UnmaskError
+
+
+def _staging(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _refuse_to_replace(out: Path, replaceable: str) -> None:
+    """Protect a folder of the user's: only an empty folder, or one that holds nothing but our own files, may go."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UnmaskError(f"{out} is a file, a folder is to be written there: name another folder")
+    foreign = sorted(path.name for path in out.iterdir() if not path.match(replaceable))
+    if foreign:
+        raise UnmaskError(f"{out} already holds {foreign[0]!r}: name a new folder, or delete this one first")
+
+
+@contextmanager
+def whole_folder(out: Path, replaceable: str = "part-*.parquet") -> Iterator[Path]:
+    """Yield an empty folder to write into; it becomes `out` in one rename if the block succeeds, else it is deleted.
+
+    An existing `out` is replaced only if every entry of it matches the pattern `replaceable`.
+
+    Raises:
+        UnmaskError: `out` holds something else.
+    """
+    _refuse_to_replace(out, replaceable)
+    staging = _staging(out)
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        if out.exists():
+            shutil.rmtree(out)
+        staging.rename(out)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def whole_file(out: Path) -> Iterator[Path]:
+    """Yield a path to write to; the file becomes `out` in one rename if the block succeeds, else it is deleted."""
+    staging = _staging(out)
+    staging.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield staging
+        staging.replace(out)
+    except BaseException:
+        staging.unlink(missing_ok=True)
+        raise

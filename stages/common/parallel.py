@@ -1,0 +1,116 @@
+"""One function over many items: joblib's loky processes on this machine, or a Dask cluster.
+
+How many workers and where is said by the untracked section `parallel:` of params.yaml, or by the environment
+(`UNMASK_WORKERS`, `UNMASK_SCHEDULER`), which wins. Neither is a param of any stage: they change the time, never the
+result.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import cv2
+import joblib
+from pydantic import Field
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from stages.common import params
+from stages.common.errors import UnmaskError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Parallel(params.StageParams):
+    """Section `parallel:` of params.yaml."""
+
+    workers: int | None = Field(default=None, ge=1)
+    """Processes on this machine; null: one a core."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler (`tcp://host:8786`); null: this machine."""
+
+
+def settings() -> Parallel:
+    """Return where to run, from the environment or else from params.yaml.
+
+    Raises:
+        UnmaskError: a setting cannot be used; the message names it.
+    """
+    chosen = params.load(Parallel, "parallel") if params.PARAMS_FILE.exists() else Parallel()
+    workers: int | None = chosen.workers
+    if text := os.environ.get("UNMASK_WORKERS"):
+        if not text.isdecimal() or int(text) < 1:
+            raise UnmaskError(f"UNMASK_WORKERS is {text!r}, it must be a whole number from 1")
+        workers = int(text)
+    return Parallel(workers=workers, scheduler=os.environ.get("UNMASK_SCHEDULER") or chosen.scheduler)
+
+
+def run(
+    function: Callable[[Item], Result], items: Sequence[Item], *, sizes: Sequence[int], label: str, unit: str = "faces"
+) -> list[Result]:
+    """Return `[function(item) for item in items]`, computed in parallel, with a progress bar.
+
+    Args:
+        function: picklable; each call is limited to one thread, so that workers don't fight over cores and results
+            don't depend on their number.
+        items: picklable; with a scheduler, paths in them must be absolute and reachable by every worker.
+        sizes: the work in each item (faces in a part); the largest start first, the bar counts them.
+        label: what the progress bar is called.
+        unit: what it counts.
+
+    Raises:
+        UnmaskError: one raised by `function`, or a worker process died.
+    """
+    chosen = settings()
+    order = sorted(range(len(items)), key=lambda index: -sizes[index])
+    tasks = [(index, items[index]) for index in order]
+    workers = min(chosen.workers or joblib.cpu_count(), len(items))
+    if chosen.scheduler:
+        done = _dask(function, tasks, chosen.scheduler)
+    elif workers <= 1:
+        done = (_call(function, *task) for task in tasks)
+    else:
+        done = _loky(function, tasks, workers)
+    results: dict[int, Result] = {}
+    with tqdm(total=sum(sizes), desc=label, unit=unit, disable=None) as bar:
+        for index, result in done:
+            results[index] = result
+            bar.update(sizes[index])
+    return [results[index] for index in range(len(items))]
+
+
+def _call(function: Callable[[Item], Result], index: int, item: Item) -> tuple[int, Result]:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpool_limits(1):
+            return index, function(item)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _loky(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], workers: int) -> Iterator[Any]:
+    pool = joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch="all")
+    try:
+        yield from pool(joblib.delayed(_call)(function, *task) for task in tasks)
+    except joblib.externals.loky.process_executor.TerminatedWorkerError:
+        raise UnmaskError(
+            "a worker process was killed, most likely for lack of memory: run again with fewer workers "
+            "(`parallel.workers` in params.yaml, or UNMASK_WORKERS)"
+        ) from None
+
+
+def _dask(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], address: str) -> Iterator[Any]:
+    try:
+        from distributed import Client, as_completed  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise UnmaskError("`parallel.scheduler` needs Dask: pip install '.[dask]'") from None
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UnmaskError(f"no Dask scheduler answers at {address} (`parallel.scheduler`): {error}") from None
+    with client:
+        futures = [client.submit(_call, function, *task, pure=False) for task in tasks]
+        for _, result in as_completed(futures, with_results=True):
+            yield result

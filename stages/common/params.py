@@ -1,0 +1,166 @@
+"""Parameters of a stage: one section of params.yaml, checked against the stage's `Params` model."""
+
+import types
+import typing
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from stages.common.errors import UnmaskError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """A frozen group of params; an unknown key, a missing key or a wrong type is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class StageParams(Section):
+    """Base of every stage's `Params`: the section of params.yaml that has the stage's name.
+
+    `top_level` names the fields that stand at the top of params.yaml instead, because several stages share them.
+    """
+
+    top_level: ClassVar[tuple[str, ...]] = ()
+
+
+_Section = typing.TypeVar("_Section", bound=Section)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML 1.2 file as plain Python types.
+
+    Raises:
+        UnmaskError: no such file, or not YAML.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnmaskError(f"{path}: no such file; run from the root of the repository") from None
+    except (MarkedYAMLError, UnicodeDecodeError) as error:
+        raise UnmaskError(f"{path} cannot be read as YAML: {error}") from None
+
+
+def load(model: type[_Section], section: str, path: Path = PARAMS_FILE) -> _Section:
+    """Return the params in a section of params.yaml, named by its dotted keys.
+
+    Raises:
+        UnmaskError: a key is unknown, missing, ill-typed or out of range; the message names each such key, its line
+            and what is allowed.
+    """
+    content = read_yaml(path)
+    values: Any = content
+    for key in section.split("."):
+        values = values.get(key) if isinstance(values, dict) else None
+    top_level = getattr(model, "top_level", ())
+    if not isinstance(values, dict):
+        if model.model_fields.keys() - set(top_level) or not isinstance(content, dict):
+            raise UnmaskError(f"{path} has no section `{section}:`")
+        values = {}
+    values = {**values, **{name: content[name] for name in top_level if name in content}}
+    return check(model, values, path, tuple(section.split(".")))
+
+
+def check(model: type[_Section], values: Any, path: Path, section: tuple[str, ...] = ()) -> _Section:
+    """Return values from a YAML file as a model.
+
+    Args:
+        model: what the values must be.
+        values: what was read.
+        path: of the file, for the message.
+        section: the keys under which the values stand in the file.
+
+    Raises:
+        UnmaskError: as `load`.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        commented = YAML().load(path.read_text(encoding="utf-8"))  # knows the line of each key
+        top_level = getattr(model, "top_level", ())
+        lines = []
+        for problem in error.errors():
+            location = problem["loc"]
+            keys = location if location and location[0] in top_level else (*section, *location)
+            line = _line(commented, keys)
+            where = f"{path}, line {line}" if line else str(path)
+            lines.append(f"{where}: {_dotted(keys)}: {_wrong(model, problem)}")
+        raise UnmaskError("\n".join(lines)) from None
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(key) for key in location) or "(whole file)"
+
+
+def _wrong(model: type[BaseModel], problem: Any) -> str:
+    allowed = _allowed(model, problem["loc"])
+    if problem["type"] == "missing":
+        return f"is missing{f' ({allowed})' if allowed else ''}"
+    if problem["type"] == "extra_forbidden":
+        return "is not a known key; check its spelling"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{problem['input']!r} is not allowed: {allowed or problem['msg']}"
+
+
+def _line(content: Any, keys: tuple[int | str, ...]) -> int | None:
+    """Return the 1-based line of the deepest of `keys` that the file has."""
+    line = None
+    for key in keys:
+        if not hasattr(content, "lc") or (isinstance(content, dict) and key not in content):
+            break
+        # A mapping keeps (line, column) by key, a sequence by index.
+        line = content.lc.data[key][0] + 1
+        content = content[key]
+    return line
+
+
+def _allowed(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Describe the values a field takes: `a number from 0 to 1`, `one of a, b`; empty if it is not a simple field."""
+    annotation: Any = model
+    metadata: list[Any] = []
+    for key in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            field = annotation.model_fields.get(str(key))
+            if field is None:
+                return ""
+            annotation, metadata = field.annotation, list(field.metadata)
+        elif typing.get_origin(annotation) in {dict, list}:
+            annotation, metadata = typing.get_args(annotation)[-1], []
+        else:
+            return ""
+        annotation, metadata = _unwrapped(annotation, metadata)
+    return _described(annotation, metadata)
+
+
+def _unwrapped(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
+    """Move what `Annotated[type, …]` carries to the metadata."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation, *more = typing.get_args(annotation)
+        constraints = [getattr(item, "metadata", [item]) for item in more]
+        metadata = metadata + [item for group in constraints for item in group]
+    return annotation, metadata
+
+
+def _described(annotation: Any, metadata: list[Any]) -> str:
+    if typing.get_origin(annotation) is typing.Literal:
+        return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))
+    if typing.get_origin(annotation) in {types.UnionType, typing.Union}:
+        choices = [_described(*_unwrapped(choice, metadata)) for choice in typing.get_args(annotation)]
+        return " or ".join(choices) if all(choices) else ""
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
+    kind = names.get(annotation, "")
+    if kind in {"a whole number", "a number"}:
+        kind += _range(metadata)
+    return kind
+
+
+def _range(metadata: list[Any]) -> str:
+    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    bounds = {word: getattr(item, word) for item in metadata for word in words if hasattr(item, word)}
+    return "".join(f" {words[word]} {bounds[word]}" for word in words if word in bounds)

@@ -1,0 +1,106 @@
+"""CelebAMask-HQ: CelebA-HQ-img/<id>.jpg, one mask a part, and the mapping to CelebA that gives the official split.
+
+Masks are CelebAMask-HQ-mask-anno/<id // 2000>/<id, 5 digits>_<part>.png, 512x512, 0 or 255. With CelebA's
+identity_CelebA.txt beside them, people are known; without it every photo counts as a person of its own.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from stages.common.errors import UnmaskError
+from stages.datasets.files import Files
+from stages.datasets.photo import Photo, Reject
+
+# Class ids 0 to 18 in the publisher's order. `l_` is the subject's left, which lies on the right of the image.
+CLASSES = (
+    "background",
+    "skin",
+    "nose",
+    "eye_g",
+    "l_eye",
+    "r_eye",
+    "l_brow",
+    "r_brow",
+    "l_ear",
+    "r_ear",
+    "mouth",
+    "u_lip",
+    "l_lip",
+    "hair",
+    "hat",
+    "ear_r",
+    "neck_l",
+    "neck",
+    "cloth",
+)
+# CelebA's official partition: 0-based index of the first validation and the first test photo.
+FIRST_VAL, FIRST_TEST = 162771, 182638
+
+MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+IDENTITIES = "identity_CelebA.txt"
+ATTRIBUTES = "CelebAMask-HQ-attribute-anno.txt"
+
+
+def photos(files: Files) -> Iterator[Photo | Reject]:
+    """Yield all photos with their part masks, their split, and identity and sex where the files give them.
+
+    Raises:
+        UnmaskError: the mapping is missing or not as published, or there is not one photo.
+    """
+    by_name = {PurePosixPath(name).name: name for name in files.names() if name.endswith(".txt")}
+    originals = _mapping(files, by_name)
+    people = _pairs(files, by_name[IDENTITIES]) if IDENTITIES in by_name else {}
+    sexes = _sexes(files, by_name[ATTRIBUTES]) if ATTRIBUTES in by_name else {}
+    images = [name for name in files.names() if re.search(r"(^|/)CelebA-HQ-img/\d+\.(jpg|png)$", name)]
+    if not images:
+        raise UnmaskError("no photo CelebA-HQ-img/<id>.jpg found")
+    for file in sorted(images, key=lambda name: int(PurePosixPath(name).stem)):
+        path = PurePosixPath(file)
+        index = int(path.stem)
+        if index not in originals:
+            yield Reject(file, "not_in_mapping", f"{MAPPING} has no line for {index}")
+            continue
+        original_index, original_file = originals[index]
+        folder = path.parent.parent / "CelebAMask-HQ-mask-anno" / str(index // 2000)
+        parts = [(number, (folder / f"{index:05d}_{part}.png").as_posix()) for number, part in enumerate(CLASSES)]
+        yield Photo(
+            file,
+            identity=people.get(original_file, f"photo-{index:05d}"),
+            name=f"{index:05d}",
+            sex=sexes.get(path.name),
+            split="train" if original_index < FIRST_VAL else "val" if original_index < FIRST_TEST else "test",
+            label_files=tuple((number, name) for number, name in parts if name in files),
+        )
+
+
+def _mapping(files: Files, by_name: dict[str, str]) -> dict[int, tuple[int, str]]:
+    """Return CelebA's 0-based index and file name by CelebA-HQ's index."""
+    if MAPPING not in by_name:
+        raise UnmaskError(f"{MAPPING} is missing: it says which photos are for training and which for testing")
+    lines = files.text(by_name[MAPPING]).splitlines()[1:]
+    result = {}
+    for number, line in enumerate(lines, 2):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) != 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
+            raise UnmaskError(f"{MAPPING}, line {number}: expected `idx orig_idx orig_file`, got {line!r}")
+        result[int(fields[0])] = (int(fields[1]), fields[2])
+    return result
+
+
+def _pairs(files: Files, name: str) -> dict[str, str]:
+    """Return the second word of each line by the first."""
+    return dict(fields[:2] for line in files.text(name).splitlines() if len(fields := line.split()) >= 2)
+
+
+def _sexes(files: Files, name: str) -> dict[str, str]:
+    """Return `male` or `female` by file name, from the list of 40 attributes."""
+    lines = files.text(name).splitlines()
+    columns = lines[1].split() if len(lines) > 1 else []
+    if "Male" not in columns:
+        raise UnmaskError(f"{name}: line 2 should name the attributes, `Male` among them")
+    column = columns.index("Male") + 1
+    rows = (line.split() for line in lines[2:])
+    return {row[0]: "male" if row[column] == "1" else "female" for row in rows if len(row) == len(columns) + 1}

@@ -1,0 +1,185 @@
+"""The raw folder of a dataset as one list of files, whether they lie loose, in a tar or in a zip.
+
+Nothing is unpacked into folders; members are read one at a time. Archives that try to lead out of their folder, to
+link elsewhere or to swell when unpacked are refused, and so are names that occur twice.
+"""
+
+import bz2
+import functools
+import gzip
+import lzma
+import re
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stages.common.errors import UnmaskError
+from stages.common.images import UnreadableImageError
+
+SCRATCH = Path(".scratch")
+COMPRESSED_TAR = {".tgz": gzip.open, ".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}
+MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes near
+MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
+RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
+BLOCK = 2**20
+# Folders and files that operating systems add.
+JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a file's bytes are: a stretch of a file (a loose file, or a tar), or a member of a zip."""
+
+    path: Path
+    size: int
+    offset: int = 0
+    member: str | None = None
+
+
+class Files:
+    """A dataset's files by name: the path below the raw folder, or the path inside its archive. Picklable."""
+
+    def __init__(self, places: dict[str, _Place]) -> None:
+        self._places = places
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted(self._places)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            UnreadableImageError: `unreadable`: it is damaged inside its archive.
+            KeyError: there is no such file.
+        """
+        place = self._places[name]
+        try:
+            if place.member is not None:
+                return _zip(place.path).read(place.member)
+            with place.path.open("rb") as file:
+                file.seek(place.offset)
+                data = file.read(place.size)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise UnreadableImageError("unreadable", f"damaged in {place.path.name}: {error}") from None
+        if len(data) < place.size:
+            raise UnreadableImageError("unreadable", f"cut off in {place.path.name}")
+        return data
+
+    def text(self, name: str) -> str:
+        """Return a text file's content.
+
+        Raises:
+            UnmaskError: it is no UTF-8 text.
+        """
+        try:
+            return self.read(name).decode("utf-8-sig")
+        except (UnicodeDecodeError, UnreadableImageError) as error:
+            raise UnmaskError(f"{name} is no readable text file: {error}") from None
+
+
+@functools.lru_cache(maxsize=8)
+def _zip(path: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@contextmanager
+def open_files(raw: Path) -> Iterator[Files]:
+    """Yield the files of a raw folder; archives in it count as the files they hold.
+
+    A compressed tar is unpacked to a plain one in `.scratch` for as long as the block runs.
+
+    Raises:
+        UnmaskError: there is no such folder, or an archive is damaged or refused.
+    """
+    if not raw.is_dir():
+        raise UnmaskError(f"{raw} is no folder: fetch the dataset first")
+    SCRATCH.mkdir(exist_ok=True)
+    places: dict[str, _Place] = {}
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as unpacked:
+        for path in sorted(path for path in raw.rglob("*") if path.is_file()):
+            found = _listed(path.absolute(), path.relative_to(raw).as_posix(), Path(unpacked).absolute())
+            for name, place in found:
+                if name in places:
+                    raise UnmaskError(f"{path}: {name!r} occurs twice in {raw}; keep one of them")
+                places[name] = place
+        yield Files(places)
+
+
+def _listed(path: Path, name: str, unpacked: Path) -> Iterator[tuple[str, _Place]]:
+    lower = path.name.lower()
+    try:
+        if lower.endswith(".zip"):
+            members = _zip_members(path)
+        elif lower.endswith(".tar"):
+            members = _tar_members(path)
+        elif suffix := next((suffix for suffix in COMPRESSED_TAR if lower.endswith(suffix)), None):
+            members = _tar_members(_unpack(path, COMPRESSED_TAR[suffix], unpacked))
+        else:
+            members = iter([(name, _Place(path, path.stat().st_size))])
+        for member, place in members:
+            plain = _safe(path, member)
+            if not JUNK.search(plain):
+                yield plain, place
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
+        raise UnmaskError(f"{path.name} is a damaged archive ({error}): fetch it again") from None
+
+
+def _safe(archive: Path, member: str) -> str:
+    name = member.replace("\\", "/")
+    steps = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in steps or re.match("^[A-Za-z]:", name) or "\0" in name:
+        raise UnmaskError(f"{archive.name} is refused: its member {member!r} leads out of the archive's folder")
+    return PurePosixPath(name).as_posix()
+
+
+def _refuse_bomb(archive: Path, member: str, size: int, packed: int) -> None:
+    if size > MAX_MEMBER or (size > RATIO_FROM and size > MAX_RATIO * packed):
+        raise UnmaskError(f"{archive.name} is refused: {member!r} swells from {packed:,} to {size:,} bytes")
+
+
+def _zip_members(path: Path) -> Iterator[tuple[str, _Place]]:
+    packed = 0
+    for info in _zip(path).infolist():
+        if info.is_dir():
+            continue
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise UnmaskError(f"{path.name} is refused: its member {info.filename!r} is a link")
+        _refuse_bomb(path, info.filename, info.file_size, info.compress_size)
+        packed += info.compress_size
+        yield info.filename, _Place(path, info.file_size, member=info.filename)
+    if packed > path.stat().st_size:
+        raise UnmaskError(f"{path.name} is refused: its members overlap, as in a decompression bomb")
+
+
+def _tar_members(path: Path) -> Iterator[tuple[str, _Place]]:
+    with tarfile.open(path, "r:") as archive:
+        for member in archive:
+            if member.isdir():
+                continue
+            if not member.isreg() or member.issparse():
+                raise UnmaskError(f"{path.name} is refused: its member {member.name!r} is a link or no plain file")
+            yield member.name, _Place(path, member.size, member.offset_data)
+
+
+def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], unpacked: Path) -> Path:
+    """Return a plain tar made from a compressed one."""
+    plain = unpacked / f"{path.name}.tar"
+    packed, size = path.stat().st_size, 0
+    with opener(path) as reading, plain.open("wb") as writing:
+        while block := reading.read(BLOCK):
+            size += len(block)
+            if size > RATIO_FROM and size > MAX_RATIO * packed:
+                raise UnmaskError(f"{path.name} is refused: it swells to more than {MAX_RATIO} times its size")
+            writing.write(block)
+    return plain

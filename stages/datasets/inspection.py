@@ -1,0 +1,145 @@
+"""Looking at each photo once: can it be kept, and what goes into its row?"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from stages.common import images
+from stages.common.images import Pixels, UnreadableImageError
+from stages.datasets import duplicates
+from stages.datasets.files import Files
+from stages.datasets.photo import Photo, Reject
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photo that can be kept.
+
+    Attributes:
+        face_id: of the face.
+        photo: what the adapter said.
+        sha256: of the file's bytes.
+        look: the perceptual hash.
+        as_it_is: whether the file's own bytes may go into the table; else it is stored anew as PNG.
+    """
+
+    face_id: str
+    photo: Photo
+    sha256: bytes
+    look: bytes
+    as_it_is: bool
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """What is asked of a photo. Picklable; called with a face_id and a photo.
+
+    Attributes:
+        files: of the dataset.
+        min_side: pixels of the shorter side below which it is `too_small`.
+        max_pixels: above which it is `too_large`.
+        has_face: tells whether a face is seen in an RGB image (H, W, 3); None: nobody looks.
+    """
+
+    files: Files
+    min_side: int
+    max_pixels: int
+    has_face: Callable[[Pixels], bool] | None
+
+    def __call__(self, face_id: str, photo: Photo) -> Seen | Reject:
+        """Return the photo's hashes, or why it cannot be kept."""
+        try:
+            data = self.files.read(photo.file)
+            image, as_it_is = images.open_photo(data, self.max_pixels)
+        except UnreadableImageError as error:
+            return Reject(photo.file, error.reason, str(error), face_id)
+        height, width = image.shape[:2]
+        if min(height, width) < self.min_side:
+            return Reject(photo.file, "too_small", f"{width}x{height} pixels", face_id)
+        if self.has_face is not None and not self.has_face(image):
+            return Reject(photo.file, "no_face", "neither detector sees one", face_id)
+        try:
+            paint_labels(self.files, photo, image)
+        except UnreadableImageError as error:
+            return Reject(photo.file, "bad_labels", str(error), face_id)
+        look = duplicates.perceptual_hash(image)
+        return Seen(face_id, photo, hashlib.sha256(data).digest(), look, as_it_is)
+
+
+def paint_labels(files: Files, photo: Photo, image: Pixels) -> Pixels | None:
+    """Return the label map of a photo, uint8 (H, W) like the image, its parts painted in order; None if it has none.
+
+    Raises:
+        UnreadableImageError: a part's mask is damaged or no image.
+    """
+    if not photo.label_files:
+        return None
+    height, width = image.shape[:2]
+    labels = np.zeros((height, width), np.uint8)
+    for class_id, name in photo.label_files:
+        part = cv2.imdecode(np.frombuffer(files.read(name), np.uint8), cv2.IMREAD_GRAYSCALE)
+        if part is None:
+            raise UnreadableImageError("bad_labels", f"{name} is no image")
+        # The publisher's masks may be smaller than the photo.
+        part = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        labels[part > 127] = class_id
+    return labels
+
+
+def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
+    """Return a reject for each photo that is the same as one before it.
+
+    Args:
+        seen: sorted by face_id; of several copies the first is kept.
+        distance: how many of 256 bits of two perceptual hashes may differ; None: only equal bytes count.
+    """
+    rejects: dict[int, Reject] = {}
+    first_of: dict[bytes, int] = {}
+    for index, one in enumerate(seen):
+        first = first_of.setdefault(one.sha256, index)
+        if first != index:
+            rejects[index] = _copy(one, "same_bytes", seen[first])
+    if distance is not None:
+        for first, index in duplicates.near([one.look for one in seen], distance):
+            if first not in rejects and index not in rejects:
+                rejects[index] = _copy(seen[index], "same_look", seen[first])
+    return [rejects[index] for index in sorted(rejects)]
+
+
+def _copy(one: Seen, reason: str, other: Seen) -> Reject:
+    if one.photo.identity != other.photo.identity:
+        reason += "_as_another_person"
+    return Reject(one.photo.file, reason, f"as {other.face_id}", one.face_id)
+
+
+def row(seen: Seen, files: Files, max_pixels: int, split: str) -> tuple[dict[str, object], Counter[int]]:
+    """Return a photo's row, with every column a photo can fill, and the pixels of each class in its label map."""
+    photo = seen.photo
+    data = files.read(photo.file)
+    labels, pixels = None, Counter[int]()
+    if not seen.as_it_is or photo.label_files:
+        image, _ = images.open_photo(data, max_pixels)
+        if not seen.as_it_is:
+            data = images.encode_png(image)
+        painted = paint_labels(files, photo, image)
+        if painted is not None:
+            labels = images.encode_png(painted)
+            pixels = Counter(
+                {class_id: int(count) for class_id, count in enumerate(np.bincount(painted.ravel())) if count}
+            )
+    face: dict[str, object] = {
+        "face_id": seen.face_id,
+        "identity": photo.identity,
+        "sex": photo.sex,
+        "split": split,
+        "wears_mask": photo.wears_mask,
+        "image": data,
+        "landmarks": photo.landmarks,
+        "face_type": photo.face_type,
+        "labels": labels,
+    }
+    return face, pixels

@@ -1,0 +1,19 @@
+"""ORL, "The Database of Faces" (AT&T Laboratories Cambridge): s1/1.pgm to s40/10.pgm, 92x112, gray."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from stages.datasets import person_folders
+from stages.datasets.files import Files
+from stages.datasets.photo import Photo, Reject
+
+WOMEN = frozenset({"s8", "s10", "s32", "s35"})  # seen on the photos; the publisher gives no list
+
+
+def photos(files: Files) -> Iterator[Photo | Reject]:
+    """Yield the 400 photos of 40 people."""
+    for photo in person_folders.photos(files):
+        if isinstance(photo, Photo):
+            yield replace(photo, name=photo.name.zfill(2), sex="female" if photo.identity in WOMEN else "male")
+        else:
+            yield photo

@@ -1,0 +1,237 @@
+"""Where a mask lies on a face: outlines, straps and fabric coordinates from the 68 landmarks.
+
+All geometry is in pixels of the image, at any size of the face. A mask has fabric coordinates (u, v): u runs from -1 at
+its left edge over 0 on the line from nose to chin to 1 at its right edge, v from 0 at its top edge to 1 at its bottom
+edge. They follow the landmarks, so folds and patterns turn with the head.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.faces.landmarks import (
+    BRIDGE_TOP,
+    CHIN,
+    LIP_BOTTOM,
+    LIP_TOP,
+    NOSE_TIP,
+    NOSE_WING,
+    SUBNASALE,
+    Points,
+    eye_centers,
+    face_size,
+    jaw_point,
+    yaw,
+)
+from stages.faces.warp import ThinPlateSpline
+
+POSITIONS = ("proper", "below_nose", "chin")
+FRACTION_BITS = 4  # OpenCV draws at 16ths of a pixel
+ROUNDNESS = 2.4  # the exponent of a rounded mask's outline: 2 is an ellipse, more is squarer
+SAMPLES = 6  # points a spline segment
+
+# The polygons of Face_Mask_Generator (AvLab-CV): the jaw and the nose bridge for a frontal face; for a profile that
+# looks to the left of the image, the half of the jaw that faces the camera and the nose.
+FRONTAL_POLYGON = (*range(1, 16), 28)
+PROFILE_POLYGON = (*range(7, 16), 28, 29, 30)
+PROFILE_POLYGON_RIGHT = (*range(9, 0, -1), 28, 29, 30)  # its mirror image, for one that looks to the right
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a style is cut; lengths are in units of the face's size (`landmarks.face_size`).
+
+    Attributes:
+        side: where on the jaw line (0 the ear, 8 the chin) its upper corner lies.
+        corner: where on the jaw line its lower corner lies.
+        inset: how far its side edge stays inside the jaw line, as a share of the way to the middle of the face.
+        below_chin: how far it reaches below the chin.
+        bulge: how far it stands out beyond the jaw between lower corner and chin, as a share of its distance from the
+            middle of the mask.
+        nose: how far up the nose its top edge reaches, as a share of the way from landmark 28 to 27.
+        sag: how far its top edge hangs below the straight line from corner to nose.
+        rounded: whether corners are rounded off.
+    """
+
+    side: float
+    corner: float
+    inset: float
+    below_chin: float
+    bulge: float
+    nose: float
+    sag: float
+    rounded: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A mask's place in an image: its closed `outline` (n, 2), and `places` (k, 2) where `fabric` (k, 2) lies."""
+
+    outline: Points
+    places: Points
+    fabric: Points
+
+
+def polygon_indices(points: Points, face_type: str) -> tuple[int, ...]:
+    """Return the landmarks that Face_Mask_Generator joins for a face of this type.
+
+    The original knows only profiles that look to the left; for one that looks to the right this is the mirror image.
+    """
+    if face_type.startswith("0"):
+        return FRONTAL_POLYGON
+    return PROFILE_POLYGON if yaw(points) <= 0 else PROFILE_POLYGON_RIGHT
+
+
+def polygon_region(points: Points, face_type: str, height: int, width: int) -> NDArray[np.uint8]:
+    """Return Face_Mask_Generator's mask region, uint8 (height, width), 0 or 255, pixel for pixel.
+
+    Like the original it cuts coordinates to whole pixels and fills with `cv2.fillConvexPoly`.
+    """
+    region = np.zeros((height, width), np.uint8)
+    corners = points[list(polygon_indices(points, face_type))].astype(np.int32)
+    cv2.fillConvexPoly(region, corners, 255)
+    return region
+
+
+def polygon_edge(points: Points, face_type: str, height: int, width: int) -> NDArray[np.uint8]:
+    """Return the one-pixel line around `polygon_region`, uint8 (height, width), 0 or 255."""
+    edge = np.zeros((height, width), np.uint8)
+    corners = points[list(polygon_indices(points, face_type))].astype(np.int32)
+    cv2.polylines(edge, [corners], True, 255, 1)
+    return edge
+
+
+def _between(a: Points, b: Points, share: float) -> Points:
+    return a + (b - a) * share
+
+
+def shape(points: Points, cut: Cut, position: str) -> Shape:
+    """Return where a mask of this cut lies on a face.
+
+    Args:
+        points: float32 (68, 2), pixels.
+        cut: of the style.
+        position: `proper`, `below_nose` (nose free) or `chin` (nose and mouth free).
+    """
+    size = face_size(points)
+    down = points[CHIN] - eye_centers(points).mean(0)
+    down = down / max(float(np.linalg.norm(down)), 1e-6) * size
+    side, corner, below_chin = cut.side, cut.corner, cut.below_chin
+    if position == "proper":
+        top = _between(points[28], points[BRIDGE_TOP], cut.nose)
+    elif position == "below_nose":
+        top = _between(points[SUBNASALE], points[LIP_TOP], 0.35)
+        side, corner, below_chin = side + 1.4, corner + 0.7, below_chin + 0.07
+    else:
+        top = _between(points[LIP_BOTTOM], points[CHIN], 0.3)
+        side, corner, below_chin = side + 2.2, corner + 1.3, below_chin + 0.16
+    bottom = points[CHIN] + down * below_chin
+    middle = _between(top, bottom, 0.5)
+
+    def half(mirror: bool) -> list[Points]:
+        def jaw(place: float) -> Points:
+            return jaw_point(points, 16 - place if mirror else place)
+
+        upper = _between(jaw(side), middle, cut.inset)
+        lower = _between(jaw(corner), middle, cut.inset * 0.6)
+        flank = _between(upper, top, 0.72)
+        if position == "proper":  # beside the nose, where the top edge turns up onto it
+            flank = points[29] + (points[NOSE_WING[mirror]] - points[SUBNASALE]) * 1.5
+        cheek = _between(upper, flank, 0.5) + down * cut.sag
+        below = jaw((corner + 8) / 2)
+        below = below + (below - middle) * cut.bulge + down * (below_chin * 0.5)
+        return [upper, cheek, flank, lower, below]
+
+    left_upper, left_cheek, left_flank, left_lower, left_below = half(mirror=False)
+    right_upper, right_cheek, right_flank, right_lower, right_below = half(mirror=True)
+    top_edge = np.stack([left_upper, left_cheek, left_flank, top, right_flank, right_cheek, right_upper])
+    bottom_edge = np.stack([right_lower, right_below, bottom, left_below, left_lower])
+    inside, inside_fabric = [middle], [(0.0, 0.5)]
+    if position == "proper":
+        inside, inside_fabric = [points[NOSE_TIP], points[LIP_BOTTOM]], [(0, 0.36), (0, 0.7)]
+    places = np.concatenate([top_edge, bottom_edge, inside]).astype(np.float32)
+    fabric = np.array(_EDGE_FABRIC + inside_fabric, np.float32)
+    if cut.rounded:
+        outline = ThinPlateSpline(fabric, places, stiffness=1e-3)(_ROUND).astype(np.float32)
+    else:
+        outline = np.concatenate([spline(top_edge), spline(bottom_edge)])
+    return Shape(outline, places, fabric)
+
+
+# Fabric coordinates of the points that `shape` places along the top edge, left to right, and the bottom edge, back.
+_EDGE_FABRIC = [(-1.0, 0.0), (-0.62, 0.0), (-0.25, 0.0), (0.0, 0.0), (0.25, 0.0), (0.62, 0.0), (1.0, 0.0)]
+_EDGE_FABRIC += [(1.0, 1.0), (0.55, 1.0), (0.0, 1.0), (-0.55, 1.0), (-1.0, 1.0)]
+UPPER_LEFT, UPPER_RIGHT, LOWER_RIGHT, LOWER_LEFT = 0, 6, 7, 11  # the corners among them
+
+# The outline of a rounded mask: the superellipse |u|^e + |2v - 1|^e = 1.
+_ANGLE = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+_ROUND = np.stack([np.cos(_ANGLE), np.sin(_ANGLE)], 1)
+_ROUND = np.sign(_ROUND) * np.abs(_ROUND) ** (2 / ROUNDNESS) * [1, 0.5] + [0, 0.5]
+
+# Uniform Catmull-Rom: rows are the weights of the four points around a segment at each sample.
+_T = (np.arange(SAMPLES) / SAMPLES)[:, None]
+_CATMULL_ROM = (
+    np.hstack([-_T + 2 * _T**2 - _T**3, 2 - 5 * _T**2 + 3 * _T**3, _T + 4 * _T**2 - 3 * _T**3, -(_T**2) + _T**3]) / 2
+).astype(np.float32)
+
+
+def spline(points: Points) -> Points:
+    """Return a smooth line (m, 2) through points (n, 2): a uniform Catmull-Rom spline, `SAMPLES` points a segment."""
+    around = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
+    windows = np.stack([around[index : len(around) - 3 + index] for index in range(4)], 1)  # (segments, 4, 2)
+    line = np.einsum("tk,skc->stc", _CATMULL_ROM, windows).reshape(-1, 2)
+    return np.concatenate([line, points[-1:]])
+
+
+def straps(points: Points, place: Shape, kind: str) -> list[Points]:
+    """Return the lines (n, 2) along which a worn mask's straps run to the ears.
+
+    Args:
+        points: float32 (68, 2), pixels.
+        place: of the mask.
+        kind: `loops` (from both corners to the ear) or `bands` (one above, one below the ear, around the head).
+
+    A strap on the far side of a turned head is left out: it cannot be seen.
+    """
+    size, turn = face_size(points), yaw(points)
+    across = points[16] - points[0]
+    outward = across / max(float(np.linalg.norm(across)), 1e-6) * (0.05 * size)
+    # Where on the jaw line (0 the ear's upper end) an upper and a lower strap reach the ear.
+    upper_end, lower_end = (0.0, 1.9) if kind == "bands" else (0.4, 1.3)
+    middle = place.outline.mean(0)
+    # They start under the mask, which is laid over them.
+    start = place.places + (middle - place.places) * 0.2
+    lines = []
+    if turn > -0.35:
+        lines += [
+            np.stack([start[UPPER_LEFT], jaw_point(points, upper_end) - outward]),
+            np.stack([start[LOWER_LEFT], jaw_point(points, lower_end) - outward]),
+        ]
+    if turn < 0.35:
+        lines += [
+            np.stack([start[UPPER_RIGHT], jaw_point(points, 16 - upper_end) + outward]),
+            np.stack([start[LOWER_RIGHT], jaw_point(points, 16 - lower_end) + outward]),
+        ]
+    return lines
+
+
+def fill(
+    outline: Points, lines: list[Points], thickness: float, height: int, width: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draw an outline and lines with smooth edges.
+
+    Returns:
+        How much of each pixel the outline covers, and how much the lines do, uint8 (height, width), 0 to 255.
+    """
+    scale = 1 << FRACTION_BITS
+    body = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(body, [np.round(outline * scale).astype(np.int32)], 255, cv2.LINE_AA, FRACTION_BITS)
+    thin = np.zeros((height, width), np.uint8)
+    for line in lines:
+        along = line[1] - line[0]
+        across = np.array([-along[1], along[0]], np.float32) / max(float(np.linalg.norm(along)), 1e-6) * thickness / 2
+        corners = np.stack([line[0] - across, line[0] + across, line[1] + across, line[1] - across])
+        cv2.fillPoly(thin, [np.round(corners * scale).astype(np.int32)], 255, cv2.LINE_AA, FRACTION_BITS)
+    return body, thin

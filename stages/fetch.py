@@ -1,0 +1,110 @@
+"""Get the files of a dataset as its publisher ships them, and believe none of them unchecked.
+
+python -m stages.fetch --catalogue data/catalogue.yaml --checksums data/checksums/orl.csv --out data/raw/orl \
+    --metrics metrics/fetch-orl.json
+
+What lies in the drop folder (data/incoming/<dataset>/, or the folder that UNMASK_INCOMING names) is taken from there.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+from stages.common.command import run_stage
+from stages.common.errors import UnmaskError
+from stages.common.outputs import whole_folder
+from stages.common.params import StageParams
+from stages.sources import transports
+from stages.sources.catalogue import Checks, Dataset, File, entry
+from stages.sources.checks import Content, Records, believe, content
+
+SCRATCH = Path(".scratch/fetch")  # downloads under way, kept from one run to the next
+
+
+class Params(StageParams):
+    """What `fetch` reads from params.yaml. It is no param of the stage: permission changes no result."""
+
+    top_level: ClassVar = ("accept_terms",)
+
+    accept_terms: list[str]
+    """Datasets whose terms the user has read and accepted."""
+
+
+def fetch(catalogue: Path, checksums: Path, out: Path, params: Params) -> dict[str, Any]:
+    """Bring the files of the dataset `out.name` to `out`.
+
+    Args:
+        catalogue: data/catalogue.yaml.
+        checksums: the dataset's records; a file without a published checksum is added to them.
+        out: the folder to write.
+        params: whether its terms were accepted.
+
+    Returns:
+        Each file's size and sha256, and where it came from.
+
+    Raises:
+        UnmaskError: the terms were not accepted, or a file cannot be had or is not what it should be.
+    """
+    name = out.name
+    dataset = entry(catalogue, name)
+    if dataset.terms and name not in params.accept_terms:
+        raise UnmaskError(
+            f"{dataset.title}: {dataset.terms} Read the terms at {dataset.homepage}; if you accept them, add {name} to "
+            f"`accept_terms` in params.yaml."
+        )
+    records = Records(checksums)
+    got, missing = [], []
+    with whole_folder(out, replaceable="") as staging:
+        for file in dataset.files:
+            try:
+                got.append(_get(name, dataset, file, staging, records))
+            except UnmaskError:
+                if not file.optional:
+                    raise
+                missing.append(file.name)
+    return {"files": got, "missing_optional_files": missing}
+
+
+def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Records) -> dict[str, Any]:
+    if file.package:
+        count = transports.package_files(file.package, staging)
+        return _line(f"{file.package.name} {file.package.version}", content(staging), "package", files=count)
+    lying = transports.dropped([file.name, *(other.name for other in file.instead)], _drop_folders(name))
+    if lying:
+        known: Checks = next((other for other in file.instead if other.name == lying.name), file)
+        target = staging / lying.name
+        transports.copy(lying, target)
+        try:
+            return _line(lying.name, believe(target, known, records, note="from the drop folder"), "drop folder")
+        except UnmaskError as error:
+            raise UnmaskError(str(error).replace(str(target), str(lying))) from None
+    if file.by_hand:
+        raise UnmaskError(
+            f"{file.name} of {dataset.title} cannot be downloaded by a program. {file.by_hand} Homepage: "
+            f"{dataset.homepage}. Put the file into {_drop_folders(name)[-1]}/ and run again."
+        )
+    download = SCRATCH / name / file.name
+    if not download.exists():
+        transports.download(file, download, resume=file.has_checksum or records.knows(file.name))
+    try:
+        found = believe(download, file, records, note="as first downloaded")
+    except UnmaskError as error:
+        download.unlink()
+        raise UnmaskError(f"{error}\nThe download was deleted; the next run starts anew.") from None
+    shutil.move(download, staging / file.name)
+    return _line(file.name, found, "download")
+
+
+def _line(name: str, found: Content, source: str, files: int = 1) -> dict[str, Any]:
+    return {"name": name, "files": files, "bytes": found.bytes, "sha256": found.sha256, "from": source}
+
+
+def _drop_folders(dataset: str) -> list[Path]:
+    named = os.environ.get("UNMASK_INCOMING")
+    folders = [Path(named) / dataset, Path(named)] if named else []
+    return [*folders, Path("data/incoming") / dataset]
+
+
+if __name__ == "__main__":
+    run_stage("fetch")

@@ -1,0 +1,96 @@
+"""Where the faces are: dlib's HOG detector, then its CNN detector; both are in the package face_recognition_models."""
+
+import functools
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import dlib
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+
+CNN_BELOW = 0.2  # a CNN box less sure than this is no face; dlib's own default lets 0 through
+
+
+@dataclass(frozen=True)
+class Box:
+    """A face found: pixels `left`, `top`, `right`, `bottom`, and the detector it is from: `hog`, `cnn` or `crop`."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    by: str
+
+    @property
+    def area(self) -> float:
+        """Return the box's area in square pixels."""
+        return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
+
+
+def model_file(name: str) -> str:
+    """Return the path of one of dlib's models in the package face_recognition_models.
+
+    The package is not imported: it asks for pkg_resources to find its own files.
+
+    Raises:
+        UnmaskError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("face_recognition_models")
+    if spec is None or not spec.submodule_search_locations:
+        raise UnmaskError("dlib's models are not installed: pip install face_recognition_models")
+    return str(Path(spec.submodule_search_locations[0]) / "models" / name)
+
+
+@functools.cache
+def _hog() -> Any:
+    return dlib.get_frontal_face_detector()
+
+
+@functools.cache
+def _cnn() -> Any:
+    return dlib.cnn_face_detection_model_v1(model_file("mmod_human_face_detector.dat"))
+
+
+def find(image: Pixels, *, short_side: int, long_side: int) -> list[Box]:
+    """Return the faces in an RGB photo (H, W, 3), the largest first; the CNN is asked only if HOG finds none.
+
+    Args:
+        image: RGB uint8.
+        short_side: a photo with a shorter side is enlarged to it: HOG sees no face below 80 pixels.
+        long_side: a photo with a longer side is shrunk to it, to bound time and memory.
+    """
+    height, width = image.shape[:2]
+    scale = min(max(1.0, short_side / min(height, width)), long_side / max(height, width))
+    if scale != 1:
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation), np.uint8)
+    rectangles, by = list(_hog()(image, 0)), "hog"
+    if not rectangles:
+        rectangles, by = [found.rect for found in _cnn()(image, 0) if found.confidence >= CNN_BELOW], "cnn"
+    boxes = [Box(r.left() / scale, r.top() / scale, r.right() / scale, r.bottom() / scale, by) for r in rectangles]
+    return sorted(boxes, key=lambda box: (-box.area, box.left, box.top))
+
+
+def whole_crop(image: Pixels) -> Box:
+    """Return the box that a face fills which was cropped tightly: the picture's middle, as HOG would draw it."""
+    height, width = image.shape[:2]
+    side = 0.8 * min(height, width)
+    center_x, center_y = width / 2, height * 0.55
+    return Box(center_x - side / 2, center_y - side / 2, center_x + side / 2, center_y + side / 2, "crop")
+
+
+def main_face(boxes: list[Box], image: Pixels) -> Box:
+    """Return the box that the photo is about: of those at least half as large as the largest, the most central."""
+    center = np.array([image.shape[1], image.shape[0]], np.float64) / 2
+
+    def off_center(box: Box) -> float:
+        middle: NDArray[np.float64] = np.array([box.left + box.right, box.top + box.bottom]) / 2
+        return float(np.linalg.norm(middle - center))
+
+    return min((box for box in boxes if box.area >= boxes[0].area / 2), key=off_center)
