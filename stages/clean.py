@@ -148,7 +148,7 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]
             continue
         named.update(name for _, name in item.label_files)
         face_id = f"{dataset}/{item.identity}/{item.name}"
-        if not tables.is_face_id(face_id) or face_id.count("/") != 2:
+        if not tables.is_face_id(face_id):
             rejects.append(Reject(item.file, "bad_name", f"{face_id!r} can be no face_id"))
         elif face_id in photos:
             rejects.append(Reject(item.file, "same_name", f"{photos[face_id].file} has this face_id, too", face_id))
@@ -242,7 +242,7 @@ def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files
     names = ["face_id", "identity", "sex", "split", "wears_mask", "image"]
     names += [name for name in ("landmarks", "face_type") if any(getattr(one.photo, name) is not None for one in seen)]
     names += ["labels"] if any(one.photo.label_files for one in seen) else []
-    with whole_folder(out) as staging:
+    with whole_folder(out, tables.PARTS) as staging:
         work = functools.partial(
             _write_part,
             out=staging.absolute(),

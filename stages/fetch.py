@@ -55,7 +55,7 @@ def fetch(catalogue: Path, checksums: Path, out: Path, params: Params) -> dict[s
         )
     records = Records(checksums)
     got, missing = [], []
-    with whole_folder(out, replaceable="") as staging:
+    with whole_folder(out) as staging:
         for file in dataset.files:
             try:
                 got.append(_get(name, dataset, file, staging, records))

@@ -12,7 +12,8 @@ from stages.common.errors import UnmaskError
 Pixels = NDArray[np.uint8]
 
 # What publishers ship. Other formats that Pillow knows (EPS runs Ghostscript) have no place in a face dataset.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
+Image.MAX_IMAGE_PIXELS = None  # open_photo has a limit of its own and asks before it decodes
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".gif"})
 
 
@@ -91,7 +92,7 @@ def open_photo(data: bytes, max_pixels: int) -> tuple[Pixels, bool]:
             return np.asarray(_rgb(upright)), as_it_is
     except UnidentifiedImageError:
         raise UnreadableImageError("unreadable", "not an image file") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         # Pillow raises each of these for damaged files of one format or another.
         raise UnreadableImageError("unreadable", str(error)) from None
 

@@ -12,22 +12,22 @@ def _staging(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
-def _refuse_to_replace(out: Path, replaceable: str) -> None:
+def _refuse_to_replace(out: Path, replaceable: str | None) -> None:
     """Protect a folder of the user's: only an empty folder, or one that holds nothing but our own files, may go."""
     if not out.exists():
         return
     if not out.is_dir():
         raise UnmaskError(f"{out} is a file, a folder is to be written there: name another folder")
-    foreign = sorted(path.name for path in out.iterdir() if not path.match(replaceable))
+    foreign = sorted(path.name for path in out.iterdir() if not (replaceable and path.match(replaceable)))
     if foreign:
         raise UnmaskError(f"{out} already holds {foreign[0]!r}: name a new folder, or delete this one first")
 
 
 @contextmanager
-def whole_folder(out: Path, replaceable: str = "part-*.parquet") -> Iterator[Path]:
+def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     """Yield an empty folder to write into; it becomes `out` in one rename if the block succeeds, else it is deleted.
 
-    An existing `out` is replaced only if every entry of it matches the pattern `replaceable`.
+    An existing `out` is replaced only if it is empty or every entry of it matches the pattern `replaceable`.
 
     Raises:
         UnmaskError: `out` holds something else.

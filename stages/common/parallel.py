@@ -107,7 +107,7 @@ def _dask(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], add
     except ImportError:
         raise UnmaskError("`parallel.scheduler` needs Dask: pip install '.[dask]'") from None
     try:
-        client = Client(address, set_as_default=False)
+        client = Client(address)
     except (OSError, ValueError) as error:
         raise UnmaskError(f"no Dask scheduler answers at {address} (`parallel.scheduler`): {error}") from None
     with client:

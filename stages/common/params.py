@@ -59,7 +59,8 @@ def load(model: type[_Section], section: str, path: Path = PARAMS_FILE) -> _Sect
         values = values.get(key) if isinstance(values, dict) else None
     top_level = getattr(model, "top_level", ())
     if not isinstance(values, dict):
-        if model.model_fields.keys() - set(top_level) or not isinstance(content, dict):
+        required = {name for name, field in model.model_fields.items() if field.is_required()}
+        if required - set(top_level) or not isinstance(content, dict):
             raise UnmaskError(f"{path} has no section `{section}:`")
         values = {}
     values = {**values, **{name: content[name] for name in top_level if name in content}}

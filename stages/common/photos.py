@@ -49,7 +49,7 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
     names = [name for name in names if not any(step.startswith(".") for step in name.split("/"))]
     if not names:
         raise UnmaskError(f"{folder} holds no files")
-    with whole_folder(out, replaceable="") as staging:
+    with whole_folder(out) as staging:
         work = _Work(function, folder.absolute(), staging.absolute(), frozenset(_clashing(names)))
         outcomes = parallel.run(work, names, sizes=[1] * len(names), label=out.as_posix(), unit="photos")
         with (staging / "index.csv").open("w", newline="", encoding="utf-8") as file:

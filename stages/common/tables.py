@@ -42,6 +42,7 @@ COLUMNS: dict[str, pa.DataType] = {
 SPLITS = ("train", "val", "test")
 SEXES = ("female", "male")
 
+PARTS = "part-*.parquet"
 MAX_FACES_A_PART = 1000
 MIN_PARTS = 8  # so that a small dataset, too, keeps several workers busy
 FACES_A_ROW_GROUP = 100  # what is in memory at once when a part is read or written
@@ -77,7 +78,7 @@ def part_name(part: int) -> str:
 
 def is_table(folder: Path) -> bool:
     """Tell whether `folder` is a face table, by its parts' names."""
-    return next(folder.glob("part-*.parquet"), None) is not None
+    return next(folder.glob(PARTS), None) is not None
 
 
 def parts(folder: Path, needs: Collection[str] = ()) -> list[Path]:
@@ -86,9 +87,9 @@ def parts(folder: Path, needs: Collection[str] = ()) -> list[Path]:
     Raises:
         UnmaskError: no table there, a part is damaged, or a column is missing or of another type.
     """
-    paths = sorted(folder.glob("part-*.parquet"))
+    paths = sorted(folder.glob(PARTS))
     if not paths:
-        raise UnmaskError(f"{folder} is no face table: it holds no part-*.parquet file")
+        raise UnmaskError(f"{folder} is no face table: it holds no {PARTS} file")
     for path in paths:
         try:
             schema = pq.read_schema(path)
@@ -209,11 +210,11 @@ def _check(face: Face, names: Sequence[str], last: str) -> None:
 
 
 def is_face_id(text: object) -> bool:
-    """Tell whether `text` is a face_id: three parts or more, none of which could lead out of a folder."""
+    """Tell whether `text` is a face_id: `<dataset>/<identity>/<name>`, no part of which could lead out of a folder."""
     if not isinstance(text, str) or "\\" in text or not text.isprintable():
         return False
     steps = text.split("/")
-    return len(steps) >= 3 and all(step.strip() and step not in {".", ".."} for step in steps)
+    return len(steps) == 3 and all(step.strip() and step not in {".", ".."} for step in steps)
 
 
 def _write_group(writer: pq.ParquetWriter, group: list[Face], schema: pa.Schema) -> int:
@@ -250,7 +251,7 @@ def map_faces(
     """
     sources = parts(faces, needs)
     names = [*columns(faces), *(name for name in adds if name not in columns(faces))]
-    with whole_folder(out) as staging:
+    with whole_folder(out, PARTS) as staging:
         work = functools.partial(_map_part, function=function, out=staging.absolute(), names=names)
         totals = parallel.run(
             work,

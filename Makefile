@@ -1,0 +1,53 @@
+# Everything starts here: `make repro` needs Python 3.11 and make, nothing else.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+# `python` and `dvc` in dvc.yaml, in tests and below are those of the environment.
+export PATH := $(abspath $(VENV)/bin):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-slow lint format check-lock lock benchmark clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+repro: $(VENV)/installed  ## Install what is needed and run the pipeline (dvc repro)
+	dvc repro
+
+test: $(VENV)/installed-dev lint  ## Run linters and the tests
+	pytest -m "not slow"
+
+test-slow: $(VENV)/installed-dev  ## Run the tests that take minutes
+	pytest -m slow
+
+lint: $(VENV)/installed-dev  ## Check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(VENV)/installed-dev  ## Format the code
+	ruff check --fix .
+	ruff format .
+
+check-lock: $(VENV)/installed  ## Check that the committed dvc.lock agrees with code, params and dvc.yaml
+	python -m tests.check_lock
+
+benchmark: $(VENV)/installed-dev  ## Measure speed and memory (benchmarks/README.md)
+	python -m benchmarks
+
+lock:  ## Resolve requirements.lock anew from pyproject.toml
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install '.[dev,ssh]'
+	$(VENV)-lock/bin/pip freeze --all --exclude unmask --exclude pip > requirements.lock
+	rm -rf $(VENV)-lock
+
+$(VENV)/installed: pyproject.toml requirements.lock
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint requirements.lock .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) install --quiet --constraint requirements.lock '.[dev]'
+	touch $@

@@ -1,0 +1,233 @@
+"""The small pieces that every stage uses: images, metrics, figures, seeds, parallel runs, command lines."""
+
+import io
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.common import figures, images, metrics, parallel, seeding
+from stages.common.command import run_stage
+from stages.common.errors import UnmaskError
+from tests.conftest import drawn_face, face_row, write_table
+
+
+def encoded(photo: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    photo.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+RGB = Image.fromarray(drawn_face(1, 64)[0])
+
+
+def test_png_round_trip_in_rgb_order():
+    image = np.zeros((4, 5, 3), np.uint8)
+    image[..., 0] = 200  # red
+    assert (images.decode(images.encode_png(image)) == image).all()
+    assert Image.open(io.BytesIO(images.encode_png(image))).getpixel((0, 0)) == (200, 0, 0)
+
+
+def test_a_gray_image_is_stored_once():
+    gray = drawn_face(2, gray=True)[0]
+    assert images.is_gray(gray)
+    assert Image.open(io.BytesIO(images.encode_png(gray))).mode == "L"
+    assert (images.decode(images.encode_png(gray)) == gray).all()
+    assert not images.is_gray(drawn_face(2)[0])
+
+
+@pytest.mark.parametrize("function", [images.decode, images.decode_gray])
+@pytest.mark.parametrize("data", [b"", b"no image"])
+def test_a_cell_that_is_no_image(function: object, data: bytes):
+    with pytest.raises(UnmaskError, match="column"):
+        function(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "as_it_is"),
+    [
+        (encoded(RGB, "PNG"), True),
+        (encoded(RGB, "JPEG", quality=100), True),
+        (encoded(RGB.convert("L"), "PNG"), True),
+        (encoded(RGB, "WEBP", lossless=True), False),
+        (encoded(RGB.convert("CMYK"), "JPEG", quality=100), False),
+        (encoded(RGB.convert("RGBA"), "PNG"), False),
+        (encoded(RGB.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"), False),
+        (encoded(RGB.convert("L"), "PPM"), False),
+        (encoded(RGB, "BMP"), False),
+        (encoded(Image.fromarray(np.asarray(RGB.convert("L")).astype(np.uint16) * 257), "PNG"), False),
+    ],
+    ids=["png", "jpeg", "gray png", "webp", "cmyk", "rgba", "palette", "pgm", "bmp", "16 bit"],
+)
+def test_photos_of_every_kind_look_the_same(data: bytes, as_it_is: bool):
+    photo, kept = images.open_photo(data, 10**6)
+    assert kept == as_it_is
+    assert photo.shape == (64, 64, 3)
+    assert photo.dtype == np.uint8
+    want = np.asarray(RGB.convert("L"), float)
+    assert np.abs(np.asarray(Image.fromarray(photo).convert("L"), float) - want).mean() < 4
+
+
+def test_a_sideways_photo_is_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate by 90 degrees clockwise to see it upright"
+    wide = RGB.resize((64, 32))
+    photo, as_it_is = images.open_photo(encoded(wide, "JPEG", exif=exif, quality=100), 10**6)
+    assert photo.shape == (64, 32, 3)
+    assert not as_it_is
+    assert np.abs(photo.astype(float) - np.rot90(np.asarray(wide), -1)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>quota exceeded</html>", "unreadable"),
+        (encoded(RGB, "JPEG")[:700], "unreadable"),
+        (encoded(RGB, "PNG")[:700], "unreadable"),
+        (encoded(RGB, "WEBP")[:300], "unreadable"),
+    ],
+)
+def test_photos_that_cannot_be_used(data: bytes, reason: str):
+    with pytest.raises(images.UnreadableImageError) as error:
+        images.open_photo(data, 10**6)
+    assert error.value.reason == reason
+
+
+def test_a_huge_photo_is_refused_before_it_is_decoded():
+    data = encoded(Image.new("L", (12000, 12000)), "PNG")
+    start = time.perf_counter()
+    with pytest.raises(images.UnreadableImageError, match="12000x12000"):
+        images.open_photo(data, 50_000_000)
+    assert time.perf_counter() - start < 0.5  # decoding takes several times that
+
+
+def test_metrics_are_sorted_and_rounded(tmp_path: Path):
+    path = tmp_path / "metrics" / "x.json"
+    metrics.write(path, {"b": np.float32(1 / 3), "a": {"n": np.int64(3), "list": [0.123456]}})
+    assert path.read_text() == '{\n  "a": {\n    "list": [\n      0.1235\n    ],\n    "n": 3\n  },\n  "b": 0.3333\n}\n'
+
+
+def test_metrics_are_finite(tmp_path: Path):
+    with pytest.raises(UnmaskError, match=r"metric a\.b\[1\] is nan"):
+        metrics.write(tmp_path / "x.json", {"a": {"b": [1.0, float("nan")]}})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_depend_on_names_alone():
+    first = seeding.generator(0, "render_masks", "orl/s1/01").random(3)
+    seeding.generator(0, "render_masks", "orl/s1/02").random(100)
+    assert (seeding.generator(0, "render_masks", "orl/s1/01").random(3) == first).all()
+    assert (seeding.generator(1, "render_masks", "orl/s1/01").random(3) != first).all()
+    assert seeding.fraction("ab", "c") != seeding.fraction("a", "bc")
+    places = np.array([seeding.fraction(index) for index in range(4000)])
+    assert 0 <= places.min()
+    assert places.max() < 1
+    assert np.abs(np.histogram(places, 10, (0, 1))[0] - 400).max() < 80  # four standard deviations
+
+
+def square(number: int) -> int:
+    if number < 0:
+        raise UnmaskError(f"{number} is negative")
+    time.sleep(0.001 * number)  # so that later items may finish first
+    return number * number
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_parallel_results_keep_their_order(workers: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("UNMASK_WORKERS", workers)
+    assert parallel.run(square, [9, 0, 5], sizes=[1, 5, 3], label="x") == [81, 0, 25]
+    with pytest.raises(UnmaskError, match="-1 is negative"):
+        parallel.run(square, [1, -1], sizes=[1, 1], label="x")
+    assert parallel.run(square, [], sizes=[], label="x") == []
+
+
+def die(number: int) -> int:
+    import os  # noqa: PLC0415
+    import signal  # noqa: PLC0415
+
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_dead_worker_is_explained(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("UNMASK_WORKERS", "2")
+    with pytest.raises(UnmaskError, match="a worker process was killed"):
+        parallel.run(die, [1, 2], sizes=[1, 1], label="x")
+
+
+def test_dask_gives_the_same():
+    from distributed import LocalCluster  # noqa: PLC0415
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+        Path("params.yaml").write_text(f"parallel: {{workers: null, scheduler: '{cluster.scheduler_address}'}}\n")
+        assert parallel.run(square, [9, 0, 5], sizes=[1, 5, 3], label="x") == [81, 0, 25]
+        with pytest.raises(UnmaskError, match="-1 is negative"):
+            parallel.run(square, [1, -1], sizes=[1, 1], label="x")
+
+
+def test_bad_parallel_settings(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("UNMASK_WORKERS", "many")
+    with pytest.raises(UnmaskError, match="UNMASK_WORKERS is 'many', it must be a whole number from 1"):
+        parallel.settings()
+    monkeypatch.delenv("UNMASK_WORKERS")
+    Path("params.yaml").write_text("parallel: {workers: 0, scheduler: null}\n")
+    with pytest.raises(UnmaskError, match=r"parallel\.workers: 0 is not allowed: a whole number from 1 or null"):
+        parallel.settings()
+    Path("params.yaml").write_text("parallel: {workers: 1, scheduler: nonsense}\n")
+    with pytest.raises(UnmaskError, match=r"no Dask scheduler answers at nonsense \(`parallel\.scheduler`\)"):
+        parallel.run(square, [1], sizes=[1], label="x")
+
+
+def test_contact_sheet(tmp_path: Path):
+    red = np.zeros((10, 20, 3), np.uint8)
+    red[..., 0] = 255
+    sheet = figures.contact_sheet([red] * 5, ["a"] * 5, columns=4, side=50, title="Reds")
+    rows, columns = 2, 4
+    assert sheet.shape == (
+        figures.CAPTION + 2 * figures.GAP + rows * (50 + figures.CAPTION + figures.GAP),
+        columns * (50 + figures.GAP) + figures.GAP,
+        3,
+    )
+    pure = (sheet == (255, 0, 0)).all(-1)
+    assert pure.sum() == 5 * 50 * 25  # each tile is 50 wide and keeps its shape
+    figures.write(tmp_path / "sheet.png", sheet)
+    assert (cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1] == sheet).all()
+
+
+def test_a_sheet_of_a_table_shows_landmarks(table: Path, tmp_path: Path):
+    figures.show_table(
+        table, tmp_path / "s.png", title="Faces", caption=lambda face: face["face_id"], picture=figures.with_points
+    )
+    sheet = cv2.imread(str(tmp_path / "s.png"))
+    green = (sheet[..., 1] > 200) & (sheet[..., 0] < 140) & (sheet[..., 2] < 140)
+    assert green.sum() > 12 * 68
+
+
+def test_command_line_names_what_is_missing(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run_stage("align_faces", ["--faces", "x"])
+    assert "required: --out, --figure" in capsys.readouterr().err
+
+
+def test_command_line_tells_the_user_without_a_traceback(tmp_path: Path):
+    Path("params.yaml").write_text("align_faces: {template: arcface, size: 0}\n")
+    paths = ["--faces", "x", "--out", "y", "--figure", "z"]
+    with pytest.raises(SystemExit) as stop:
+        run_stage("align_faces", paths)
+    assert str(stop.value).startswith("align_faces: params.yaml, line 1: align_faces.size: 0 is not allowed")
+    Path("params.yaml").write_text("align_faces: {template: arcface, size: 112}\n")
+    with pytest.raises(SystemExit, match="x is no face table"):
+        run_stage("align_faces", paths)
+
+
+def test_command_line_writes_metrics(tmp_path: Path):
+    write_table(tmp_path / "in" / "drawn", [face_row(index) for index in range(3)])
+    Path("params.yaml").write_text("align_faces: {template: arcface, size: 64}\n")
+    arguments = {"faces": "in/drawn", "out": "out/drawn", "figure": "sheet.png", "metrics": "metrics.json"}
+    run_stage("align_faces", [word for name, path in arguments.items() for word in (f"--{name}", str(tmp_path / path))])
+    assert json.loads((tmp_path / "metrics.json").read_text())["faces"] == 3

@@ -1,0 +1,81 @@
+"""params.yaml: what is wrong is named, with its line and what is allowed."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from pydantic import Field
+
+from stages.common.errors import UnmaskError
+from stages.common.params import Section, StageParams, load
+
+
+class Inner(Section):
+    share: float = Field(ge=0, le=1)
+    kind: str | None
+
+
+class Params(StageParams):
+    top_level: ClassVar = ("seed",)
+
+    seed: int = Field(ge=0)
+    size: int = Field(gt=0)
+    inner: Inner
+
+
+GOOD = """\
+seed: 3   # shared
+draw:
+  size: 4
+  inner:
+    share: 1e-3
+    kind: null
+"""
+
+
+def write(text: str) -> Path:
+    path = Path("params.yaml")
+    path.write_text(text)
+    return path
+
+
+def test_reads_yaml_1_2_and_top_level_keys():
+    params = load(Params, "draw", write(GOOD))
+    assert (params.seed, params.size, params.inner.share, params.inner.kind) == (3, 4, 0.001, None)
+
+
+def test_reads_a_section_within_a_section():
+    assert load(Inner, "draw.inner", write(GOOD)).share == 0.001
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("size: 4", "size: 0", "params.yaml, line 3: draw.size: 0 is not allowed: a whole number above 0"),
+        ("size: 4", "size: 4.5", "draw.size: 4.5 is not allowed: a whole number above 0"),
+        ("size: 4", 'size: "4"', "draw.size: '4' is not allowed"),
+        ("share: 1e-3", "share: 2", "line 5: draw.inner.share: 2 is not allowed: a number from 0 to 1"),
+        ("share: 1e-3", "shaer: 1", "line 5: draw.inner.shaer: is not a known key"),
+        ("  size: 4\n", "", "line 2: draw.size: is missing (a whole number above 0)"),
+        ("kind: null", "kind: [1]", "draw.inner.kind: [1] is not allowed: a text or null"),
+        ("seed: 3", "seed: -1", "line 1: seed: -1 is not allowed: a whole number from 0"),
+        ("draw:", "drawn:", "has no section `draw:`"),
+        ("size: 4", "size: [", "cannot be read as YAML"),
+    ],
+)
+def test_names_the_key_the_line_and_the_range(old: str, new: str, expected: str):
+    assert old in GOOD
+    with pytest.raises(UnmaskError) as error:
+        load(Params, "draw", write(GOOD.replace(old, new)))
+    assert expected in str(error.value)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(UnmaskError) as error:
+        load(Params, "draw", write(GOOD.replace("size: 4", "size: 0").replace("1e-3", "9")))
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_no_file():
+    with pytest.raises(UnmaskError, match=r"params\.yaml: no such file"):
+        load(Params, "draw", Path("params.yaml"))
