@@ -2,7 +2,7 @@
 
 python -m stages.export data/masked/orl some/folder
 
-Masks and label maps lie beside the photo as <name>.mask.png and <name>.labels.png. If the faces have landmarks, they are
+Masks and label maps lie beside the photo as <name>.mask.png and <name>.labels.png. Landmarks, if the faces have any, are
 written to landmarks.csv in Face_Mask_Generator's format, which that program and our adapter of its name read.
 """
 
@@ -39,8 +39,7 @@ def export(table: Path, out: Path) -> int:
             index = csv.DictWriter(file, [*facts, *(name for name in PICTURES if name in columns)])
             index.writeheader()
             for face in tqdm(tables.read(table), total=tables.count(table), unit="faces", disable=None):
-                files = {name: path for name, path in _write_pictures(face, staging)}
-                index.writerow({name: face[name] for name in facts} | files)
+                index.writerow({name: face[name] for name in facts} | dict(_write_pictures(face, staging)))
         if "landmarks" in columns:
             _write_landmarks(table, staging / "landmarks.csv")
     return tables.count(table)

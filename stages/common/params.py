@@ -5,7 +5,7 @@ import typing
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -29,7 +29,7 @@ class StageParams(Section):
     top_level: ClassVar[tuple[str, ...]] = ()
 
 
-_Section = typing.TypeVar("_Section", bound=Section)
+_Model = typing.TypeVar("_Model", bound=BaseModel)
 
 
 def read_yaml(path: Path) -> Any:
@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> Any:
         raise UnmaskError(f"{path} cannot be read as YAML: {error}") from None
 
 
-def load(model: type[_Section], section: str, path: Path = PARAMS_FILE) -> _Section:
+def load(model: type[_Model], section: str, path: Path = PARAMS_FILE) -> _Model:
     """Return the params in a section of params.yaml, named by its dotted keys.
 
     Raises:
@@ -67,7 +67,7 @@ def load(model: type[_Section], section: str, path: Path = PARAMS_FILE) -> _Sect
     return check(model, values, path, tuple(section.split(".")))
 
 
-def check(model: type[_Section], values: Any, path: Path, section: tuple[str, ...] = ()) -> _Section:
+def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...] = ()) -> _Model:
     """Return values from a YAML file as a model.
 
     Args:
@@ -126,6 +126,8 @@ def _allowed(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     annotation: Any = model
     metadata: list[Any] = []
     for key in location:
+        if isinstance(annotation, type) and issubclass(annotation, RootModel):
+            annotation = annotation.model_fields["root"].annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(key))
             if field is None:
@@ -158,6 +160,8 @@ def _described(annotation: Any, metadata: list[Any]) -> str:
     kind = names.get(annotation, "")
     if kind in {"a whole number", "a number"}:
         kind += _range(metadata)
+    if kind == "a text":
+        kind += "".join(f" like {item.pattern}" for item in metadata if getattr(item, "pattern", None))
     return kind
 
 

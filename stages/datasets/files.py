@@ -5,11 +5,13 @@ link elsewhere or to swell when unpacked are refused, and so are names that occu
 """
 
 import bz2
+import errno
 import functools
 import gzip
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -29,6 +31,21 @@ MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes
 MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
 RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
 BLOCK = 2**20
+# What the archive modules raise for damaged archives; NotImplementedError and RuntimeError stand for unknown
+# compression and for encryption.
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 # Folders and files that operating systems add.
 JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
 
@@ -70,7 +87,9 @@ class Files:
             with place.path.open("rb") as file:
                 file.seek(place.offset)
                 data = file.read(place.size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except DAMAGE as error:
+            if _is_of_the_disk(error):
+                raise
             raise UnreadableImageError("unreadable", f"damaged in {place.path.name}: {error}") from None
         if len(data) < place.size:
             raise UnreadableImageError("unreadable", f"cut off in {place.path.name}")
@@ -113,7 +132,10 @@ def open_files(raw: Path) -> Iterator[Files]:
                 if name in places:
                     raise UnmaskError(f"{path}: {name!r} occurs twice in {raw}; keep one of them")
                 places[name] = place
-        yield Files(places)
+        try:
+            yield Files(places)
+        finally:
+            _zip.cache_clear()  # closes the archives
 
 
 def _listed(path: Path, name: str, unpacked: Path) -> Iterator[tuple[str, _Place]]:
@@ -131,8 +153,15 @@ def _listed(path: Path, name: str, unpacked: Path) -> Iterator[tuple[str, _Place
             plain = _safe(path, member)
             if not JUNK.search(plain):
                 yield plain, place
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
+    except DAMAGE as error:
+        if _is_of_the_disk(error):
+            raise
         raise UnmaskError(f"{path.name} is a damaged archive ({error}): fetch it again") from None
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    # gzip and bz2 raise OSErrors without a number for bad data; a bad offset makes a seek invalid.
+    return isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}
 
 
 def _safe(archive: Path, member: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from stages.common.errors import UnmaskError
 from stages.common.params import Section, check, read_yaml
@@ -91,10 +91,8 @@ class Dataset(Section):
     files: list[File] = Field(min_length=1)
 
 
-class Catalogue(Section):
-    """The whole file, by dataset."""
-
-    datasets: dict[DatasetName, Dataset]
+class Catalogue(RootModel[dict[DatasetName, Dataset]]):
+    """The whole file."""
 
 
 def load(path: Path) -> dict[str, Dataset]:
@@ -103,7 +101,7 @@ def load(path: Path) -> dict[str, Dataset]:
     Raises:
         UnmaskError: it cannot be read, or an entry is wrong; the message names it.
     """
-    return check(Catalogue, {"datasets": read_yaml(path)}, path).datasets
+    return check(Catalogue, read_yaml(path), path).root
 
 
 def entry(path: Path, dataset: str) -> Dataset:
