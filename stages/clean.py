@@ -8,7 +8,7 @@ import csv
 import functools
 import importlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -104,10 +104,11 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
             reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejects).items())
             raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons})")
         splits = _splits(dataset, seen, params.split)
-        numbers = _write(out, seen, splits, files, params)
+        _write(out, seen, splits, files, params.max_pixels)
     _write_rejects(rejected, rejects)
     figures.show_table(out, figure, title="Photos kept, and their split", caption=_caption)
     people = Counter(one.photo.identity for one in seen)
+    label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
     return {
         "photos": listed,
         "faces": len(seen),
@@ -124,7 +125,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
         },
         "sexes": Counter(one.photo.sex or "unknown" for one in seen),
         "stored_anew_as_png": sum(not one.as_it_is for one in seen),
-        "label_pixels": {str(class_id): numbers[class_id] for class_id in sorted(numbers)},
+        "label_pixels": {str(class_id): count for class_id, count in sorted(label_pixels.items())},
     }
 
 
@@ -167,7 +168,11 @@ def _curated(photos: dict[str, Photo], curation: Path) -> tuple[dict[str, Photo]
         reader = csv.DictReader(file)
         if reader.fieldnames != ["face_id", "reason"]:
             raise UnmaskError(f"{curation}: the first line must be face_id,reason")
-        excluded = {row["face_id"]: (reader.line_num, row["reason"]) for row in reader}
+        excluded: dict[str, tuple[int, str]] = {}
+        for row in reader:
+            if row["face_id"] in excluded:
+                raise UnmaskError(f"{curation}, line {reader.line_num}: {row['face_id']} stands there twice")
+            excluded[row["face_id"]] = (reader.line_num, row["reason"])
     unknown = [f"line {line}: {face_id}" for face_id, (line, _) in excluded.items() if face_id not in photos]
     if unknown:
         raise UnmaskError(f"{curation} names faces that are not in the dataset: {'; '.join(unknown)}")
@@ -233,43 +238,28 @@ def _splits(dataset: str, seen: Sequence[Seen], split: Split) -> dict[str, str]:
     return splits
 
 
-def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files, params: Params) -> Counter[int]:
-    """Write the table; return the pixels of each class in its label maps."""
+def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files, max_pixels: int) -> None:
     count = tables.n_parts(Counter(one.photo.identity for one in seen))
     parts: dict[int, list[Seen]] = defaultdict(list)
     for one in seen:
         parts[tables.part_of(one.photo.identity, count)].append(one)
     names = ["face_id", "identity", "sex", "split", "wears_mask", "image"]
     names += [name for name in ("landmarks", "face_type") if any(getattr(one.photo, name) is not None for one in seen)]
-    names += ["labels"] if any(one.photo.label_files for one in seen) else []
+    names += ["labels"] if any(one.labels for one in seen) else []
     with whole_folder(out, tables.PARTS) as staging:
         work = functools.partial(
-            _write_part,
-            out=staging.absolute(),
-            splits=splits,
-            files=files,
-            max_pixels=params.max_pixels,
-            names=names,
+            _write_part, out=staging.absolute(), splits=splits, files=files, max_pixels=max_pixels, names=names
         )
         tasks = sorted(parts.items())
-        counts = parallel.run(work, tasks, sizes=[len(part) for _, part in tasks], label=out.as_posix())
-    return sum(counts, Counter())
+        parallel.run(work, tasks, sizes=[len(part) for _, part in tasks], label=out.as_posix())
 
 
 def _write_part(
     task: tuple[int, list[Seen]], out: Path, splits: dict[str, str], files: Files, max_pixels: int, names: list[str]
-) -> Counter[int]:
+) -> None:
     part, seen = task
-    total: Counter[int] = Counter()
-
-    def rows() -> Iterator[tables.Face]:
-        for one in seen:
-            face, pixels = inspection.row(one, files, max_pixels, splits[one.photo.identity])
-            total.update(pixels)
-            yield {name: face[name] for name in names}
-
-    tables.write_part(out / tables.part_name(part), rows(), names)
-    return total
+    rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one in seen)
+    tables.write_part(out / tables.part_name(part), ({name: face[name] for name in names} for face in rows), names)
 
 
 def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:

@@ -2,7 +2,7 @@
 
 python -m stages.export data/masked/orl some/folder
 
-Masks and label maps lie beside the photo as <name>.mask.png and <name>.labels.png. Landmarks, if the faces have any, are
+Masks and label maps lie beside the photo as <name>.mask.png and <name>.labels.png. Landmarks, if there are any, are
 written to landmarks.csv in Face_Mask_Generator's format, which that program and our adapter of its name read.
 """
 

@@ -25,6 +25,8 @@ class Seen:
         sha256: of the file's bytes.
         look: the perceptual hash.
         as_it_is: whether the file's own bytes may go into the table; else it is stored anew as PNG.
+        labels: the label map as PNG (a few kilobytes), painted here so that its parts are read only once.
+        label_pixels: how many of its pixels are of each class.
     """
 
     face_id: str
@@ -32,6 +34,8 @@ class Seen:
     sha256: bytes
     look: bytes
     as_it_is: bool
+    labels: bytes | None
+    label_pixels: Counter[int]
 
 
 @dataclass(frozen=True)
@@ -62,30 +66,32 @@ class Inspector:
             return Reject(photo.file, "too_small", f"{width}x{height} pixels", face_id)
         if self.has_face is not None and not self.has_face(image):
             return Reject(photo.file, "no_face", "neither detector sees one", face_id)
-        try:
-            paint_labels(self.files, photo, image)
-        except UnreadableImageError as error:
-            return Reject(photo.file, "bad_labels", str(error), face_id)
+        labels, label_pixels = None, Counter[int]()
+        if photo.label_files:
+            try:
+                painted = paint_labels(self.files, photo, height, width)
+            except UnreadableImageError as error:
+                return Reject(photo.file, "bad_labels", str(error), face_id)
+            labels = images.encode_png(painted)
+            counts = np.bincount(painted.ravel())
+            label_pixels.update({class_id: int(counts[class_id]) for class_id in np.flatnonzero(counts).tolist()})
         look = duplicates.perceptual_hash(image)
-        return Seen(face_id, photo, hashlib.sha256(data).digest(), look, as_it_is)
+        return Seen(face_id, photo, hashlib.sha256(data).digest(), look, as_it_is, labels, label_pixels)
 
 
-def paint_labels(files: Files, photo: Photo, image: Pixels) -> Pixels | None:
-    """Return the label map of a photo, uint8 (H, W) like the image, its parts painted in order; None if it has none.
+def paint_labels(files: Files, photo: Photo, height: int, width: int) -> Pixels:
+    """Return the label map of a photo, uint8 (height, width), its parts painted over each other in order.
 
     Raises:
         UnreadableImageError: a part's mask is damaged or no image.
     """
-    if not photo.label_files:
-        return None
-    height, width = image.shape[:2]
     labels = np.zeros((height, width), np.uint8)
     for class_id, name in photo.label_files:
         part = cv2.imdecode(np.frombuffer(files.read(name), np.uint8), cv2.IMREAD_GRAYSCALE)
         if part is None:
             raise UnreadableImageError("bad_labels", f"{name} is no image")
-        # The publisher's masks may be smaller than the photo.
-        part = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        if part.shape != labels.shape:  # the publisher's masks may be smaller than the photo
+            part = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         labels[part > 127] = class_id
     return labels
 
@@ -116,22 +122,13 @@ def _copy(one: Seen, reason: str, other: Seen) -> Reject:
     return Reject(one.photo.file, reason, f"as {other.face_id}", one.face_id)
 
 
-def row(seen: Seen, files: Files, max_pixels: int, split: str) -> tuple[dict[str, object], Counter[int]]:
-    """Return a photo's row, with every column a photo can fill, and the pixels of each class in its label map."""
+def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, object]:
+    """Return a photo's row, with every column that a photo can fill."""
     photo = seen.photo
     data = files.read(photo.file)
-    labels, pixels = None, Counter[int]()
-    if not seen.as_it_is or photo.label_files:
-        image, _ = images.open_photo(data, max_pixels)
-        if not seen.as_it_is:
-            data = images.encode_png(image)
-        painted = paint_labels(files, photo, image)
-        if painted is not None:
-            labels = images.encode_png(painted)
-            pixels = Counter(
-                {class_id: int(count) for class_id, count in enumerate(np.bincount(painted.ravel())) if count}
-            )
-    face: dict[str, object] = {
+    if not seen.as_it_is:
+        data = images.encode_png(images.open_photo(data, max_pixels)[0])
+    return {
         "face_id": seen.face_id,
         "identity": photo.identity,
         "sex": photo.sex,
@@ -140,6 +137,5 @@ def row(seen: Seen, files: Files, max_pixels: int, split: str) -> tuple[dict[str
         "image": data,
         "landmarks": photo.landmarks,
         "face_type": photo.face_type,
-        "labels": labels,
+        "labels": seen.labels,
     }
-    return face, pixels

@@ -1,0 +1,288 @@
+"""clean: every photo is in the table or in the list of rejects, and the split holds."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages import clean
+from stages.common import images, tables
+from stages.common.errors import UnmaskError
+from tests.conftest import SHARED, drawn_face
+from tests.test_datasets import MAPPING, landmark_csv, write, zip_of
+
+DEFAULTS: dict[str, Any] = {
+    "min_side": 32,
+    "max_pixels": 2_000_000,
+    "near_duplicates": 12,
+    "require_face": False,
+    "split": {"train": 0.5, "val": 0.1, "test": 0.4, "salt": 0},
+    "limit": {"people": None, "photos": None},
+}
+
+
+def encoded(image: np.ndarray | Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    photo = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    photo.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photo(seed: int, side: int = 96) -> np.ndarray:
+    """Return a picture that is like no other: blobs at places of its own."""
+    rng = np.random.default_rng(seed)
+    noise = rng.uniform(0, 255, (12, 12, 3)).astype(np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def run(raw: Path, curation: str = "", **changes: Any) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Clean a raw folder into ./table; return the metrics and the rejects."""
+    Path("curation.csv").write_text(f"face_id,reason\n{curation}")
+    params = clean.Params.model_validate({**DEFAULTS, **changes})
+    result = clean.clean(raw, Path("curation.csv"), Path("table"), Path("rejected.csv"), Path("sheet.png"), params)
+    with Path("rejected.csv").open(newline="") as file:
+        return result, list(csv.DictReader(file))
+
+
+def people(tmp_path: Path, content: dict[str, bytes]) -> Path:
+    """Return a raw folder of the dataset `lfw`, whose adapter wants <person>/<person>_<4 digits>."""
+    return write(tmp_path / "raw" / "lfw", content)
+
+
+GOOD = {f"p{index // 3}/p{index // 3}_{index % 3:04d}.jpg": encoded(photo(index)) for index in range(12)}
+
+
+def test_good_photos_are_kept_as_they_are(tmp_path: Path):
+    result, rejects = run(people(tmp_path, GOOD))
+    assert (result["photos"], result["faces"], result["people"], result["unexplained"]) == (12, 12, 4, 0)
+    assert rejects == []
+    by_id = {face["face_id"]: face for face in tables.read(Path("table"))}
+    assert by_id["lfw/p1/0002"]["image"] == GOOD["p1/p1_0002.jpg"]
+    assert by_id["lfw/p1/0002"]["identity"] == "p1"
+    assert result["stored_anew_as_png"] == 0
+
+
+BAD = {
+    "p0/p0_1000.jpg": (encoded(photo(50))[:900], "unreadable"),
+    "p0/p0_1001.jpg": (b"", "empty"),
+    "p0/p0_1002.jpg": (encoded(photo(51, 31)), "too_small"),
+    "p0/p0_1003.jpg": (encoded(Image.new("RGB", (1, 1))), "too_small"),
+    "p0/p0_1004.jpg": (encoded(Image.new("L", (12000, 12000)), "PNG"), "too_large"),
+    "p0/p0_1005.jpg": (GOOD["p0/p0_0000.jpg"], "same_bytes"),
+    "p0/p0_1006.jpg": (encoded(photo(0), quality=60), "same_look"),
+    "p9/p9_0000.jpg": (GOOD["p0/p0_0001.jpg"], "same_bytes_as_another_person"),
+    "p0/other.jpg": (encoded(photo(52)), "bad_name"),
+    "loose.jpg": (encoded(photo(53)), "no_person"),
+    "p0/p0_1007.jpg": (b"<html>quota exceeded</html>", "unreadable"),
+}
+
+
+def test_every_reason_is_counted_and_listed(tmp_path: Path):
+    result, rejects = run(people(tmp_path, GOOD | {name: data for name, (data, _) in BAD.items()}))
+    assert {reject["file"]: reject["reason"] for reject in rejects} == {
+        name: reason for name, (_, reason) in BAD.items()
+    }
+    assert (result["photos"], result["faces"], result["unexplained"]) == (23, 12, 0)
+    assert sum(result["rejected"].values()) == 11
+    assert result["rejected"]["too_small"] == 2
+    details = {reject["file"]: reject["detail"] for reject in rejects}
+    assert details["p0/p0_1004.jpg"] == "12000x12000 pixels"
+    assert details["p0/p0_1006.jpg"] == "as lfw/p0/0000"
+
+
+def test_photos_of_every_kind_are_stored_as_png(tmp_path: Path):
+    base = Image.fromarray(photo(7))
+    kinds = {
+        "p0/p0_0001.jpg": encoded(base, "WEBP", lossless=True),
+        "p1/p1_0001.jpg": encoded(base.convert("CMYK").rotate(90)),
+        "p2/p2_0001.png": encoded(base.convert("P").rotate(180), "PNG"),
+        "p3/p3_0001.png": encoded(base.convert("RGBA").transpose(Image.Transpose.FLIP_LEFT_RIGHT), "PNG"),
+        "p4/p4_0001.pgm": encoded(base.convert("L").rotate(270), "PPM"),
+    }
+    result, rejects = run(people(tmp_path, kinds))
+    assert rejects == []
+    assert result["stored_anew_as_png"] == 5
+    assert result["people_with_one_photo"] == 5
+    for face in tables.read(Path("table")):
+        stored = Image.open(io.BytesIO(face["image"]))
+        assert stored.format == "PNG"
+        assert stored.mode == ("L" if face["identity"] == "p4" else "RGB")
+
+
+def test_names_that_cannot_be_used(tmp_path: Path):
+    raw = write(tmp_path / "celebamask_hq", {"CelebA-HQ-to-CelebA-mapping.txt": MAPPING.encode()})
+    write(raw, {"identity_CelebA.txt": b"119614.jpg a\\b\n", "CelebA-HQ-img/0.jpg": encoded(photo(0))})
+    write(raw, {"CelebA-HQ-img/1.jpg": encoded(photo(1)), "CelebA-HQ-img/extra/2.jpg": encoded(photo(2))})
+    _, rejects = run(raw)
+    assert [(reject["file"], reject["reason"]) for reject in rejects] == [
+        ("CelebA-HQ-img/0.jpg", "bad_name"),
+        ("CelebA-HQ-img/extra/2.jpg", "not_in_layout"),
+    ]
+
+
+def test_two_files_of_one_name(tmp_path: Path):
+    _, rejects = run(people(tmp_path, {**GOOD, "again/p0/p0_0000.jpg": encoded(photo(80))}))
+    assert [(reject["file"], reject["reason"]) for reject in rejects] == [("p0/p0_0000.jpg", "same_name")]
+    assert rejects[0]["detail"] == "again/p0/p0_0000.jpg has this face_id, too"
+
+
+def test_no_photo_can_be_kept(tmp_path: Path):
+    with pytest.raises(UnmaskError, match=r"not one of 1 photos could be kept \(empty 1\)"):
+        run(people(tmp_path, {"p0/p0_0000.jpg": b""}))
+    assert not Path("table").exists()
+
+
+def test_landmarks_and_face_types_come_along(tmp_path: Path):
+    image, points = drawn_face()
+    table = landmark_csv(("\\ann", "1.jpg", "1_0", points), ("\\bob", "2.jpg", "0_0", np.full((68, 2), np.nan)))
+    raw = write(tmp_path / "face_mask_generator", {"test.csv": table, "ann/1.jpg": encoded(image)})
+    write(raw, {"bob/2.jpg": encoded(photo(1))})
+    result, rejects = run(raw)
+    (face,) = tables.read(Path("table"))
+    np.testing.assert_allclose(face["landmarks"], points, atol=1e-3)
+    assert face["face_type"] == "1_0"
+    assert [reject["reason"] for reject in rejects] == ["bad_landmarks"]
+    assert result["unexplained"] == 0
+
+
+def test_label_maps_are_painted_in_the_publishers_order(tmp_path: Path):
+    skin, nose = np.zeros((48, 48), np.uint8), np.zeros((48, 48), np.uint8)
+    skin[10:40], nose[20:30, 20:30] = 255, 255
+    content = {
+        "CelebA-HQ-to-CelebA-mapping.txt": MAPPING.encode(),
+        "CelebA-HQ-img/0.jpg": encoded(photo(0, 96)),
+        "CelebA-HQ-img/1.jpg": encoded(photo(1, 96)),
+        "CelebAMask-HQ-mask-anno/0/00000_skin.png": images.encode_png(skin),
+        "CelebAMask-HQ-mask-anno/0/00000_nose.png": images.encode_png(nose),
+        "CelebAMask-HQ-mask-anno/0/00001_skin.png": b"no image",
+    }
+    result, rejects = run(write(tmp_path / "celebamask_hq", {"CelebAMask-HQ.zip": zip_of(content)}))
+    assert [(reject["reason"], reject["file"]) for reject in rejects] == [("bad_labels", "CelebA-HQ-img/1.jpg")]
+    (face,) = tables.read(Path("table"))
+    labels = images.decode_gray(face["labels"])
+    assert labels.shape == (96, 96)  # that of the photo; the masks are half as large
+    assert labels[50, 50] == 2
+    assert labels[50, 5] == 1
+    assert result["label_pixels"] == {"0": 96 * 36, "1": 96 * 60 - 400, "2": 400}
+
+
+# ---------------------------------------------------------------- curation, limit, split
+
+
+def test_a_reviewed_exclusion_is_honoured(tmp_path: Path):
+    result, rejects = run(people(tmp_path, GOOD), "lfw/p0/0001,wrong person\n")
+    assert result["faces"] == 11
+    assert rejects == [
+        {"file": "p0/p0_0001.jpg", "face_id": "lfw/p0/0001", "reason": "curated", "detail": "wrong person"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("lfw/p0/0001,wrong\nlfw/p0/7777,gone\n", r"faces that are not in the dataset: line 3: lfw/p0/7777"),
+        ("lfw/p0/0001,a\nlfw/p0/0001,b\n", r"curation\.csv, line 3: lfw/p0/0001 stands there twice"),
+    ],
+)
+def test_an_exclusion_list_must_match(tmp_path: Path, lines: str, message: str):
+    with pytest.raises(UnmaskError, match=message):
+        run(people(tmp_path, GOOD), lines)
+    assert not Path("table").exists()
+
+
+def test_an_exclusion_list_without_header(tmp_path: Path):
+    Path("curation.csv").write_text("lfw/p0/0001,wrong\n")
+    with pytest.raises(UnmaskError, match="the first line must be face_id,reason"):
+        clean.clean(
+            people(tmp_path, GOOD),
+            Path("curation.csv"),
+            Path("table"),
+            Path("r.csv"),
+            Path("s.png"),
+            clean.Params.model_validate(DEFAULTS),
+        )
+
+
+def test_a_limit_leaves_out_and_says_so(tmp_path: Path):
+    result, rejects = run(people(tmp_path, GOOD), limit={"people": 2, "photos": 2})
+    assert [face["face_id"] for face in sorted(tables.read(Path("table")), key=lambda face: face["face_id"])] == [
+        "lfw/p0/0000",
+        "lfw/p0/0001",
+        "lfw/p1/0000",
+        "lfw/p1/0001",
+    ]
+    assert result["rejected"] == {"beyond_limit": 8}
+    assert len(rejects) == 8
+
+
+def test_the_split_is_by_person_and_stays_when_people_are_added(tmp_path: Path):
+    def splits() -> dict[str, str]:
+        found: dict[str, set[str]] = {}
+        for face in tables.read(Path("table")):
+            found.setdefault(face["identity"], set()).add(face["split"])
+        assert all(len(names) == 1 for names in found.values())
+        return {identity: next(iter(names)) for identity, names in found.items()}
+
+    content = {
+        f"p{index}/p{index}_{n:04d}.jpg": encoded(photo(2 * index + n, 48)) for index in range(60) for n in (0, 1)
+    }
+    few = dict(list(content.items())[:40])
+    run(people(tmp_path / "few", few))
+    before = splits()
+    result, _ = run(people(tmp_path / "all", content))
+    after = splits()
+    assert {person: after[person] for person in before} == before
+    assert result["splits"]["train"]["people"] == sum(split == "train" for split in after.values())
+    assert 20 <= result["splits"]["train"]["people"] <= 40  # half of 60
+    run(people(tmp_path / "all", {}), split={"train": 0.5, "val": 0.1, "test": 0.4, "salt": 1})
+    assert splits() != after
+
+
+def test_a_publisher_who_splits_a_person_is_refused(tmp_path: Path):
+    content = {
+        "CelebA-HQ-to-CelebA-mapping.txt": MAPPING.encode(),
+        "identity_CelebA.txt": b"119614.jpg 5\n162772.jpg 5\n",
+        "CelebA-HQ-img/0.jpg": encoded(photo(0)),
+        "CelebA-HQ-img/1.jpg": encoded(photo(1)),
+    }
+    with pytest.raises(UnmaskError, match="the publisher has 5 in both train and val"):
+        run(write(tmp_path / "celebamask_hq", content))
+
+
+def test_a_face_can_be_required(tmp_path: Path, orl_photo: Any):
+    content = {"p0/p0_0000.png": images.encode_png(orl_photo("s1/1")), "p1/p1_0000.png": encoded(photo(3), "PNG")}
+    result, rejects = run(people(tmp_path, content), require_face=True)
+    assert result["rejected"] == {"no_face": 1}
+    assert rejects[0]["file"] == "p1/p1_0000.png"
+
+
+def test_a_dataset_without_adapter(tmp_path: Path):
+    with pytest.raises(UnmaskError, match=r"no adapter reads 'nobody': stages/datasets/nobody\.py"):
+        run(write(tmp_path / "nobody", GOOD))
+    with pytest.raises(UnmaskError, match="no adapter reads 'files'"):
+        run(write(tmp_path / "files", GOOD))
+
+
+def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    raw = people(tmp_path, GOOD | {name: data for name, (data, _) in BAD.items()})
+    results = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv("UNMASK_WORKERS", workers)
+        metrics, rejects = run(raw)
+        results.append((metrics, rejects, {path.name: path.read_bytes() for path in tables.parts(Path("table"))}))
+    assert results[0] == results[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="the photos are not beside the checkout")
+def test_the_celebamask_hq_sample(tmp_path: Path):
+    (tmp_path / "celebamask_hq").mkdir()
+    (tmp_path / "celebamask_hq" / "CelebAMask-HQ.zip").symlink_to(SHARED / "data" / "CelebAMask-HQ.zip")
+    result, rejects = run(tmp_path / "celebamask_hq")
+    assert rejects == []
+    assert {name: split["faces"] for name, split in result["splits"].items()} == {"train": 800, "val": 100, "test": 100}
+    assert sum(result["label_pixels"].values()) == 1000 * 512 * 512

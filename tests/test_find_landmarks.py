@@ -1,0 +1,155 @@
+"""find_landmarks: who found what, on photos that are easy, hard, hopeless or crowded."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages import find_landmarks
+from stages.common import tables
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels, encode_png
+from stages.faces import landmarks
+from stages.landmarks import boxes, face_alignment
+from stages.landmarks.boxes import Box
+from stages.landmarks.search import Search, all_faces, main_face
+from tests.conftest import drawn_landmarks, write_table
+
+SEARCH = {"backends": ["csv", "dlib"], "short_side": 224, "long_side": 1600, "whole_crop": True}
+PARAMS = {"search": SEARCH, "face_types": {"profile_above": 0.6, "blurred_below": 0.13}}
+
+
+def run(rows: list[tables.Face], tmp_path: Path, **search: Any) -> tuple[dict[str, Any], dict[str, tables.Face]]:
+    """Find landmarks in a table of these rows; return the metrics and the faces by name."""
+    table = write_table(tmp_path / "faces", rows)
+    params = find_landmarks.Params.model_validate({**PARAMS, "search": SEARCH | search})
+    result = find_landmarks.find_landmarks(table, tmp_path / "out", tmp_path / "sheet.png", params)
+    assert (tmp_path / "sheet.png").exists()
+    return result, {face["face_id"].split("/")[2]: face for face in tables.read(tmp_path / "out")}
+
+
+def row(name: str, image: Pixels, **more: Any) -> tables.Face:
+    return {"face_id": f"d/p/{name}", "identity": "p", "image": encode_png(image), **more}
+
+
+def side_by_side(orl_photo: Callable[[str], Pixels]) -> Pixels:
+    return np.hstack([orl_photo("s1/1"), orl_photo("s2/1")])
+
+
+def test_each_photo_says_what_found_it(orl_photo: Callable[[str], Pixels], tmp_path: Path):
+    flat = np.full((112, 92, 3), 128, np.uint8)
+    rows = [
+        row("hog", orl_photo("s1/1")),
+        row("cnn", orl_photo("s37/4")),  # a full beard: HOG sees no face
+        row("flat", flat),
+        row("two", side_by_side(orl_photo)),
+    ]
+    result, faces = run(rows, tmp_path)
+    assert {name: face["landmarks_by"] for name, face in faces.items()} == {
+        "hog": "dlib_hog",
+        "cnn": "dlib_cnn",
+        "flat": "dlib_crop",
+        "two": "dlib_hog",
+    }
+    assert result["found_by"] == {"dlib_hog": 2, "dlib_cnn": 1, "dlib_crop": 1}
+    assert (result["faces"], result["not_found"], result["photos_with_several_faces"]) == (4, 0, 1)
+    assert sum(result["face_types"].values()) == 4
+
+
+def test_without_the_whole_crop_a_face_is_said_not_to_be_found(tmp_path: Path):
+    result, faces = run([row("flat", np.full((112, 92, 3), 128, np.uint8))], tmp_path, whole_crop=False)
+    assert result["not_found"] == 1
+    assert faces["flat"]["landmarks"] is None
+    assert faces["flat"]["landmarks_by"] is None
+    assert faces["flat"]["face_type"] is None
+
+
+def test_landmarks_lie_where_the_face_is(orl_photo: Callable[[str], Pixels], tmp_path: Path):
+    """Moved into a larger picture, and enlarged, the same face has the same landmarks, moved and enlarged."""
+    photo = orl_photo("s1/1")
+    wide = np.full((260, 300, 3), 60, np.uint8)
+    wide[90:202, 120:212] = photo
+    _, faces = run(
+        [row("as_it_is", photo), row("moved", wide), row("doubled", photo.repeat(2, 0).repeat(2, 1))], tmp_path
+    )
+    points = faces["as_it_is"]["landmarks"]
+    eyes = landmarks.eye_centers(points)
+    assert eyes[0, 0] < points[landmarks.NOSE_TIP, 0] < eyes[1, 0]
+    assert eyes[:, 1].max() < points[landmarks.NOSE_TIP, 1] < points[landmarks.LIP_TOP, 1] < points[landmarks.CHIN, 1]
+    size = landmarks.face_size(points)
+    assert np.linalg.norm(faces["moved"]["landmarks"] - [120, 90] - points, axis=1).mean() < 0.05 * size
+    assert np.linalg.norm(faces["doubled"]["landmarks"] / 2 - points, axis=1).mean() < 0.05 * size
+
+
+def test_given_landmarks_come_first(orl_photo: Callable[[str], Pixels], tmp_path: Path):
+    given = drawn_landmarks(92) + 500  # outside the image, which is no fault
+    rows = [
+        row("given", orl_photo("s1/1"), landmarks=given, face_type="1_1"),
+        row("not_given", orl_photo("s1/2"), landmarks=None, face_type=None),
+    ]
+    result, faces = run(rows, tmp_path)
+    np.testing.assert_array_equal(faces["given"]["landmarks"], given)
+    assert (faces["given"]["landmarks_by"], faces["given"]["face_type"]) == ("csv", "1_1")
+    assert faces["not_given"]["landmarks_by"] == "dlib_hog"
+    assert result["landmarks_outside_the_image"] >= 1
+    found, _ = main_face(orl_photo("s1/1"), rows[0], Search.model_validate({**SEARCH, "backends": ["dlib"]}))
+    assert found is not None
+    assert found.by == "dlib_hog"
+
+
+def test_the_main_face_is_the_most_central_of_the_large_ones(orl_photo: Callable[[str], Pixels]):
+    image = np.zeros((200, 300, 3), np.uint8)
+    large, central, tiny = Box(0, 0, 100, 100, "hog"), Box(110, 60, 190, 140, "hog"), Box(145, 95, 155, 105, "hog")
+    assert boxes.main_face([large, central, tiny], image) == central
+    found = all_faces(side_by_side(orl_photo), Search.model_validate(SEARCH))
+    assert sorted(one.points[landmarks.NOSE_TIP, 0] > 92 for one in found) == [False, True]
+
+
+def test_a_large_photo_is_shrunk_for_the_search(orl_photo: Callable[[str], Pixels]):
+    large = np.full((2000, 2400, 3), 60, np.uint8)
+    large[300:1420, 500:1420] = orl_photo("s1/1").repeat(10, 0).repeat(10, 1)
+    (box,) = boxes.find(large, short_side=224, long_side=600)
+    assert 500 < (box.left + box.right) / 2 < 1420
+    assert 300 < (box.top + box.bottom) / 2 < 1420
+
+
+def test_models_that_are_not_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UnmaskError, match="pip install face_recognition_models"):
+        boxes.model_file("x.dat")
+
+
+def test_face_alignment_backend(orl_photo: Callable[[str], Pixels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The real package and network on weights from a local file; drawn by chance, they find no real landmarks."""
+    from face_alignment import api
+    from face_alignment.models import FAN
+
+    torch.manual_seed(0)
+    weights = tmp_path / "2DFAN4-11f355bf06.pth.tar"
+    torch.save(FAN(4).state_dict(), weights)
+    monkeypatch.setattr(api, "load_file_from_url", lambda _: str(weights))
+    face_alignment._network.cache_clear()
+    try:
+        photo = orl_photo("s1/1")
+        found, _ = main_face(photo, {}, Search.model_validate({**SEARCH, "backends": ["face_alignment"]}))
+    finally:
+        face_alignment._network.cache_clear()
+    assert found is not None
+    assert found.by == "face_alignment_hog"
+    assert found.points.shape == (68, 2)
+    assert found.points.dtype == np.float32
+
+
+def test_face_alignment_without_weights(orl_photo: Callable[[str], Pixels], monkeypatch: pytest.MonkeyPatch):
+    from face_alignment import api
+
+    def refused(url: str) -> str:
+        raise OSError(f"cannot open {url}")
+
+    monkeypatch.setattr(api, "load_file_from_url", refused)
+    face_alignment._network.cache_clear()
+    with pytest.raises(UnmaskError, match="the weights of face_alignment could not be loaded: cannot open https"):
+        face_alignment.points(orl_photo("s1/1"), {}, Box(0, 0, 90, 90, "hog"))

@@ -1,0 +1,215 @@
+"""dvc.yaml, params.yaml and the code agree; the whole pipeline runs, and runs nothing twice."""
+
+import ast
+import importlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+from stages.common import params, tables
+from tests.conftest import ROOT, commit, copy_repository, edit_params, run
+
+PARAMS = params.read_yaml(ROOT / "params.yaml")
+PIPELINE = params.read_yaml(ROOT / "dvc.yaml")["stages"]
+UNTRACKED = {"accept_terms", "parallel", "datasets"}  # they change no result, or are dvc.yaml's own
+
+
+def stages() -> list[PipelineStage]:
+    return [stage for stage in Repo(str(ROOT)).index.stages if isinstance(stage, PipelineStage)]
+
+
+STAGES = {stage.name: stage for stage in stages()}
+
+
+def module_file(name: str) -> Path | None:
+    """Return the file of one of our modules, None for others'."""
+    path = ROOT / Path(*name.split("."))
+    if name.split(".", maxsplit=1)[0] != "stages":
+        return None
+    return path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+
+
+def has_code(file: Path) -> bool:
+    return len(ast.parse(file.read_text()).body) > 0
+
+
+def imports(file: Path) -> set[Path]:
+    """Return the files of our modules that a file imports, packages' __init__ with code among them."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    found = {
+        module_file(".".join(name.split(".")[:depth])) for name in names for depth in range(1, name.count(".") + 2)
+    }
+    return {path for path in found if path is not None and path.exists() and has_code(path)}
+
+
+def closure(file: Path) -> set[Path]:
+    seen, todo = set(), {file}
+    while todo:
+        file = todo.pop()
+        seen.add(file)
+        todo |= imports(file) - seen
+    return seen
+
+
+def test_the_closure_finds_what_is_imported():
+    found = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / "stages/render_masks.py")}
+    assert {"stages/faces/warp.py", "stages/landmarks/dlib.py", "stages/common/params.py"} <= found
+    assert "stages/clean.py" not in found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_hold_every_module_that_is_imported(name: str):
+    stage = STAGES[name]
+    module, _, dataset = name.partition("@")
+    needed = closure(ROOT / f"stages/{module}.py")
+    if module == "clean":
+        needed |= closure(ROOT / f"stages/datasets/{dataset}.py")
+    deps = [Path(dep.fs_path) for dep in stage.deps if not hasattr(dep, "params")]
+    missing = [file for file in needed if not any(file.is_relative_to(dep) for dep in deps)]
+    assert not missing, (
+        f"add to the deps of {module} in dvc.yaml: {sorted(str(file.relative_to(ROOT)) for file in missing)}"
+    )
+    code = [dep for dep in deps if dep.is_relative_to(ROOT / "stages")]
+    needless = [dep for dep in code if not any(file.is_relative_to(dep) for file in needed)]
+    # An adapter may use more of the package than ORL's does.
+    assert not [dep for dep in needless if dep.name not in {"face_type.py", "person_folders.py"}]
+
+
+@pytest.mark.parametrize("name", PIPELINE)
+def test_one_name_four_times(name: str):
+    module = importlib.import_module(f"stages.{name}")
+    assert callable(getattr(module, name))
+    assert f"python -m stages.{name}\n" in PIPELINE[name]["cmd"].replace(" --", "\n--")
+    assert len(PIPELINE[name]["desc"]) <= 80
+    assert PIPELINE[name]["metrics"][0].keys() == {f"metrics/{name}-${{item.dataset}}.json"}
+
+
+@pytest.mark.parametrize("name", PIPELINE)
+def test_params_are_those_of_the_model(name: str):
+    """The section of params.yaml loads, and dvc.yaml tracks it and the top-level params that the model takes."""
+    model = importlib.import_module(f"stages.{name}").Params
+    params.load(model, name, ROOT / "params.yaml")
+    tracked = {key for key in PIPELINE[name]["params"] if isinstance(key, str)}
+    sections = {name} if name in PARAMS else set()
+    assert tracked == (sections | set(model.top_level)) - UNTRACKED
+
+
+def test_params_yaml_has_no_section_that_nobody_reads():
+    assert PARAMS.keys() - UNTRACKED - {"seed"} == PIPELINE.keys() - {"fetch"}
+
+
+def test_no_dataset_is_named_in_dvc_yaml():
+    names = params.read_yaml(ROOT / "data/catalogue.yaml").keys()
+    text = (ROOT / "dvc.yaml").read_text()
+    assert not [name for name in names if re.search(rf"\b{name}\b", text)]
+
+
+def test_topics_do_not_import_each_other_or_stages():
+    topics = ["datasets", "faces", "landmarks", "sources", "common"]
+    for topic in topics:
+        allowed = {"faces": set(), "common": {"common"}}.get(topic, {"faces", "common", topic}) | {topic}
+        for file in (ROOT / "stages" / topic).glob("*.py"):
+            for used in imports(file):
+                parts = used.relative_to(ROOT / "stages").parts
+                assert len(parts) > 1, f"{file} imports the stage {used.name}"
+                assert parts[0] in allowed, f"{file.name} of {topic} imports {parts[0]}"
+
+
+# ---------------------------------------------------------------- the run
+
+
+def test_the_whole_pipeline_runs_on_a_dozen_faces(small_repository: Path):
+    metrics = {path.stem: json.loads(path.read_text()) for path in (small_repository / "metrics").glob("*.json")}
+    assert metrics.keys() == {f"{name}-orl" for name in PIPELINE}
+    assert metrics["clean-orl"]["faces"] == metrics["render_masks-orl"]["masked"] == 12
+    assert metrics["clean-orl"]["rejected"] == {"beyond_limit": 388}
+    assert tables.count(small_repository / "data/masked/orl") == 12
+    for name in PIPELINE:
+        if name != "fetch":
+            assert (small_repository / f"metrics/figures/{name}-orl.png").stat().st_size > 1000
+    ids = [
+        [face["face_id"] for face in tables.read(small_repository / f"data/{kind}/orl")] for kind in ("clean", "masked")
+    ]
+    assert ids[0] == ids[1]
+
+
+def ran(output: str) -> list[str]:
+    return re.findall(r"Running stage '(.+)'", output)
+
+
+def test_the_second_run_runs_nothing(small_repository: Path):
+    assert ran(run("dvc", "repro", cwd=small_repository).stdout) == []
+    assert run("dvc", "status", cwd=small_repository).stdout.strip() == "Data and pipelines are up to date."
+    assert run("git", "status", "--porcelain", cwd=small_repository).stdout == ""
+
+
+def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path):
+    before = (small_repository / "params.yaml").read_text()
+    try:
+        for change, expected in (
+            ({"render_masks__softness": 1.0}, ["render_masks@orl"]),
+            ({"align_faces__size": 96}, ["align_faces@orl", "render_masks@orl"]),
+            ({"accept_terms": ["ffhq"]}, []),
+            ({"parallel__workers": 1}, []),
+        ):
+            edit_params(small_repository, **change)
+            assert ran(run("dvc", "repro", "--dry", cwd=small_repository).stdout) == expected
+            (small_repository / "params.yaml").write_text(before)
+    finally:
+        (small_repository / "params.yaml").write_text(before)
+
+
+def test_another_dataset_does_not_run_the_first_again(small_repository: Path):
+    before = (small_repository / "params.yaml").read_text()
+    try:
+        edit_params(small_repository, datasets=["orl", "lfw"])
+        planned = ran(run("dvc", "repro", "--dry", "--keep-going", cwd=small_repository, check=False).stdout)
+        assert planned
+        assert not [stage for stage in planned if stage.endswith("@orl")]
+    finally:
+        (small_repository / "params.yaml").write_text(before)
+
+
+def test_a_bad_param_stops_with_one_line(small_repository: Path):
+    before = (small_repository / "params.yaml").read_text()
+    try:
+        edit_params(small_repository, render_masks__softness=-1)
+        done = run("dvc", "repro", cwd=small_repository, check=False)
+        assert done.returncode != 0
+        assert "render_masks.softness: -1 is not allowed: a number from 0 to 5" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        (small_repository / "params.yaml").write_text(before)
+        run("dvc", "checkout", cwd=small_repository)
+
+
+def test_one_and_two_workers_write_the_same_lock(small_repository: Path, tmp_path: Path):
+    """Cold: a clone without data, cache or lock."""
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(small_repository), str(clone), cwd=tmp_path)
+    (clone / "dvc.lock").unlink()
+    run("dvc", "repro", cwd=clone, UNMASK_WORKERS="2")
+    assert (clone / "dvc.lock").read_text() == (small_repository / "dvc.lock").read_text()
+    shutil.rmtree(clone)
+
+
+def test_a_missing_curation_list_is_asked_for(tmp_path: Path):
+    repository = copy_repository(tmp_path / "unmask")
+    (repository / "data/curation/orl.csv").write_text("face_id,reason\norl/s1/11,not there\n")
+    edit_params(repository, clean__limit__people=1)
+    commit(repository, "a wrong line")
+    done = run("dvc", "repro", "clean@orl", cwd=repository, check=False)
+    assert done.returncode != 0
+    assert "data/curation/orl.csv names faces that are not in the dataset: line 2: orl/s1/11" in done.stderr
+    assert not (repository / "data/clean/orl").exists()
