@@ -18,7 +18,7 @@ from stages.common import figures, images, parallel, tables
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
-from stages.common.outputs import whole_file, whole_folder
+from stages.common.outputs import PARTS, whole_file, whole_folder
 from stages.common.params import Section, StageParams
 from stages.common.seeding import fraction
 from stages.datasets import inspection
@@ -246,7 +246,7 @@ def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files
     names = ["face_id", "identity", "sex", "split", "wears_mask", "image"]
     names += [name for name in ("landmarks", "face_type") if any(getattr(one.photo, name) is not None for one in seen)]
     names += ["labels"] if any(one.labels for one in seen) else []
-    with whole_folder(out, tables.PARTS) as staging:
+    with whole_folder(out, PARTS) as staging:
         work = functools.partial(
             _write_part, out=staging.absolute(), splits=splits, files=files, max_pixels=max_pixels, names=names
         )

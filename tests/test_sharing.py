@@ -92,8 +92,8 @@ def test_two_branches_are_compared(pushed: Path):
     run("dvc", "repro", cwd=other)
     commit(other, "half of the faces")
     params = json.loads(run("dvc", "params", "diff", "main", "exp/half", "--json", cwd=other).stdout)
-    assert params == {"params.yaml": {"render_masks.share": {"old": 1.0, "new": 0.5}}}
-    metrics = json.loads(run("dvc", "metrics", "diff", "main", "exp/half", "--json", cwd=other).stdout)["diff"]
+    assert params == {"params.yaml": {"render_masks.share": {"old": 1.0, "new": 0.5, "diff": -0.5}}}
+    metrics = json.loads(run("dvc", "metrics", "diff", "main", "exp/half", "--json", cwd=other).stdout)
     assert metrics.keys() == {"metrics/render_masks-orl.json"}
     masked = metrics["metrics/render_masks-orl.json"]["masked"]
     assert masked["old"] == 12

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stages.common import metrics, params, tables
+from stages.common import metrics, params
 from stages.common.errors import UnmaskError
+from stages.common.outputs import PARTS
 
 
 def run_stage(name: str, arguments: list[str] | None = None) -> None:
@@ -39,14 +40,13 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    functions = [getattr(module, name), getattr(module, "photos_folder", None)]
-    for path in _paths(functions[0]):
-        parser.add_argument(f"--{path.replace('_', '-')}", type=Path, required=functions[1] is None)
+    stage, on_photos = getattr(module, name), getattr(module, "photos_folder", None)
+    for path in _paths(stage):
+        parser.add_argument(f"--{path.replace('_', '-')}", type=Path)
     parser.add_argument("--metrics", type=Path)
     options = vars(parser.parse_args(arguments))
-    stage = functions[0]
-    if functions[1] and options["faces"] and not tables.is_table(options["faces"]):
-        stage = functions[1]
+    if on_photos and options["faces"] and not any(options["faces"].glob(PARTS)):
+        stage = on_photos
     missing = [f"--{path.replace('_', '-')}" for path in _paths(stage) if options[path] is None]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from stages.common.errors import UnmaskError
 
+PARTS = "part-*.parquet"  # the files of a face table
+
 
 def _staging(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from stages.common import parallel
 from stages.common.errors import UnmaskError
-from stages.common.outputs import whole_file, whole_folder
+from stages.common.outputs import PARTS, whole_file, whole_folder
 
 Face = dict[str, Any]
 """One row: column name to value. Landmarks are float32 (68, 2), images and masks are encoded bytes."""
@@ -42,7 +42,6 @@ COLUMNS: dict[str, pa.DataType] = {
 SPLITS = ("train", "val", "test")
 SEXES = ("female", "male")
 
-PARTS = "part-*.parquet"
 MAX_FACES_A_PART = 1000
 MIN_PARTS = 8  # so that a small dataset, too, keeps several workers busy
 FACES_A_ROW_GROUP = 100  # what is in memory at once when a part is read or written
@@ -74,11 +73,6 @@ def part_of(identity: str, parts: int) -> int:
 def part_name(part: int) -> str:
     """Return the file name of a part."""
     return f"part-{part:05d}.parquet"
-
-
-def is_table(folder: Path) -> bool:
-    """Tell whether `folder` is a face table, by its parts' names."""
-    return next(folder.glob(PARTS), None) is not None
 
 
 def parts(folder: Path, needs: Collection[str] = ()) -> list[Path]:
