@@ -109,7 +109,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
     figures.show_table(out, figure, title="Photos kept, and their split", caption=_caption)
     people = Counter(one.photo.identity for one in seen)
     label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
-    return {
+    numbers = {
         "photos": listed,
         "faces": len(seen),
         "people": len(people),
@@ -125,8 +125,8 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
         },
         "sexes": Counter(one.photo.sex or "unknown" for one in seen),
         "stored_anew_as_png": sum(not one.as_it_is for one in seen),
-        "label_pixels": {str(class_id): count for class_id, count in sorted(label_pixels.items())},
     }
+    return numbers | ({"label_pixels": label_pixels} if label_pixels else {})
 
 
 def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]:

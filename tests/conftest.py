@@ -68,10 +68,10 @@ def face_row(index: int, *, identity: str = "", gray: bool = False) -> tables.Fa
 
 
 def write_table(folder: Path, faces: list[tables.Face]) -> Path:
-    """Write rows as a face table of eight parts."""
+    """Write rows as a face table."""
     parts: dict[int, list[tables.Face]] = {}
     for face in sorted(faces, key=lambda face: face["face_id"]):
-        parts.setdefault(tables.part_of(face["identity"], 8), []).append(face)
+        parts.setdefault(tables.part_of(face["identity"], tables.MIN_PARTS), []).append(face)
     folder.mkdir(parents=True)
     for part, rows in parts.items():
         tables.write_part(folder / tables.part_name(part), rows, list(rows[0]))

@@ -189,9 +189,9 @@ def test_dense_map_is_the_map_of_each_pixel():
     places = np.random.default_rng(1).uniform(0, 60, (14, 2))
     spline = ThinPlateSpline(places, np.sin(places / 25))
     x, y = np.meshgrid(np.arange(61), np.arange(47))
-    exact = spline(np.stack([x, y], -1).reshape(-1, 2)).reshape(47, 61, 2)
+    exact = spline(np.stack([x, y], -1).reshape(-1, 2)).T.reshape(2, 47, 61)
     assert np.abs(spline.dense(61, 47) - exact).max() < 0.01
-    assert ThinPlateSpline([[0, 0], [1, 0], [0, 1]], [[0, 0], [1, 0], [0, 1]]).dense(1, 1).shape == (1, 1, 2)
+    assert ThinPlateSpline([[0, 0], [1, 0], [0, 1]], [[0, 0], [1, 0], [0, 1]]).dense(1, 1).shape == (2, 1, 1)
 
 
 @pytest.mark.parametrize("points", [[[0, 0], [1, 1], [2, 2]], [[3, 3], [3, 3], [3, 3]]])

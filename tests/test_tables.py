@@ -59,14 +59,14 @@ def test_a_changed_face_changes_one_part(tmp_path: Path):
         for path in tables.parts(tmp_path / "one")
         if path.read_bytes() != (tmp_path / "two" / path.name).read_bytes()
     ]
-    assert changed == [tables.part_name(tables.part_of(faces[5]["identity"], 8))]
+    assert changed == [tables.part_name(tables.part_of(faces[5]["identity"], tables.MIN_PARTS))]
 
 
 def test_known_parts():
     assert tables.part_of("123456789", 1000) == 0xCBF43926 % 1000  # the check value of CRC-32
-    assert tables.n_parts({f"s{index}": 10 for index in range(1, 41)}) == 8
-    assert tables.n_parts({f"p{index}": 10 for index in range(2000)}) == 32
-    assert tables.n_parts({"everybody": 5000}) == 8  # one person is never cut in two
+    assert tables.n_parts({f"s{index}": 10 for index in range(1, 41)}) == 32
+    assert tables.n_parts({f"p{index}": 10 for index in range(8000)}) == 128
+    assert tables.n_parts({"everybody": 5000}) == 32  # one person is never cut in two
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.integers(1, 900), min_size=1, max_size=60))

@@ -91,7 +91,9 @@ def _call(function: Callable[[Item], Result], index: int, item: Item) -> tuple[i
 
 
 def _loky(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], workers: int) -> Iterator[Any]:
-    pool = joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch="all")
+    pool = joblib.Parallel(
+        n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch="all", batch_size=1
+    )
     try:
         yield from pool(joblib.delayed(_call)(function, *task) for task in tasks)
     except joblib.externals.loky.process_executor.TerminatedWorkerError:

@@ -43,12 +43,12 @@ SPLITS = ("train", "val", "test")
 SEXES = ("female", "male")
 
 MAX_FACES_A_PART = 1000
-MIN_PARTS = 8  # so that a small dataset, too, keeps several workers busy
+MIN_PARTS = 32  # so that a small dataset, too, keeps several workers busy to the end
 FACES_A_ROW_GROUP = 100  # what is in memory at once when a part is read or written
 
 
 def n_parts(faces_by_identity: Mapping[str, int]) -> int:
-    """Return how many parts a dataset takes: the least power of two from 8 on that leaves no part above 1,000 faces.
+    """Return how many parts a dataset takes: the least power of two from 32 on that leaves no part above 1,000 faces.
 
     A person with more than 1,000 faces still lies in one part; that person's part may then be larger.
     """

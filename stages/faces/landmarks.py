@@ -6,10 +6,12 @@ Points are float32 (68, 2), x to the right and y down, in pixels; pixel centers 
 Source of the order: C. Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV Workshops 2013, figure 1.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float32]
+Points = NDArray[np.floating]
 
 JAW = slice(0, 17)  # from the left ear over the chin to the right ear
 LEFT_BROW = slice(17, 22)
@@ -67,7 +69,8 @@ def face_size(points: Points) -> float:
 
     Unlike the distance between the eyes it hardly changes when the head turns.
     """
-    return float(np.linalg.norm(np.ptp(points, axis=0)) / np.sqrt(2))
+    width, height = points.max(0) - points.min(0)
+    return math.hypot(width, height) / math.sqrt(2)
 
 
 def yaw(points: Points) -> float:
@@ -78,10 +81,8 @@ def yaw(points: Points) -> float:
     """
     left, right = eye_centers(points)
     axis = right - left
-    length = float(np.linalg.norm(axis))
-    axis = axis / length if length > 0 else np.array([1, 0], np.float32)
     cheeks = points[JAW] @ axis
     low, high = float(cheeks.min()), float(cheeks.max())
     if high <= low:
         return 0.0
-    return float(np.clip(2 * (float(points[NOSE_TIP] @ axis) - low) / (high - low) - 1, -1, 1))
+    return min(1.0, max(-1.0, 2 * (float(points[NOSE_TIP] @ axis) - low) / (high - low) - 1))

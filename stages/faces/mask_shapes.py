@@ -5,6 +5,7 @@ its left edge over 0 on the line from nose to chin to 1 at its right edge, v fro
 edge. They follow the landmarks, so folds and patterns turn with the head.
 """
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -21,7 +22,6 @@ from stages.faces.landmarks import (
     SUBNASALE,
     Points,
     eye_centers,
-    face_size,
     jaw_point,
     yaw,
 )
@@ -31,6 +31,10 @@ POSITIONS = ("proper", "below_nose", "chin")
 FRACTION_BITS = 4  # OpenCV draws at 16ths of a pixel
 ROUNDNESS = 2.4  # the exponent of a rounded mask's outline: 2 is an ellipse, more is squarer
 SAMPLES = 6  # points a spline segment
+HIDDEN_FROM = 0.35  # a turn of the head from which the far ear cannot be seen
+# Fabric coordinates u of the control points: along the top edge left to right, along the bottom edge back.
+TOP_U = (-1.0, -0.62, -0.25, 0.0, 0.25, 0.62, 1.0)
+BOTTOM_U = (1.0, 0.55, 0.0, -0.55, -1.0)
 
 # The polygons of Face_Mask_Generator (AvLab-CV): the jaw and the nose bridge for a frontal face; for a profile that
 # looks to the left of the image, the half of the jaw that faces the camera and the nose.
@@ -41,18 +45,20 @@ PROFILE_POLYGON_RIGHT = (*range(9, 0, -1), 28, 29, 30)  # its mirror image, for 
 
 @dataclass(frozen=True)
 class Cut:
-    """How a style is cut; lengths are in units of the face's size (`landmarks.face_size`).
+    """How a style is cut and where it is worn.
 
     Attributes:
         side: where on the jaw line (0 the ear, 8 the chin) its upper corner lies.
         corner: where on the jaw line its lower corner lies.
-        inset: how far its side edge stays inside the jaw line, as a share of the way to the middle of the face.
-        below_chin: how far it reaches below the chin.
+        inset: how far its side edge stays inside the jaw line, as a share of the way to the middle of the mask.
+        below_chin: how far it reaches below the chin, as a share of the distance from eyes to chin.
         bulge: how far it stands out beyond the jaw between lower corner and chin, as a share of its distance from the
             middle of the mask.
         nose: how far up the nose its top edge reaches, as a share of the way from landmark 28 to 27.
-        sag: how far its top edge hangs below the straight line from corner to nose.
-        rounded: whether corners are rounded off.
+        sag: how far its top edge hangs below the straight line from corner to nose, as a share of the distance from
+            eyes to chin.
+        rounded: whether its outline is a superellipse without corners.
+        strap_ends: where on the jaw line an upper and a lower strap reach the ear.
     """
 
     side: float
@@ -63,15 +69,23 @@ class Cut:
     nose: float
     sag: float
     rounded: bool = False
+    strap_ends: tuple[float, float] = (0.4, 1.3)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A mask's place in an image: its closed `outline` (n, 2), and `places` (k, 2) where `fabric` (k, 2) lies."""
+    """A mask's place in an image.
+
+    Attributes:
+        outline: closed, (n, 2).
+        places: (k, 2), where the fabric coordinates `fabric` (k, 2) lie.
+        straps: start and end of each, (s, 2, 2): left upper, left lower, right upper, right lower.
+    """
 
     outline: Points
     places: Points
     fabric: Points
+    straps: Points
 
 
 def polygon_indices(points: Points, face_type: str) -> tuple[int, ...]:
@@ -103,10 +117,6 @@ def polygon_edge(points: Points, face_type: str, height: int, width: int) -> NDA
     return edge
 
 
-def _between(a: Points, b: Points, share: float) -> Points:
-    return a + (b - a) * share
-
-
 def shape(points: Points, cut: Cut, position: str) -> Shape:
     """Return where a mask of this cut lies on a face.
 
@@ -114,19 +124,35 @@ def shape(points: Points, cut: Cut, position: str) -> Shape:
         points: float32 (68, 2), pixels.
         cut: of the style.
         position: `proper`, `below_nose` (nose free) or `chin` (nose and mouth free).
+
+    A strap on the far side of a turned head is left out: it cannot be seen.
     """
-    size = face_size(points)
-    down = points[CHIN] - eye_centers(points).mean(0)
-    down = down / max(float(np.linalg.norm(down)), 1e-6) * size
+    plan = _plan(cut, position)
+    turn = yaw(points)
+    seen = [turn > -HIDDEN_FROM] * 2 + [turn < HIDDEN_FROM] * 2
+    straps = (plan.straps.reshape(-1, 68) @ points).reshape(4, 2, 2)
+    return Shape(plan.outline @ points, plan.places @ points, plan.fabric, straps[seen])
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(cut: Cut, position: str) -> Shape:
+    """Return a shape as weights: each point is not (2,) pixels but (68,) weights of the landmarks.
+
+    Every point of a mask is a weighted sum of landmarks, so the construction is done once, on landmarks that are the
+    unit vectors, and a face's mask is a product of matrices.
+    """
+    points = np.eye(68)
+    left_eye, right_eye = eye_centers(points)
+    down = points[CHIN] - (left_eye + right_eye) / 2
     side, corner, below_chin = cut.side, cut.corner, cut.below_chin
     if position == "proper":
         top = _between(points[28], points[BRIDGE_TOP], cut.nose)
     elif position == "below_nose":
         top = _between(points[SUBNASALE], points[LIP_TOP], 0.35)
-        side, corner, below_chin = side + 1.4, corner + 0.7, below_chin + 0.07
+        side, corner, below_chin = side + 1.4, corner + 0.7, below_chin + 0.09
     else:
         top = _between(points[LIP_BOTTOM], points[CHIN], 0.3)
-        side, corner, below_chin = side + 2.2, corner + 1.3, below_chin + 0.16
+        side, corner, below_chin = side + 2.2, corner + 1.3, below_chin + 0.21
     bottom = points[CHIN] + down * below_chin
     middle = _between(top, bottom, 0.5)
 
@@ -148,77 +174,53 @@ def shape(points: Points, cut: Cut, position: str) -> Shape:
     right_upper, right_cheek, right_flank, right_lower, right_below = half(mirror=True)
     top_edge = np.stack([left_upper, left_cheek, left_flank, top, right_flank, right_cheek, right_upper])
     bottom_edge = np.stack([right_lower, right_below, bottom, left_below, left_lower])
-    inside, inside_fabric = [middle], [(0.0, 0.5)]
+    fabric = [*zip(TOP_U, [0.0] * 7, strict=True), *zip(BOTTOM_U, [1.0] * 5, strict=True), (0.0, 0.5)]
+    inside = [middle]
     if position == "proper":
-        inside, inside_fabric = [points[NOSE_TIP], points[LIP_BOTTOM]], [(0, 0.36), (0, 0.7)]
-    places = np.concatenate([top_edge, bottom_edge, inside]).astype(np.float32)
-    fabric = np.array(_EDGE_FABRIC + inside_fabric, np.float32)
+        fabric[-1:] = [(0.0, 0.36), (0.0, 0.7)]
+        inside = [points[NOSE_TIP], points[LIP_BOTTOM]]
+    places = np.concatenate([top_edge, bottom_edge, inside])
     if cut.rounded:
-        outline = ThinPlateSpline(fabric, places, stiffness=1e-3)(_ROUND).astype(np.float32)
+        outline = ThinPlateSpline(np.array(fabric), places, stiffness=1e-3)(_superellipse())
     else:
         outline = np.concatenate([spline(top_edge), spline(bottom_edge)])
-    return Shape(outline, places, fabric)
+
+    outward = (points[16] - points[0]) * 0.05
+    upper_end, lower_end = cut.strap_ends
+    ends = [
+        (left_upper, jaw_point(points, upper_end) - outward),
+        (left_lower, jaw_point(points, lower_end) - outward),
+        (right_upper, jaw_point(points, 16 - upper_end) + outward),
+        (right_lower, jaw_point(points, 16 - lower_end) + outward),
+    ]
+    # Straps start under the mask, which is laid over them.
+    straps = np.stack([np.stack([_between(start, middle, 0.2), end]) for start, end in ends])
+    return Shape(*(np.asarray(weights, np.float32) for weights in (outline, places, fabric, straps)))
 
 
-# Fabric coordinates of the points that `shape` places along the top edge, left to right, and the bottom edge, back.
-_EDGE_FABRIC = [(-1.0, 0.0), (-0.62, 0.0), (-0.25, 0.0), (0.0, 0.0), (0.25, 0.0), (0.62, 0.0), (1.0, 0.0)]
-_EDGE_FABRIC += [(1.0, 1.0), (0.55, 1.0), (0.0, 1.0), (-0.55, 1.0), (-1.0, 1.0)]
-UPPER_LEFT, UPPER_RIGHT, LOWER_RIGHT, LOWER_LEFT = 0, 6, 7, 11  # the corners among them
+def _between(a: Points, b: Points, share: float) -> Points:
+    return a + (b - a) * share
 
-# The outline of a rounded mask: the superellipse |u|^e + |2v - 1|^e = 1.
-_ANGLE = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-_ROUND = np.stack([np.cos(_ANGLE), np.sin(_ANGLE)], 1)
-_ROUND = np.sign(_ROUND) * np.abs(_ROUND) ** (2 / ROUNDNESS) * [1, 0.5] + [0, 0.5]
 
-# Uniform Catmull-Rom: rows are the weights of the four points around a segment at each sample.
-_T = (np.arange(SAMPLES) / SAMPLES)[:, None]
-_CATMULL_ROM = (
-    np.hstack([-_T + 2 * _T**2 - _T**3, 2 - 5 * _T**2 + 3 * _T**3, _T + 4 * _T**2 - 3 * _T**3, -(_T**2) + _T**3]) / 2
-).astype(np.float32)
+def _superellipse() -> NDArray[np.float64]:
+    """Return the outline |u|^e + |2v - 1|^e = 1 of a rounded mask in fabric coordinates, (n, 2)."""
+    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+    return np.sign(circle) * np.abs(circle) ** (2 / ROUNDNESS) * [1, 0.5] + [0, 0.5]
 
 
 def spline(points: Points) -> Points:
-    """Return a smooth line (m, 2) through points (n, 2): a uniform Catmull-Rom spline, `SAMPLES` points a segment."""
+    """Return a smooth line (m, d) through points (n, d): a uniform Catmull-Rom spline, `SAMPLES` points a segment."""
+    t = (np.arange(SAMPLES) / SAMPLES)[:, None]
+    weights = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]
     around = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
-    windows = np.stack([around[index : len(around) - 3 + index] for index in range(4)], 1)  # (segments, 4, 2)
-    line = np.einsum("tk,skc->stc", _CATMULL_ROM, windows).reshape(-1, 2)
+    windows = np.stack([around[index : len(around) - 3 + index] for index in range(4)], 1)  # (segments, 4, d)
+    line = np.einsum("tk,skd->std", np.hstack(weights) / 2, windows).reshape(-1, points.shape[1])
     return np.concatenate([line, points[-1:]])
 
 
-def straps(points: Points, place: Shape, kind: str) -> list[Points]:
-    """Return the lines (n, 2) along which a worn mask's straps run to the ears.
-
-    Args:
-        points: float32 (68, 2), pixels.
-        place: of the mask.
-        kind: `loops` (from both corners to the ear) or `bands` (one above, one below the ear, around the head).
-
-    A strap on the far side of a turned head is left out: it cannot be seen.
-    """
-    size, turn = face_size(points), yaw(points)
-    across = points[16] - points[0]
-    outward = across / max(float(np.linalg.norm(across)), 1e-6) * (0.05 * size)
-    # Where on the jaw line (0 the ear's upper end) an upper and a lower strap reach the ear.
-    upper_end, lower_end = (0.0, 1.9) if kind == "bands" else (0.4, 1.3)
-    middle = place.outline.mean(0)
-    # They start under the mask, which is laid over them.
-    start = place.places + (middle - place.places) * 0.2
-    lines = []
-    if turn > -0.35:
-        lines += [
-            np.stack([start[UPPER_LEFT], jaw_point(points, upper_end) - outward]),
-            np.stack([start[LOWER_LEFT], jaw_point(points, lower_end) - outward]),
-        ]
-    if turn < 0.35:
-        lines += [
-            np.stack([start[UPPER_RIGHT], jaw_point(points, 16 - upper_end) + outward]),
-            np.stack([start[LOWER_RIGHT], jaw_point(points, 16 - lower_end) + outward]),
-        ]
-    return lines
-
-
 def fill(
-    outline: Points, lines: list[Points], thickness: float, height: int, width: int
+    outline: Points, lines: Points, thickness: float, height: int, width: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw an outline and lines with smooth edges.
 

@@ -27,14 +27,12 @@ class Style:
         cut: its outline.
         relief: height of the fabric above the face at (u, v), in units of the face's size: folds and seams.
         paint: albedo of the fabric at (u, v), (h, w, 3) or (3,), from its color and a random generator.
-        straps: `loops` or `bands`.
         textures: names of the patterns it can have.
     """
 
     cut: Cut
     relief: Callable[[Plane, Plane], Plane]
     paint: Callable[[Plane, Plane, Rgb, str, np.random.Generator], Rgb]
-    straps: str
     textures: tuple[str, ...] = ("plain",)
 
 
@@ -100,7 +98,7 @@ def _cloth_paint(u: Plane, v: Plane, color: Rgb, texture: str, rng: np.random.Ge
         share = _step(np.cos(period * x) * np.cos(period * y) * 3 - 1.6)
     else:  # camouflage
         waves = np.zeros_like(x)
-        for _ in range(4):
+        for _ in range(3):
             a, b = rng.normal(0, 22), rng.normal(0, 22)
             waves += np.sin(a * x + b * y + rng.uniform(0, 6.3))
         share = (_step(waves * 2 - 1) + _step(waves * 2 + 1)) / 2
@@ -144,42 +142,38 @@ def _n95_radius(u: Plane, v: Plane) -> Plane:
 
 def _n95_paint(u: Plane, v: Plane, color: Rgb, texture: str, rng: np.random.Generator) -> Rgb:
     del rng
-    clip = ((np.abs(v - 0.10) < 0.028) & (np.abs(u) < 0.34))[..., None]
-    paint = np.where(clip, np.array([165, 168, 172], np.float32), color)
+    shade = np.ones_like(u)
+    shade[(np.abs(v - 0.10) < 0.028) & (np.abs(u) < 0.34)] = 0.72  # the nose clip
     if texture == "valve":
         x, y = u * 0.42, (v - 0.62) * HEIGHT
-        radius = np.sqrt(np.square(x) + np.square(y))[..., None]
-        slats = 0.95 - np.float32(0.23) * (np.sin(y * 150) > 0.2)[..., None]
-        paint = np.where(radius < 0.085, paint * slats, paint)
-        paint = np.where(np.abs(radius - 0.085) < 0.010, paint * 0.6, paint)
-    return paint
+        radius = np.sqrt(np.square(x) + np.square(y))
+        shade[radius < 0.085] = 0.95
+        shade[(radius < 0.085) & (np.sin(y * 150) > 0.2)] = 0.72  # its slats
+        shade[np.abs(radius - 0.085) < 0.010] = 0.6  # its rim
+    return color * shade[..., None]
 
 
 STYLES: dict[str, Style] = {
     "surgical": Style(
-        Cut(side=1.4, corner=4.5, inset=0.08, below_chin=0.02, bulge=0.02, nose=0.16, sag=0.03),
+        Cut(side=1.4, corner=4.5, inset=0.08, below_chin=0.025, bulge=0.02, nose=0.16, sag=0.04),
         _surgical_relief,
         _surgical_paint,
-        "loops",
     ),
     "cloth": Style(
-        Cut(side=1.5, corner=4.3, inset=0.04, below_chin=0.05, bulge=0.03, nose=0.24, sag=0.045),
+        Cut(side=1.5, corner=4.3, inset=0.04, below_chin=0.06, bulge=0.03, nose=0.24, sag=0.055),
         _cloth_relief,
         _cloth_paint,
-        "loops",
         ("plain", "stripes", "checks", "dots", "camouflage"),
     ),
     "kn95": Style(
-        Cut(side=2.1, corner=4.2, inset=0.06, below_chin=0.04, bulge=0.0, nose=0.32, sag=0.0),
+        Cut(side=2.1, corner=4.2, inset=0.06, below_chin=0.05, bulge=0.0, nose=0.32, sag=0.0),
         _kn95_relief,
         _kn95_paint,
-        "loops",
     ),
     "n95": Style(
-        Cut(side=2.2, corner=5.2, inset=0.16, below_chin=0.02, bulge=0.0, nose=0.24, sag=0.0, rounded=True),
+        Cut(2.2, 5.2, inset=0.16, below_chin=0.025, bulge=0.0, nose=0.24, sag=0.0, rounded=True, strap_ends=(0.0, 1.9)),
         _n95_relief,
         _n95_paint,
-        "bands",
         ("plain", "valve"),
     ),
 }

@@ -139,20 +139,19 @@ def draw(image: Pixels, points: Points, look: Look, face_type: str, rng: np.rand
     style = STYLES[look.style]
     size = face_size(points)
     place = mask_shapes.shape(points, style.cut, look.position)
-    lines = mask_shapes.straps(points, place, style.straps)
     sigma = look.softness * size / 100 * (2.5 if face_type.endswith("1") else 1)
-    box = _Box.around(np.concatenate([place.outline, *lines]), 3 * sigma + 2, image)
+    box = _Box.around(np.concatenate([place.outline, place.straps.reshape(-1, 2)]), 3 * sigma + 2, image)
     if box is None:
         return image.copy(), np.zeros(image.shape[:2], np.uint8)
     height, width = box.bottom - box.top, box.right - box.left
     body, thin = mask_shapes.fill(
-        place.outline - box.origin, [line - box.origin for line in lines], STRAP_WIDTH * size, height, width
+        place.outline - box.origin, place.straps - box.origin, STRAP_WIDTH * size, height, width
     )
     body, thin = _soften(body, sigma), _soften(thin, sigma)
 
     to_fabric = ThinPlateSpline(place.places - box.origin, place.fabric, stiffness=1e-3)
-    fabric_places = to_fabric.dense(width, height)
-    u, v = np.clip(fabric_places[..., 0], -1, 1), np.clip(fabric_places[..., 1], 0, 1)
+    u, v = to_fabric.dense(width, height)
+    u, v = np.clip(u, -1, 1), np.clip(v, 0, 1)
     light = _light(image, points)
     color = np.asarray(look.color, np.float32)
     fabric = style.paint(u, v, color, look.texture, rng)
@@ -160,7 +159,7 @@ def draw(image: Pixels, points: Points, look: Look, face_type: str, rng: np.rand
     shade = field * light.on_relief(style.relief(u, v) * size)
     grain = rng.standard_normal((height, width), np.float32) * 0.012
     painted = fabric * (shade + grain)[..., None]
-    elastic = (color * 0.5 + (0.5 * 215)) * field[..., None]
+    elastic = (color + 215) / 2 * light.exposure
     return _compose(image, box, [(elastic, thin), (painted, body)])
 
 
@@ -187,8 +186,7 @@ def draw_template(image: Pixels, points: Points, template: Template) -> tuple[Pi
     if scale < 1:
         picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.float32)
     to_picture = ThinPlateSpline(pins - box.origin, (template.points + 0.5) * scale - 0.5)
-    places = to_picture.dense(box.right - box.left, box.bottom - box.top)
-    x, y = cv2.split(places)
+    x, y = to_picture.dense(box.right - box.left, box.bottom - box.top)
     laid = np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32)
     alpha = laid[..., 3]
     shade = _light(image, points).field(box)

