@@ -167,7 +167,7 @@ def test_label_maps_are_painted_in_the_publishers_order(tmp_path: Path):
     assert labels.shape == (96, 96)  # that of the photo; the masks are half as large
     assert labels[50, 50] == 2
     assert labels[50, 5] == 1
-    assert result["label_pixels"] == {"0": 96 * 36, "1": 96 * 60 - 400, "2": 400}
+    assert result["label_pixels"] == {0: 96 * 36, 1: 96 * 60 - 400, 2: 400}
 
 
 # ---------------------------------------------------------------- curation, limit, split

@@ -1,5 +1,7 @@
 """Outputs that are either whole or absent: written beside their place, then renamed into it."""
 
+import glob
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,8 @@ PARTS = "part-*.parquet"  # the files of a face table
 
 
 def _staging(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+    # Each process has its own, so that what a killed run's workers still write cannot end up in the next run's output.
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 def _refuse_to_replace(out: Path, replaceable: str | None) -> None:
@@ -36,7 +39,8 @@ def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     """
     _refuse_to_replace(out, replaceable)
     staging = _staging(out)
-    shutil.rmtree(staging, ignore_errors=True)
+    for dead in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
+        shutil.rmtree(dead, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         yield staging
@@ -52,7 +56,6 @@ def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
 def whole_file(out: Path) -> Iterator[Path]:
     """Yield a path to write to; the file becomes `out` in one rename if the block succeeds, else it is deleted."""
     staging = _staging(out)
-    staging.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield staging
         staging.replace(out)

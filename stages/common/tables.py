@@ -44,6 +44,7 @@ SEXES = ("female", "male")
 
 MAX_FACES_A_PART = 1000
 MIN_PARTS = 32  # so that a small dataset, too, keeps several workers busy to the end
+MAX_PARTS = 2**16  # names have five digits; reached only if the names of two large people have one checksum
 FACES_A_ROW_GROUP = 100  # what is in memory at once when a part is read or written
 
 
@@ -53,7 +54,7 @@ def n_parts(faces_by_identity: Mapping[str, int]) -> int:
     A person with more than 1,000 faces still lies in one part; that person's part may then be larger.
     """
     parts = MIN_PARTS
-    while True:
+    while parts < MAX_PARTS:
         sizes: Counter[int] = Counter()
         largest: Counter[int] = Counter()
         for identity, faces in faces_by_identity.items():
@@ -61,8 +62,9 @@ def n_parts(faces_by_identity: Mapping[str, int]) -> int:
             sizes[part] += faces
             largest[part] = max(largest[part], faces)
         if all(size <= max(MAX_FACES_A_PART, largest[part]) for part, size in sizes.items()):
-            return parts
+            break
         parts *= 2
+    return parts
 
 
 def part_of(identity: str, parts: int) -> int:
@@ -125,21 +127,21 @@ def read(folder: Path, only: Sequence[str] | None = None) -> Iterator[Face]:
 
 
 def sample(folder: Path, n: int, *, by: Sequence[str] = (), first: Callable[[Face], bool] | None = None) -> list[Face]:
-    """Return at most `n` faces spread evenly over a table, for a person to look at, in the table's order.
+    """Return at most `n` faces spread evenly over a table, for a person to look at.
 
     Args:
         folder: the table.
         n: how many.
         by: columns (other than images) that `first` looks at.
-        first: faces for which it is true are taken before any other.
+        first: faces for which it is true come before any other.
     """
     places: list[tuple[bool, Path, int]] = []
     for path in parts(folder, by):
         for row, face in enumerate(read_part(path, ["face_id", *by])):
             places.append((first is not None and first(face), path, row))
     preferred = _evenly([place for place in places if place[0]], n)
-    chosen = preferred + _evenly([place for place in places if not place[0]], n - len(preferred))
-    return [_row(path, row) for _, path, row in sorted(chosen, key=lambda place: place[1:])]
+    others = _evenly([place for place in places if not place[0]], n - len(preferred))
+    return [_row(path, row) for _, path, row in preferred + others]
 
 
 def _evenly(places: list[Any], n: int) -> list[Any]:
