@@ -8,16 +8,16 @@ written to landmarks.csv in Face_Mask_Generator's format, which that program and
 
 import argparse
 import csv
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
 from stages.common import images, tables
-from stages.common.errors import UnmaskError
+from stages.common.command import errors_in_words
 from stages.common.outputs import whole_folder
 from stages.common.tables import Face
+from stages.datasets.face_mask_generator import KEYS, POINTS
 
 PICTURES = ("image", "mask", "labels")
 
@@ -59,10 +59,9 @@ def _write_pictures(face: Face, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _write_landmarks(table: Path, path: Path) -> None:
-    points = [f"part_{point}_{axis}" for point in range(68) for axis in "xy"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["sub_folder", "image_name", "face_type", *points])
+        writer.writerow([*KEYS, *POINTS])
         for face in tables.read(table, ["face_id", "landmarks", "face_type"]):
             if face["landmarks"] is not None:
                 _, person, name = face["face_id"].split("/", 2)
@@ -74,7 +73,5 @@ if __name__ == "__main__":
     parser.add_argument("table", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    try:
+    with errors_in_words("export"):
         print(f"{export(arguments.table, arguments.out)} faces in {arguments.out}")
-    except UnmaskError as error:
-        sys.exit(f"export: {error}")

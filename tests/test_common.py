@@ -1,5 +1,6 @@
 """The small pieces that every stage uses: images, metrics, figures, seeds, parallel runs, command lines."""
 
+import errno
 import io
 import json
 import time
@@ -223,6 +224,19 @@ def test_command_line_tells_the_user_without_a_traceback():
     Path("params.yaml").write_text("align_faces: {template: arcface, size: 112}\n")
     with pytest.raises(SystemExit, match="x is no face table"):
         run_stage("align_faces", paths)
+
+
+def test_a_full_disk_is_told_in_words(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import pyarrow.parquet as pq
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    Path("params.yaml").write_text("align_faces: {template: arcface, size: 64}\n")
+    with pytest.raises(SystemExit, match=r"align_faces: the disk is full: free some space and run again"):
+        run_stage("align_faces", ["--faces", str(table), "--out", str(tmp_path / "out"), "--figure", "sheet.png"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
 
 
 def test_command_line_writes_metrics(tmp_path: Path):

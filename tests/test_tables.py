@@ -163,6 +163,17 @@ def test_map_faces_is_the_same_with_one_and_two_workers(table: Path, tmp_path: P
     ]
 
 
+def test_map_faces_is_the_same_on_a_dask_cluster(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from distributed import LocalCluster
+
+    tables.map_faces(number_face, table, tmp_path / "here", adds=["mask_style"])
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+        monkeypatch.setenv("UNMASK_SCHEDULER", cluster.scheduler_address)
+        tables.map_faces(number_face, table, tmp_path / "there", adds=["mask_style"])
+    for path in tables.parts(tmp_path / "here"):
+        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
+
+
 def test_an_error_names_the_face_and_leaves_nothing(table: Path, tmp_path: Path):
     with pytest.raises(UnmaskError, match=r"part-\d+\.parquet, face drawn/p1/005: it is broken"):
         tables.map_faces(partial(number_face, fail_on="drawn/p1/005"), table, tmp_path / "out", adds=["mask_style"])

@@ -5,12 +5,21 @@ import errno
 import importlib
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from stages.common import metrics, params
 from stages.common.errors import UnmaskError
 from stages.common.outputs import PARTS
+
+DISK = {
+    errno.ENOSPC: "the disk is full: free some space and run again",
+    errno.EDQUOT: "the disk quota is used up: free some space and run again",
+    errno.EROFS: "the disk cannot be written to",
+    errno.EACCES: "a file or folder may not be read or written",
+}
 
 
 def run_stage(name: str, arguments: list[str] | None = None) -> None:
@@ -24,14 +33,22 @@ def run_stage(name: str, arguments: list[str] | None = None) -> None:
     The module is imported anew under its own name: run as `__main__`, its functions could not be sent to workers.
     """
     module = importlib.import_module(f"stages.{name}")
-    try:
+    with errors_in_words(name):
         _run(module, name, arguments)
+
+
+@contextmanager
+def errors_in_words(name: str) -> Iterator[None]:
+    """End the program `name` with a message, and no traceback, on what the user can put right."""
+    try:
+        yield
     except UnmaskError as error:
         sys.exit(f"{name}: {error}")
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+        if error.errno not in DISK:
             raise
-        sys.exit(f"{name}: {error.strerror}: {error.filename or error}. Nothing half-written was kept; run again.")
+        place = f" ({error.filename})" if error.filename else ""
+        sys.exit(f"{name}: {DISK[error.errno]}{place}. Nothing half-written was kept.")
 
 
 def _run(module: Any, name: str, arguments: list[str] | None) -> None:
