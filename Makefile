@@ -43,8 +43,9 @@ benchmark: $(VENV)/installed-dev  ## Measure rendering, two workers against one,
 lock:  ## Resolve requirements.lock anew from pyproject.toml
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet --upgrade pip # old ones try versions for an hour
 	$(VENV)-lock/bin/pip install '.[dev,ssh]'
-	$(VENV)-lock/bin/pip freeze --all --exclude unmask --exclude pip > requirements.lock
+	$(VENV)-lock/bin/pip freeze --all --exclude unmask --exclude pip --exclude wheel > requirements.lock
 	rm -rf $(VENV)-lock
 
 $(VENV)/installed: pyproject.toml requirements.lock
