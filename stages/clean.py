@@ -6,9 +6,9 @@ python -m stages.clean --raw data/raw/orl --curation data/curation/orl.csv --out
 
 import csv
 import functools
-import importlib
+import importlib.util
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -131,18 +131,17 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
 
 def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]:
     """Return the photos by face_id, sorted, and what cannot have a face_id of its own."""
-    try:
-        adapter = importlib.import_module(f"stages.datasets.{dataset}")
-        listing = adapter.photos(files)
-    except (ModuleNotFoundError, AttributeError):
+    module = f"stages.datasets.{dataset}"
+    adapter = importlib.import_module(module) if importlib.util.find_spec(module) else None
+    if not hasattr(adapter, "photos"):
         raise UnmaskError(
             f"no adapter reads {dataset!r}: stages/datasets/{dataset}.py with a function photos(files) is missing; "
             f"README.md says how to add one"
-        ) from None
+        )
     photos: dict[str, Photo] = {}
     rejects: list[Reject] = []
     named: set[str] = set()
-    for item in listing:
+    for item in adapter.photos(files):
         named.add(item.file)
         if isinstance(item, Reject):
             rejects.append(item)
@@ -197,13 +196,16 @@ def _limited(photos: dict[str, Photo], limit: Limit) -> tuple[dict[str, Photo], 
 
 
 def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: str) -> tuple[list[Seen], list[Reject]]:
-    inspector = Inspector(files, params.min_side, params.max_pixels, _has_face if params.require_face else None)
+    inspector = Inspector(params.min_side, params.max_pixels, _has_face if params.require_face else None)
     items = list(photos.items())
-    tasks = [items[start : start + PHOTOS_A_TASK] for start in range(0, len(items), PHOTOS_A_TASK)]
+    tasks = []
+    for start in range(0, len(items), PHOTOS_A_TASK):
+        task = items[start : start + PHOTOS_A_TASK]
+        tasks.append((files.of([photo for _, photo in task]), task))
     results = parallel.run(
         functools.partial(_inspect, inspector),
         tasks,
-        sizes=[len(task) for task in tasks],
+        sizes=[len(task) for _, task in tasks],
         label=f"{label} look",
         unit="photos",
     )
@@ -215,12 +217,13 @@ def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: st
     return [one for one in seen if one.face_id not in gone], rejects + copies
 
 
-def _inspect(inspector: Inspector, task: Iterable[tuple[str, Photo]]) -> list[Seen | Reject]:
-    return [inspector(face_id, photo) for face_id, photo in task]
+def _inspect(inspector: Inspector, task: tuple[Files, list[tuple[str, Photo]]]) -> list[Seen | Reject]:
+    files, photos = task
+    return [inspector(files, face_id, photo) for face_id, photo in photos]
 
 
 def _has_face(image: Pixels) -> bool:
-    return bool(boxes.find(image, short_side=200, long_side=1600))
+    return bool(boxes.find(image, short_side=224, long_side=1600))
 
 
 def _splits(dataset: str, seen: Sequence[Seen], split: Split) -> dict[str, str]:
@@ -247,19 +250,20 @@ def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files
     names += [name for name in ("landmarks", "face_type") if any(getattr(one.photo, name) is not None for one in seen)]
     names += ["labels"] if any(one.labels for one in seen) else []
     with whole_folder(out, PARTS) as staging:
-        work = functools.partial(
-            _write_part, out=staging.absolute(), splits=splits, files=files, max_pixels=max_pixels, names=names
-        )
-        tasks = sorted(parts.items())
-        parallel.run(work, tasks, sizes=[len(part) for _, part in tasks], label=out.as_posix())
+        work = functools.partial(_write_part, splits=splits, max_pixels=max_pixels, names=names)
+        tasks = [
+            (staging.absolute() / tables.part_name(part), files.of([one.photo for one in those]), those)
+            for part, those in sorted(parts.items())
+        ]
+        parallel.run(work, tasks, sizes=[len(those) for _, _, those in tasks], label=out.as_posix())
 
 
 def _write_part(
-    task: tuple[int, list[Seen]], out: Path, splits: dict[str, str], files: Files, max_pixels: int, names: list[str]
+    task: tuple[Path, Files, list[Seen]], splits: dict[str, str], max_pixels: int, names: list[str]
 ) -> None:
-    part, seen = task
+    path, files, seen = task
     rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one in seen)
-    tables.write_part(out / tables.part_name(part), ({name: face[name] for name in names} for face in rows), names)
+    tables.write_part(path, ({name: face[name] for name in names} for face in rows), names)
 
 
 def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:

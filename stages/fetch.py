@@ -8,6 +8,7 @@ What lies in the drop folder (data/incoming/<dataset>/, or the folder that UNMAS
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from stages.common.params import StageParams
 from stages.sources import transports
 from stages.sources.catalogue import Checks, Dataset, File, entry
 from stages.sources.checks import Content, Records, believe, content
+from stages.sources.transports import UnavailableError
 
 SCRATCH = Path(".scratch/fetch")  # downloads under way, kept from one run to the next
 
@@ -59,9 +61,10 @@ def fetch(catalogue: Path, checksums: Path, out: Path, params: Params) -> dict[s
         for file in dataset.files:
             try:
                 got.append(_get(name, dataset, file, staging, records))
-            except UnmaskError:
+            except UnavailableError as error:
                 if not file.optional:
                     raise
+                print(f"going on without an optional file: {error}", file=sys.stderr)
                 missing.append(file.name)
     return {"files": got, "missing_optional_files": missing}
 
@@ -80,7 +83,7 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
         except UnmaskError as error:
             raise UnmaskError(str(error).replace(str(target), str(lying))) from None
     if file.by_hand:
-        raise UnmaskError(
+        raise UnavailableError(
             f"{file.name} of {dataset.title} cannot be downloaded by a program. {file.by_hand} Homepage: "
             f"{dataset.homepage}. Put the file into {_drop_folders(name)[-1]}/ and run again."
         )

@@ -3,8 +3,8 @@
 python -m stages.render_masks --faces data/aligned/orl --templates data/mask_templates --out data/masked/orl \
     --figure metrics/figures/render_masks-orl.png --metrics metrics/render_masks-orl.json
 
-Given a plain folder of photos instead of a face table, it masks every face in every photo, writes the photos and the
-mask regions as PNG files, and says in index.csv what it did with each file:
+Given a plain folder of photos instead of a face table, it masks every face in every photo, writes the photos to
+`masked/` and the mask regions to `regions/`, and says in index.csv what it did with each file:
 
 python -m stages.render_masks --faces my/photos --templates data/mask_templates --out my/masked
 """
@@ -30,10 +30,13 @@ from stages.faces.landmarks import Points
 from stages.faces.mask_shapes import POSITIONS
 from stages.faces.mask_styles import STYLES
 from stages.faces.masks import POLYGON, Look, Template
+from stages.faces.warp import CollinearPointsError
 from stages.landmarks.search import FaceTypes, Search, all_faces
 
 Weight = Annotated[float, Field(ge=0)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+
+NOT_MASKED = ("wears_mask", "no_landmarks", "landmarks_on_a_line", "not_drawn_by_share")
 
 
 class Positions(Section):
@@ -99,8 +102,8 @@ def render_masks(faces: Path, templates: Path, out: Path, figure: Path, params: 
     Args:
         faces: a table with landmarks.
         templates: folder of the user's own masks, one folder each with mask.png (with alpha) and template.yaml.
-        out: the table to write. A face that wears a real mask, has no landmarks, or got none by `share` stays as it is,
-            with nulls in the four columns.
+        out: the table to write. A face that wears a real mask, has no usable landmarks, or got none by `share` stays as
+            it is, with nulls in the four columns.
         figure: a contact sheet.
         params: section `render_masks`.
 
@@ -120,7 +123,7 @@ def render_masks(faces: Path, templates: Path, out: Path, figure: Path, params: 
     return {
         "faces": numbers["faces"],
         "masked": drawn,
-        "not_masked": {reason: numbers[reason] for reason in ("wears_mask", "no_landmarks", "not_drawn_by_share")},
+        "not_masked": {reason: numbers[reason] for reason in NOT_MASKED},
         "outside_the_image": numbers["outside"],
         "styles": {style: numbers[f"style {style}"] for style in params.styles},
         "positions": {position: numbers[f"position {position}"] for position in POSITIONS},
@@ -161,7 +164,7 @@ def read_templates(folder: Path, styles: Mapping[str, float]) -> dict[str, Templ
         points = np.array([(pin.x, pin.y) for pin in pins], np.float32)
         try:
             own[name] = Template(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), points, tuple(pin.landmark for pin in pins))
-        except ValueError as error:
+        except CollinearPointsError as error:
             raise UnmaskError(f"{description}: points: {error}") from None
     return own
 
@@ -183,11 +186,15 @@ def _rgb(color: str) -> tuple[int, int, int]:
 
 
 def _masked(face: Face, own: Mapping[str, Template], params: Params) -> tuple[Face, Mapping[str, float]]:
+    bare = {**face, "mask": None, "mask_style": None, "mask_position": None, "mask_color": None}
     reason = _why_not(face, params)
     if reason:
-        return {**face, "mask": None, "mask_style": None, "mask_position": None, "mask_color": None}, {reason: 1}
+        return bare, {reason: 1}
     image = images.decode(face["image"])
-    look, masked, region = _draw(image, face["landmarks"], face["face_type"] or "0_0", face["face_id"], own, params)
+    try:
+        look, masked, region = _draw(image, face["landmarks"], face["face_type"] or "0_0", face["face_id"], own, params)
+    except CollinearPointsError:
+        return bare, {"landmarks_on_a_line": 1}
     result = {
         **face,
         "image": images.encode_png(masked),
@@ -225,7 +232,7 @@ def _masked_photo(
         look, masked, covered = _draw(masked, face.points, kind, f"{name}/{index}", own, params)
         region |= covered
         looks.append(f"{look.style} {look.position}")
-    pictures = (("", images.encode_png(masked)), (".mask", images.encode_png(region)))
+    pictures = {"masked": images.encode_png(masked), "regions": images.encode_png(region)}
     return photos.Outcome("masked" if found else "no_face", len(found), "; ".join(looks), pictures)
 
 

@@ -216,6 +216,13 @@ def test_an_optional_file_may_be_missing(server: str):
     assert result == {"files": [], "missing_optional_files": ["data.bin"]}
 
 
+def test_a_wrong_optional_file_is_still_wrong():
+    drop()
+    with pytest.raises(UnmaskError, match="its sha256 is"):
+        run(f"by_hand: Ask for it.\n      optional: true\n      sha256: {'a' * 64}")
+    assert nothing_left()
+
+
 # ---------------------------------------------------------------- Google Drive, DOI
 
 

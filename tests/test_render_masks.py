@@ -92,6 +92,13 @@ def test_who_gets_no_mask_and_why(tmp_path: Path):
     assert (face["mask"], face["mask_style"], face["mask_position"], face["mask_color"]) == (None,) * 4
 
 
+def test_landmarks_on_a_line_are_counted(tmp_path: Path):
+    line = np.linspace([0.1, 3.3], [97.7, 80.2], 68).astype(np.float32)
+    table = write_table(tmp_path / "faces", [face_row(0), {**face_row(1), "landmarks": line}])
+    result = run(table, styles={"surgical": 1})
+    assert (result["masked"], result["not_masked"]["landmarks_on_a_line"]) == (1, 1)
+
+
 def test_gray_photos_stay_gray(tmp_path: Path):
     table = write_table(tmp_path / "faces", [face_row(index, gray=True) for index in range(8)])
     run(table)
@@ -177,9 +184,9 @@ def test_a_folder_of_photos(orl_photo: Callable[[str], Pixels], tmp_path: Path):
     for name, data in photos.items():
         (tmp_path / "photos" / name).write_bytes(data)
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
-    arguments = {"faces": tmp_path / "photos", "templates": Path("templates"), "out": tmp_path / "masked"}
+    arguments = {"faces": tmp_path / "photos", "templates": Path("templates"), "out": tmp_path / "out"}
     run_stage("render_masks", [word for name, path in arguments.items() for word in (f"--{name}", str(path))])
-    with (tmp_path / "masked" / "index.csv").open(newline="") as file:
+    with (tmp_path / "out" / "index.csv").open(newline="") as file:
         index = {row["file"]: row for row in csv.DictReader(file)}
     assert {name: (row["outcome"], row["faces"]) for name, row in index.items()} == {
         "one.png": ("masked", "1"),
@@ -190,14 +197,14 @@ def test_a_folder_of_photos(orl_photo: Callable[[str], Pixels], tmp_path: Path):
         "notes.txt": ("unreadable", "0"),
     }
     assert len(index["trip/two.png"]["detail"].split("; ")) == 2
-    masked = images.decode((tmp_path / "masked/trip/two.png").read_bytes())
-    region = images.decode_gray((tmp_path / "masked/trip/two.mask.png").read_bytes())
+    masked = images.decode((tmp_path / "out/masked/trip/two.png").read_bytes())
+    region = images.decode_gray((tmp_path / "out/regions/trip/two.png").read_bytes())
     bare = images.decode(photos["trip/two.png"])
     assert masked.shape == bare.shape
     assert region[:, :92].any()
     assert region[:, 92:].any()
     assert (masked != bare).any(-1)[region > 0].mean() > 0.9
-    untouched = images.decode((tmp_path / "masked/nobody.png").read_bytes())
+    untouched = images.decode((tmp_path / "out/masked/nobody.png").read_bytes())
     assert (untouched == images.decode(photos["nobody.png"])).all()
 
 
@@ -207,10 +214,10 @@ def test_photos_of_one_name_do_not_overwrite_each_other(orl_photo: Callable[[str
     (tmp_path / "photos" / "a.jpg").write_bytes(encode_png(orl_photo("s2/1")))
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
     params = render_masks.Params.model_validate(PARAMS)
-    result = render_masks.photos_folder(tmp_path / "photos", Path("templates"), tmp_path / "masked", params)
+    result = render_masks.photos_folder(tmp_path / "photos", Path("templates"), tmp_path / "out", params)
     assert result == {"files": 2, "faces": 2, "outcomes": {"masked": 2}}
-    assert (tmp_path / "masked" / "a.png.png").exists()
-    assert (tmp_path / "masked" / "a.jpg.png").exists()
+    assert (tmp_path / "out" / "masked" / "a.png.png").exists()
+    assert (tmp_path / "out" / "masked" / "a.jpg.png").exists()
 
 
 @pytest.mark.parametrize(

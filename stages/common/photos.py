@@ -2,8 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,19 +17,22 @@ MAX_PIXELS = 100_000_000  # a larger photo would take gigabytes on its way
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done with a photo: PNG pictures to write, by a suffix of the file's name, and words for index.csv."""
+    """What was done with a photo: words for index.csv, and PNG pictures by the folder into which each goes."""
 
     what: str
     faces: int = 0
     detail: str = ""
-    pictures: tuple[tuple[str, bytes], ...] = ()
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 PhotoFunction = Callable[[str, Pixels], Outcome]
 
 
 def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, Any]:
-    """Apply a function to every photo below a folder, in parallel, and write what it gives and an index.csv.
+    """Apply a function to every photo below a folder, in parallel, and write its pictures and an index.csv.
+
+    The picture of `trip/one.jpg` that goes into `masked` becomes `masked/trip/one.png`; beside a `trip/one.png` it
+    would become `masked/trip/one.jpg.png`.
 
     Args:
         function: from a photo's path below `folder` and its pixels, RGB uint8 (H, W, 3), to what was done with it;
@@ -83,9 +86,9 @@ class _Work:
         except images.UnreadableImageError as error:
             return Outcome(error.reason, detail=str(error))
         outcome = self.function(name, photo)
-        base = self.out / (name if name in self.clashing else PurePosixPath(name).with_suffix(""))
-        for suffix, data in outcome.pictures:
-            path = base.with_name(f"{base.name}{suffix}.png")
+        stem = name if name in self.clashing else PurePosixPath(name).with_suffix("")
+        for folder, data in outcome.pictures.items():
+            path = self.out / folder / f"{stem}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return Outcome(outcome.what, outcome.faces, outcome.detail)

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,7 @@ from typing import IO
 
 from stages.common.errors import UnmaskError
 from stages.common.images import UnreadableImageError
+from stages.datasets.photo import Photo
 
 SCRATCH = Path(".scratch")
 COMPRESSED_TAR = {".tgz": gzip.open, ".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}
@@ -69,6 +70,11 @@ class Files:
     def names(self) -> list[str]:
         """Return all names, sorted."""
         return sorted(self._places)
+
+    def of(self, photos: Iterable[Photo]) -> "Files":
+        """Return only the files that these photos need, to be sent to a worker."""
+        names = {name for photo in photos for name in (photo.file, *(name for _, name in photo.label_files))}
+        return Files({name: self._places[name] for name in names})
 
     def __contains__(self, name: str) -> bool:
         return name in self._places

@@ -40,24 +40,22 @@ class Seen:
 
 @dataclass(frozen=True)
 class Inspector:
-    """What is asked of a photo. Picklable; called with a face_id and a photo.
+    """What is asked of a photo. Picklable; called with the files, a face_id and a photo.
 
     Attributes:
-        files: of the dataset.
         min_side: pixels of the shorter side below which it is `too_small`.
         max_pixels: above which it is `too_large`.
         has_face: tells whether a face is seen in an RGB image (H, W, 3); None: nobody looks.
     """
 
-    files: Files
     min_side: int
     max_pixels: int
     has_face: Callable[[Pixels], bool] | None
 
-    def __call__(self, face_id: str, photo: Photo) -> Seen | Reject:
+    def __call__(self, files: Files, face_id: str, photo: Photo) -> Seen | Reject:
         """Return the photo's hashes, or why it cannot be kept."""
         try:
-            data = self.files.read(photo.file)
+            data = files.read(photo.file)
             image, as_it_is = images.open_photo(data, self.max_pixels)
         except UnreadableImageError as error:
             return Reject(photo.file, error.reason, str(error), face_id)
@@ -69,7 +67,7 @@ class Inspector:
         labels, label_pixels = None, Counter[int]()
         if photo.label_files:
             try:
-                painted = paint_labels(self.files, photo, height, width)
+                painted = paint_labels(files, photo, height, width)
             except UnreadableImageError as error:
                 return Reject(photo.file, "bad_labels", str(error), face_id)
             labels = images.encode_png(painted)

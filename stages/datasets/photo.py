@@ -2,7 +2,7 @@
 
 An adapter is a module of this package that has the dataset's name and a function
 
-    photos(files: Files) -> Iterator[Photo | Reject]
+    photos(files: Files) -> Iterator[Photo | Reject]        # Files: stages/datasets/files.py
 
 which reads names, lists and protocols, but no images. It raises an UnmaskError if the files are not in the publisher's
 layout at all; a single photo that cannot be used is a `Reject`.

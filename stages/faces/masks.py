@@ -84,7 +84,7 @@ class Template:
         landmarks: for each point the landmark (0 to 67) on which it comes to lie.
 
     Raises:
-        ValueError: the points lie on a line.
+        CollinearPointsError: the points lie on a line.
     """
 
     image: Pixels
@@ -133,6 +133,9 @@ def draw(image: Pixels, points: Points, look: Look, face_type: str, rng: np.rand
 
     Returns:
         RGB uint8 (H, W, 3), and uint8 (H, W), 255 where the mask covers at least half of the pixel, else 0.
+
+    Raises:
+        CollinearPointsError: the landmarks lie on a line.
     """
     if look.style == POLYGON:
         return _draw_polygon(image, points, look.color, face_type)
@@ -167,7 +170,7 @@ def draw_template(image: Pixels, points: Points, template: Template) -> tuple[Pi
     """Return the image with the user's own mask laid on the face, and the region it covers; see `draw`.
 
     Raises:
-        ValueError: the landmarks that the template is pinned to lie on a line.
+        CollinearPointsError: the landmarks that the template is pinned to lie on a line.
     """
     pins = points[list(template.landmarks)]
     height, width = template.image.shape[:2]

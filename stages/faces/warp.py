@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 CELLS = 8  # a dense map is computed on so many cells a side, and interpolated between them
 
 
+class CollinearPointsError(ValueError):
+    """Points that span no plane fix no map of it."""
+
+
 class ThinPlateSpline:
     """The map of the plane with the least bending energy that takes `source` to `target`.
 
@@ -20,7 +24,7 @@ class ThinPlateSpline:
         stiffness: 0 goes through every point; more bends less and misses points by more.
 
     Raises:
-        ValueError: the source points lie on a line or coincide.
+        CollinearPointsError: the source points lie on a line or coincide.
     """
 
     def __init__(self, source: NDArray[np.floating], target: NDArray[np.floating], stiffness: float = 0.0) -> None:
@@ -29,6 +33,8 @@ class ThinPlateSpline:
         self._mean = source.mean(0)
         self._spread = float(np.abs(source - self._mean).mean()) or 1.0
         self._source = (source - self._mean) / self._spread
+        if np.linalg.det(self._source.T @ self._source) < 1e-9:
+            raise CollinearPointsError("the points lie on a line or coincide")
         n = len(source)
         system = np.zeros((n + 3, n + 3))
         system[:n, :n] = _kernel(self._source, self._source) + stiffness * np.eye(n)
@@ -37,10 +43,7 @@ class ThinPlateSpline:
         system[n + 1 :, :n] = self._source.T
         right = np.zeros((n + 3, np.shape(target)[1]))
         right[:n] = target
-        try:
-            self._weights = np.linalg.solve(system, right)
-        except np.linalg.LinAlgError:
-            raise ValueError("the points lie on a line or coincide") from None
+        self._weights = np.linalg.solve(system, right)
 
     def __call__(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return points (k, 2) mapped, (k, m)."""

@@ -23,6 +23,10 @@ TIMEOUT = (15, 60)  # seconds to connect, and between two pieces of the answer
 PAGES = (b"<!doctype html", b"<html", b'<?xml version="1.0" encoding="utf-8"?><!doctype html')
 
 
+class UnavailableError(UnmaskError):
+    """A file cannot be had at all, which is something else than a file that is not what it should be."""
+
+
 def package_files(package: Package, to: Path) -> int:
     """Copy files of an installed package below `to`, each checked against the package's RECORD; return their number.
 
@@ -97,7 +101,8 @@ def download(file: File, to: Path, *, resume: bool) -> None:
         resume: go on with what an earlier run left. Only where a checksum will tell if the file has changed since.
 
     Raises:
-        UnmaskError: it cannot be had.
+        UnavailableError: it cannot be had.
+        UnmaskError: it cannot be what is wanted, or there is no room for it.
     """
     to.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -127,17 +132,19 @@ def download(file: File, to: Path, *, resume: bool) -> None:
         except requests.HTTPError as error:
             status = error.response.status_code
             if status not in {429, 500, 502, 503, 504} or attempt == ATTEMPTS - 1:
-                raise UnmaskError(_failed(file, f"the server answers {status} {error.response.reason}")) from None
+                raise UnavailableError(_failed(file, f"the server answers {status} {error.response.reason}")) from None
             time.sleep(2**attempt)
         except FileURLRetrievalError as error:
-            raise UnmaskError(_failed(file, " ".join(str(error).split()))) from None
+            raise UnavailableError(_failed(file, " ".join(str(error).split()))) from None
         except (DownloadError, requests.RequestException) as error:
-            raise UnmaskError(_failed(file, " ".join(str(error).split()))) from None
+            raise UnavailableError(_failed(file, " ".join(str(error).split()))) from None
     with to.open("rb") as start:
         head = start.read(200).lstrip().lower()
     if head.startswith(PAGES):
         to.unlink()
-        raise UnmaskError(_failed(file, "the server sent a web page in its place (a login, a quota or an error page)"))
+        raise UnavailableError(
+            _failed(file, "the server sent a web page in its place (a login, a quota or an error page)")
+        )
 
 
 def _address(file: File) -> dict[str, str]:
@@ -158,7 +165,7 @@ def _address(file: File) -> dict[str, str]:
         try:
             return {"url": pooch.downloaders.doi_to_repository(file.doi).download_url(file.name)}
         except ValueError as error:
-            raise UnmaskError(_failed(file, str(error))) from None
+            raise UnavailableError(_failed(file, str(error))) from None
     return {"url": str(file.url)}
 
 
