@@ -270,6 +270,8 @@ def test_a_file_in_a_google_drive_folder(drive: list[str], monkeypatch: pytest.M
     Path("data/raw/faces/data.bin").unlink()
     with pytest.raises(UnmaskError, match="the Google Drive folder some-id holds no file of this name"):
         run(f"google_drive_folder: some-id\n      sha256: {SHA256}")
+    result = run("google_drive_folder: some-id\n      optional: true")
+    assert result == {"files": [], "missing_optional_files": ["data.bin"]}
     assert drive
 
 

@@ -132,19 +132,15 @@ def download(file: File, to: Path, *, resume: bool) -> None:
         except requests.HTTPError as error:
             status = error.response.status_code
             if status not in {429, 500, 502, 503, 504} or attempt == ATTEMPTS - 1:
-                raise UnavailableError(_failed(file, f"the server answers {status} {error.response.reason}")) from None
+                raise _unavailable(file, f"the server answers {status} {error.response.reason}") from None
             time.sleep(2**attempt)
-        except FileURLRetrievalError as error:
-            raise UnavailableError(_failed(file, " ".join(str(error).split()))) from None
-        except (DownloadError, requests.RequestException) as error:
-            raise UnavailableError(_failed(file, " ".join(str(error).split()))) from None
+        except (FileURLRetrievalError, DownloadError, requests.RequestException) as error:
+            raise _unavailable(file, " ".join(str(error).split())) from None
     with to.open("rb") as start:
         head = start.read(200).lstrip().lower()
     if head.startswith(PAGES):
         to.unlink()
-        raise UnavailableError(
-            _failed(file, "the server sent a web page in its place (a login, a quota or an error page)")
-        )
+        raise _unavailable(file, "the server sent a web page in its place (a login, a quota or an error page)")
 
 
 def _address(file: File) -> dict[str, str]:
@@ -158,16 +154,14 @@ def _address(file: File) -> dict[str, str]:
         for item in listed:
             if PurePosixPath(item.path).name == file.name:
                 return {"id": item.id}
-        raise UnmaskError(
-            _failed(file, f"the Google Drive folder {file.google_drive_folder} holds no file of this name")
-        )
+        raise _unavailable(file, f"the Google Drive folder {file.google_drive_folder} holds no file of this name")
     if file.doi:
         try:
             return {"url": pooch.downloaders.doi_to_repository(file.doi).download_url(file.name)}
         except ValueError as error:
-            raise UnavailableError(_failed(file, str(error))) from None
+            raise _unavailable(file, str(error)) from None
     return {"url": str(file.url)}
 
 
-def _failed(file: File, why: str) -> str:
-    return f"{file.name} could not be downloaded: {why}"
+def _unavailable(file: File, why: str) -> UnavailableError:
+    return UnavailableError(f"{file.name} could not be downloaded: {why}")
