@@ -27,24 +27,17 @@ def main(dataset: str) -> None:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for stage in STAGES:
         start = time.perf_counter()
-        # A process of its own, so that the largest of its children is the largest of this stage.
-        script = (
-            "import resource, subprocess, sys;"
-            f"subprocess.run(['dvc', 'repro', '-s', '{stage}@{dataset}'], check=True, stdout=sys.stderr);"
-            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PATH": programs},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
+        command = ["dvc", "repro", "-s", f"{stage}@{dataset}"]
+        process = subprocess.Popen(command, env={**os.environ, "PATH": programs}, stdout=sys.stderr)
+        _, status, usage = os.wait4(process.pid, 0)  # its usage is that of the largest process below it
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"{' '.join(command)} failed")
         seconds = time.perf_counter() - start
         metrics = json.loads(Path(f"metrics/{stage}-{dataset}.json").read_text())
         faces = metrics.get("photos") or metrics.get("faces")
         rate = f"{faces / seconds:7.0f} photos a second" if faces else ""
-        print(f"{stage:16}{seconds:8.1f} s  {int(done.stdout) / 2**20:5.2f} GiB {rate}", flush=True)
+        print(f"{stage:16}{seconds:8.1f} s  {usage.ru_maxrss / 2**20:5.2f} GiB {rate}", flush=True)
 
 
 if __name__ == "__main__":

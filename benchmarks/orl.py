@@ -1,7 +1,7 @@
 """ORL as a face table, any number of times over, for benchmarks."""
 
 import importlib.metadata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import cv2
@@ -28,13 +28,11 @@ def write_table(folder: Path, times: int) -> Path:
             identity = f"{person}-{copy}"
             faces.append({"face_id": f"orl/{identity}/{number}", "identity": identity, "image": image})
     faces.sort(key=lambda face: face["face_id"])
-    sizes: dict[str, int] = defaultdict(int)
+    count = tables.n_parts(Counter(face["identity"] for face in faces))
+    parts: dict[int, list[tables.Face]] = defaultdict(list)
     for face in faces:
-        sizes[face["identity"]] += 1
-    count = tables.n_parts(sizes)
+        parts[tables.part_of(face["identity"], count)].append(face)
     folder.mkdir(parents=True)
-    for part in range(count):
-        rows = [face for face in faces if tables.part_of(face["identity"], count) == part]
-        if rows:
-            tables.write_part(folder / tables.part_name(part), rows, ["face_id", "identity", "image"])
+    for part, rows in parts.items():
+        tables.write_part(folder / tables.part_name(part), rows, ["face_id", "identity", "image"])
     return folder

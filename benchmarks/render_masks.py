@@ -15,6 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.orl import photos
+from stages.common import params
 from stages.common.images import decode, encode_png
 from stages.faces import alignment, masks
 from stages.faces.mask_styles import STYLES
@@ -37,7 +38,7 @@ def faces_a_second(draw: Callable[[int], object]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    search = Search(backends=["dlib"], short_side=224, long_side=1600, whole_crop=True)
+    search = params.load(Search, "find_landmarks.search")
     faces = []
     for data in list(photos().values())[::4]:
         image = decode(data)

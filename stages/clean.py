@@ -267,7 +267,6 @@ def _write_part(
 
 
 def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "face_id", "reason", "detail"])

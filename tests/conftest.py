@@ -1,5 +1,6 @@
 """Drawn faces, small tables of them, and a temporary copy of this repository."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
@@ -82,6 +84,16 @@ def write_table(folder: Path, faces: list[tables.Face]) -> Path:
 def table(tmp_path: Path) -> Path:
     """Return a table of twelve drawn faces of three people."""
     return write_table(tmp_path / "faces" / "drawn", [face_row(index) for index in range(12)])
+
+
+@pytest.fixture
+def full_disk(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every write to a part of a table fail, as on a disk that is full once `table` lies on it."""
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The small pieces that every stage uses: images, metrics, figures, seeds, parallel runs, command lines."""
 
-import errno
 import io
 import json
 import time
@@ -14,6 +13,7 @@ from PIL import Image
 from stages.common import figures, images, metrics, parallel, seeding
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
+from stages.common.outputs import whole_file, whole_folder
 from tests.conftest import drawn_face, face_row, write_table
 
 
@@ -226,13 +226,28 @@ def test_command_line_tells_the_user_without_a_traceback():
         run_stage("align_faces", paths)
 
 
-def test_a_full_disk_is_told_in_words(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import pyarrow.parquet as pq
+def test_what_killed_runs_left_is_deleted_and_nothing_else(tmp_path: Path):
+    (tmp_path / ".faces.11.partial").mkdir()
+    (tmp_path / ".faces.json.12.partial").write_text("half")
+    (tmp_path / ".other.json.13.partial").write_text("of another output")
+    with whole_folder(tmp_path / "faces"):
+        assert (tmp_path / ".faces.json.12.partial").exists()
+    with whole_file(tmp_path / "faces.json") as staging:
+        staging.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.json.13.partial", "faces", "faces.json"]
 
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+def test_a_file_makes_its_folder_but_not_that_of_a_killed_run(tmp_path: Path):
+    with whole_file(tmp_path / "new/a.json") as staging:
+        staging.write_text("whole")
+    assert (tmp_path / "new/a.json").read_text() == "whole"
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "gone/part", in_whole_folder=True) as staging:
+        staging.write_text("too late")
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_told_in_words(table: Path, tmp_path: Path):
     Path("params.yaml").write_text("align_faces: {template: arcface, size: 64}\n")
     with pytest.raises(SystemExit, match=r"align_faces: the disk is full: free some space and run again"):
         run_stage("align_faces", ["--faces", str(table), "--out", str(tmp_path / "out"), "--figure", "sheet.png"])

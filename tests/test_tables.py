@@ -1,6 +1,5 @@
 """Face tables: same bytes for the same faces, nothing half-written, every broken rule named."""
 
-import errno
 import subprocess
 import sys
 from collections import Counter
@@ -180,11 +179,8 @@ def test_an_error_names_the_face_and_leaves_nothing(table: Path, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
 
 
-def test_a_full_disk_leaves_nothing(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_leaves_nothing(table: Path, tmp_path: Path):
     with pytest.raises(OSError, match="No space left"):
         tables.map_faces(number_face, table, tmp_path / "out", adds=["mask_style"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]

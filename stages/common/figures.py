@@ -103,6 +103,5 @@ def show_table(
 
 def write(path: Path, image: Pixels) -> None:
     """Write an RGB image as PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as staging:
         staging.write_bytes(encode_png(image))

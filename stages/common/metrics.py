@@ -39,6 +39,5 @@ def to_json(metrics: Mapping[str, Any]) -> str:
 def write(path: Path, metrics: Mapping[str, Any]) -> None:
     """Write nested metrics to `path`, whole or not at all."""
     text = to_json(metrics)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as staging:
         staging.write_text(text, encoding="utf-8")

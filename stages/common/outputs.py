@@ -17,6 +17,14 @@ def _staging(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
+def _delete_what_killed_runs_left(out: Path) -> None:
+    for dead in out.parent.glob(f".{glob.escape(out.name)}.[0-9]*.partial"):
+        if dead.is_dir():
+            shutil.rmtree(dead, ignore_errors=True)
+        else:
+            dead.unlink(missing_ok=True)
+
+
 def _refuse_to_replace(out: Path, replaceable: str | None) -> None:
     """Protect a folder of the user's: only an empty folder, or one that holds nothing but our own files, may go."""
     if not out.exists():
@@ -39,8 +47,7 @@ def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     """
     _refuse_to_replace(out, replaceable)
     staging = _staging(out)
-    for dead in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
-        shutil.rmtree(dead, ignore_errors=True)
+    _delete_what_killed_runs_left(out)
     staging.mkdir(parents=True)
     try:
         yield staging
@@ -53,9 +60,18 @@ def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_file(out: Path) -> Iterator[Path]:
-    """Yield a path to write to; the file becomes `out` in one rename if the block succeeds, else it is deleted."""
+def whole_file(out: Path, *, in_whole_folder: bool = False) -> Iterator[Path]:
+    """Yield a path to write to; the file becomes `out` in one rename if the block succeeds, else it is deleted.
+
+    Args:
+        out: the file; its folder is made if it is missing.
+        in_whole_folder: its folder is one that `whole_folder` yields. That is new, so nothing lies in it; and if it is
+            gone, the run was killed and it must not come back.
+    """
     staging = _staging(out)
+    if not in_whole_folder:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _delete_what_killed_runs_left(out)
     try:
         yield staging
         staging.replace(out)

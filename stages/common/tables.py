@@ -165,7 +165,7 @@ def write_part(path: Path, faces: Iterable[Face], names: Sequence[str]) -> int:
     """Write one part, whole or not at all, a row group at a time; return the number of faces.
 
     Args:
-        path: the part.
+        path: the part, in a folder that is there.
         faces: rows in ascending order of `face_id`; each has all of `names` and no other column.
         names: the columns in their order.
 
@@ -174,7 +174,10 @@ def write_part(path: Path, faces: Iterable[Face], names: Sequence[str]) -> int:
     """
     schema = pa.schema([(name, COLUMNS[name]) for name in names])
     written, last = 0, ""
-    with whole_file(path) as staging, pq.ParquetWriter(staging, schema, compression="zstd", use_dictionary=False) as to:
+    with (
+        whole_file(path, in_whole_folder=True) as staging,
+        pq.ParquetWriter(staging, schema, compression="zstd", use_dictionary=False) as to,
+    ):
         group: list[Face] = []
         for face in faces:
             _check(face, names, last)

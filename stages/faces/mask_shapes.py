@@ -156,7 +156,9 @@ def _plan(cut: Cut, position: str) -> Shape:
     bottom = points[CHIN] + down * below_chin
     middle = _between(top, bottom, 0.5)
 
-    def half(mirror: bool) -> list[Points]:
+    def half(mirror: bool) -> tuple[list[Points], list[Points]]:
+        """Return the points of one half's edge, and start and end of its straps."""
+
         def jaw(place: float) -> Points:
             return jaw_point(points, 16 - place if mirror else place)
 
@@ -168,33 +170,26 @@ def _plan(cut: Cut, position: str) -> Shape:
         cheek = _between(upper, flank, 0.5) + down * cut.sag
         below = jaw((corner + 8) / 2)
         below = below + (below - middle) * cut.bulge + down * (below_chin * 0.5)
-        return [upper, cheek, flank, lower, below]
+        outward = (points[16] - points[0]) * (0.05 if mirror else -0.05)
+        ends = [(upper, jaw(cut.strap_ends[0]) + outward), (lower, jaw(cut.strap_ends[1]) + outward)]
+        # Straps start under the mask, which is laid over them.
+        straps = [np.stack([_between(start, middle, 0.2), end]) for start, end in ends]
+        return [upper, cheek, flank, lower, below], straps
 
-    left_upper, left_cheek, left_flank, left_lower, left_below = half(mirror=False)
-    right_upper, right_cheek, right_flank, right_lower, right_below = half(mirror=True)
+    (left_upper, left_cheek, left_flank, left_lower, left_below), left_straps = half(mirror=False)
+    (right_upper, right_cheek, right_flank, right_lower, right_below), right_straps = half(mirror=True)
     top_edge = np.stack([left_upper, left_cheek, left_flank, top, right_flank, right_cheek, right_upper])
     bottom_edge = np.stack([right_lower, right_below, bottom, left_below, left_lower])
-    fabric = [*zip(TOP_U, [0.0] * 7, strict=True), *zip(BOTTOM_U, [1.0] * 5, strict=True), (0.0, 0.5)]
-    inside = [middle]
+    inside = [(middle, 0.5)]  # places on the line from nose to chin, and their fabric coordinate v
     if position == "proper":
-        fabric[-1:] = [(0.0, 0.36), (0.0, 0.7)]
-        inside = [points[NOSE_TIP], points[LIP_BOTTOM]]
-    places = np.concatenate([top_edge, bottom_edge, inside])
+        inside = [(points[NOSE_TIP], 0.36), (points[LIP_BOTTOM], 0.7)]
+    places = np.concatenate([top_edge, bottom_edge, [place for place, _ in inside]])
+    fabric = [*((u, 0.0) for u in TOP_U), *((u, 1.0) for u in BOTTOM_U), *((0.0, v) for _, v in inside)]
     if cut.rounded:
         outline = ThinPlateSpline(np.array(fabric), places, stiffness=1e-3)(_superellipse())
     else:
         outline = np.concatenate([spline(top_edge), spline(bottom_edge)])
-
-    outward = (points[16] - points[0]) * 0.05
-    upper_end, lower_end = cut.strap_ends
-    ends = [
-        (left_upper, jaw_point(points, upper_end) - outward),
-        (left_lower, jaw_point(points, lower_end) - outward),
-        (right_upper, jaw_point(points, 16 - upper_end) + outward),
-        (right_lower, jaw_point(points, 16 - lower_end) + outward),
-    ]
-    # Straps start under the mask, which is laid over them.
-    straps = np.stack([np.stack([_between(start, middle, 0.2), end]) for start, end in ends])
+    straps = np.stack(left_straps + right_straps)
     return Shape(*(np.asarray(weights, np.float32) for weights in (outline, places, fabric, straps)))
 
 

@@ -82,7 +82,6 @@ class Records:
     def add(self, name: str, found: Content, note: str) -> None:
         """Record a file."""
         self._lines.append({"name": name, "bytes": str(found.bytes), "sha256": found.sha256, "note": note})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(self.path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
             writer.writeheader()
