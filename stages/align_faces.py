@@ -18,8 +18,6 @@ from stages.common.params import StageParams
 from stages.common.tables import Face
 from stages.faces import alignment
 
-TRANSFORMS = {"arcface": alignment.arcface_transform, "ffhq": alignment.ffhq_transform}
-
 
 class Params(StageParams):
     """Section `align_faces:` of params.yaml."""
@@ -64,7 +62,7 @@ def _aligned(face: Face, params: Params) -> tuple[Face | None, Mapping[str, floa
     if face["landmarks"] is None:
         return None, {"no landmarks": 1}
     try:
-        matrix = TRANSFORMS[params.template](face["landmarks"], params.size)
+        matrix = alignment.TRANSFORMS[params.template](face["landmarks"], params.size)
     except alignment.DegenerateLandmarksError:
         return None, {"degenerate": 1}
     image = images.decode(face["image"])

@@ -12,86 +12,32 @@ python -m stages.render_masks --faces my/photos --templates data/mask_templates 
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-import cv2
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from stages.common import figures, images, photos, tables
 from stages.common.command import run_stage
-from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
-from stages.common.params import Section, StageParams, check, load, read_yaml
+from stages.common.params import StageParams, load
 from stages.common.seeding import fraction, generator
 from stages.common.tables import Face
-from stages.faces import masks
-from stages.faces.landmarks import Points
 from stages.faces.mask_shapes import POSITIONS
-from stages.faces.mask_styles import STYLES
-from stages.faces.masks import POLYGON, Look, Template
+from stages.faces.masks import Template
 from stages.faces.warp import CollinearPointsError
 from stages.landmarks.search import FaceTypes, Search, all_faces
-
-Weight = Annotated[float, Field(ge=0)]
-Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+from stages.occlusion.looks import Looks
 
 NOT_MASKED = ("wears_mask", "no_landmarks", "landmarks_on_a_line", "not_drawn_by_share")
 
 
-class Positions(Section):
-    """How often a mask is worn in each way, as weights."""
-
-    proper: Weight
-    below_nose: Weight
-    chin: Weight
-
-
-class Colors(Section):
-    """Colors of the fabric, `#rrggbb`; each is drawn equally often."""
-
-    polygon: list[Color] = Field(min_length=1)
-    surgical: list[Color] = Field(min_length=1)
-    cloth: list[Color] = Field(min_length=1)
-    kn95: list[Color] = Field(min_length=1)
-    n95: list[Color] = Field(min_length=1)
-
-
-class Params(StageParams):
+class Params(Looks, StageParams):
     """Section `render_masks:` of params.yaml."""
 
     top_level: ClassVar = ("seed",)
 
     seed: int = Field(ge=0)
-    share: float = Field(ge=0, le=1)
-    """Of the faces, how many get a mask."""
-    styles: dict[str, Weight]
-    """How often each style is drawn, as weights; beside the built-in ones, any folder of data/mask_templates."""
-    positions: Positions
-    colors: Colors
-    softness: float = Field(ge=0, le=5)
-    """Blur of the mask's edge: standard deviation in hundredths of the face's size."""
-
-    @field_validator("styles")
-    @classmethod
-    def _some_style(cls, styles: dict[str, float]) -> dict[str, float]:
-        if not sum(styles.values()) > 0:
-            raise ValueError("all weights are 0: give at least one style a weight above 0")
-        return styles
-
-
-class Pin(Section):
-    """A point of mask.png, in pixels, and the landmark on which it comes to lie."""
-
-    x: float
-    y: float
-    landmark: int = Field(ge=0, le=67)
-
-
-class TemplateFile(Section):
-    """Content of a template.yaml."""
-
-    points: list[Pin] = Field(min_length=3)
 
 
 def render_masks(faces: Path, templates: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
@@ -110,7 +56,7 @@ def render_masks(faces: Path, templates: Path, out: Path, figure: Path, params: 
     Returns:
         How many faces got which style and position, how many none and why, and how much of the image masks cover.
     """
-    work = functools.partial(_masked, own=read_templates(templates, params.styles), params=params)
+    work = functools.partial(_masked, own=params.own_styles(templates), params=params)
     adds = ["mask", "mask_style", "mask_position", "mask_color"]
     numbers = tables.map_faces(work, faces, out, needs=["image", "landmarks", "face_type"], adds=adds)
     figures.show_table(
@@ -135,54 +81,12 @@ def photos_folder(faces: Path, templates: Path, out: Path, params: Params) -> di
     """Draw a mask on every face in every photo of a folder; see the module's description."""
     work = functools.partial(
         _masked_photo,
-        own=read_templates(templates, params.styles),
+        own=params.own_styles(templates),
         params=params,
         search=load(Search, "find_landmarks.search"),
         face_types=load(FaceTypes, "find_landmarks.face_types"),
     )
     return photos.map_photos(work, faces, out)
-
-
-def read_templates(folder: Path, styles: Mapping[str, float]) -> dict[str, Template]:
-    """Return those of the styles that are masks of the user's own.
-
-    Raises:
-        UnmaskError: a style is neither built-in nor a template, or a template cannot be used.
-    """
-    own = {}
-    for name, weight in styles.items():
-        if name == POLYGON or name in STYLES or weight == 0:
-            continue
-        picture, description = folder / name / "mask.png", folder / name / "template.yaml"
-        if not picture.is_file():
-            known = ", ".join([POLYGON, *STYLES])
-            raise UnmaskError(f"render_masks.styles: {name!r} is none of {known}, and there is no {picture}")
-        image = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-        if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
-            raise UnmaskError(f"{picture} must be an 8-bit PNG with an alpha channel")
-        pins = check(TemplateFile, read_yaml(description), description).points
-        points = np.array([(pin.x, pin.y) for pin in pins], np.float32)
-        try:
-            own[name] = Template(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), points, tuple(pin.landmark for pin in pins))
-        except CollinearPointsError as error:
-            raise UnmaskError(f"{description}: points: {error}") from None
-    return own
-
-
-def _draw(
-    image: Pixels, points: Points, kind: str, name: str, own: Mapping[str, Template], params: Params
-) -> tuple[Look, Pixels, Pixels]:
-    rng = generator(params.seed, "render_masks", name)
-    colors = {style: [_rgb(color) for color in palette] for style, palette in params.colors}
-    look = masks.random_look(rng, params.styles, dict(params.positions), colors, params.softness)
-    if look.style in own:
-        return look, *masks.draw_template(image, points, own[look.style])
-    return look, *masks.draw(image, points, look, kind, rng)
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(color.removeprefix("#"))
-    return red, green, blue
 
 
 def _masked(face: Face, own: Mapping[str, Template], params: Params) -> tuple[Face, Mapping[str, float]]:
@@ -192,7 +96,8 @@ def _masked(face: Face, own: Mapping[str, Template], params: Params) -> tuple[Fa
         return bare, {reason: 1}
     image = images.decode(face["image"])
     try:
-        look, masked, region = _draw(image, face["landmarks"], face["face_type"] or "0_0", face["face_id"], own, params)
+        rng = generator(params.seed, "render_masks", face["face_id"])
+        look, masked, region = params.draw(image, face["landmarks"], face["face_type"] or "0_0", rng, own)
     except CollinearPointsError:
         return bare, {"landmarks_on_a_line": 1}
     result = {
@@ -229,7 +134,8 @@ def _masked_photo(
     masked, region, looks = photo, np.zeros(photo.shape[:2], np.uint8), []
     for index, face in reversed(list(enumerate(found))):  # the small ones first, as they stand behind
         kind = face_types.of(photo, face.points)
-        look, masked, covered = _draw(masked, face.points, kind, f"{name}/{index}", own, params)
+        rng = generator(params.seed, "render_masks", f"{name}/{index}")
+        look, masked, covered = params.draw(masked, face.points, kind, rng, own)
         region |= covered
         looks.append(f"{look.style} {look.position}")
     pictures = {"masked": images.encode_png(masked), "regions": images.encode_png(region)}

@@ -19,6 +19,7 @@ from stages.common.images import Pixels, encode_png
 from stages.faces.landmarks import Points
 
 ROOT = Path(__file__).resolve().parent.parent
+SALT = 0  # of the split: of ORL's first three people it puts some into each of train and test
 SHARED = Path(os.environ.get("UNMASK_SHARED", ROOT.parent / "shared"))
 
 
@@ -152,7 +153,19 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of this repository in which the whole pipeline has run on a dozen ORL faces."""
     repository = copy_repository(tmp_path_factory.mktemp("work") / "unmask")
     (repository / "dvc.lock").unlink(missing_ok=True)
-    edit_params(repository, clean__limit__people=3, clean__limit__photos=4)
+    edit_params(
+        repository,
+        clean__limit__people=3,
+        clean__limit__photos=4,
+        clean__split__salt=SALT,
+        evaluate_parser__timed_images=2,
+        train_detector__size=64,
+        train_detector__looks=1,
+        **{f"train_parser__{model}__size": 64 for model in ("scanet", "extractor")},
+    )
+    for section in ("train_parser__scanet", "train_parser__extractor", "train_detector"):
+        short = {"steps": 2, "batch_size": 4, "checkpoint_every": 1}
+        edit_params(repository, **{f"{section}__schedule__{name}": value for name, value in short.items()})
     commit(repository, "a dozen faces")
     run("dvc", "repro", cwd=repository)
     commit(repository, "ran")

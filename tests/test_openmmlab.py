@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from mmengine.config import Config
-from mmengine.model import BaseModel
-from mmengine.runner import Runner
 
 from stages import openmmlab
 from stages.common.errors import UnmaskError
@@ -89,6 +88,27 @@ def test_roi_align_gradient():
     assert torch.autograd.gradcheck(lambda f: layer(f, rois), features)
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_roi_align_is_torchvisions(aligned: bool, dtype: torch.dtype):
+    """Values and gradients, also of boxes that reach beyond the image, lie outside it or have no area."""
+    torch.manual_seed(0)
+    features = torch.randn(3, 5, 20, 24).to(dtype).float()
+    corner, size = torch.rand(17, 2) * 60 - 15, torch.rand(17, 2) * 60
+    rois = torch.cat([torch.randint(0, 3, (17, 1)).float(), corner, corner + size], 1)
+    rois[0, 1:], rois[1, 1:] = torch.tensor([9.0, 9, 9, 9]), torch.tensor([90.0, 90, 99, 99])
+    ours, theirs = (features.to(kind, copy=True).requires_grad_() for kind in (dtype, torch.float32))
+    layer = ops.RoIAlign((7, 9), spatial_scale=0.5, sampling_ratio=2, aligned=aligned)
+    pooled = layer(ours, rois)
+    expected = torchvision.ops.roi_align(theirs, rois, (7, 9), 0.5, 2, aligned)
+    tolerance = 1e-4 if dtype == torch.float32 else 0.05
+    torch.testing.assert_close(pooled.float(), expected, atol=tolerance, rtol=0)
+    weights = torch.randn_like(expected)
+    (pooled.float() * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(ours.grad.float(), theirs.grad, atol=tolerance, rtol=0.02)
+
+
 def test_roi_align_max_is_missing():
     layer = ops.RoIAlign((2, 2), pool_mode="max")
     with pytest.raises(UnmaskError, match="pool_mode='max' is not in mmcv-lite"):
@@ -151,51 +171,3 @@ def test_mmseg_builds_a_recipe():
         {"type": "mmseg.FCNHead", "in_channels": 8, "channels": 4, "num_classes": 20, "norm_cfg": {"type": "BN"}}
     )
     assert head([torch.zeros(2, 8, 6, 6)]).shape == (2, 20, 6, 6)
-
-
-class Line(BaseModel):
-    """Fits y = 3x with one weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: torch.Tensor, mode: str) -> dict[str, torch.Tensor]:
-        assert mode == "loss"
-        return {"loss": ((self.weight * x - 3 * x) ** 2).mean()}
-
-
-def train(folder: Path, epochs: int, *, resume: bool) -> Runner:
-    data = [{"x": torch.tensor([float(value)])} for value in range(1, 9)]
-    runner = Runner(
-        model=Line(),
-        work_dir=str(folder),
-        train_dataloader={
-            "dataset": data,
-            "batch_size": 8,  # all of them, so that their order does not matter
-            "num_workers": 0,
-            "collate_fn": {"type": "default_collate"},
-            "sampler": {"type": "DefaultSampler", "shuffle": True},
-        },
-        train_cfg={"by_epoch": True, "max_epochs": epochs},
-        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.002, "momentum": 0.9}},
-        default_hooks={"checkpoint": {"type": "SafeCheckpointHook", "interval": 1}, "logger": {"type": "LoggerHook"}},
-        default_scope="mmengine",
-        experiment_name=f"line{epochs}{resume}{folder.name}",
-        randomness={"seed": 0},
-        resume=resume,
-        log_level="ERROR",
-    )
-    runner.train()
-    return runner
-
-
-def test_checkpoints_hold_no_code_and_training_goes_on_from_them(tmp_path: Path):
-    whole = train(tmp_path / "whole", 4, resume=False).model.weight.item()
-    train(tmp_path / "halves", 2, resume=False)
-    checkpoint = torch.load(tmp_path / "halves" / "epoch_2.pth", weights_only=True)
-    assert checkpoint["meta"]["epoch"] == 2
-    resumed = train(tmp_path / "halves", 4, resume=True)
-    assert resumed.epoch == 4
-    assert resumed.model.weight.item() == pytest.approx(whole, rel=1e-6)
-    assert abs(whole) > 0.5

@@ -89,7 +89,7 @@ def test_two_branches_are_compared(pushed: Path):
     run("dvc", "pull", "-q", cwd=other)
     run("git", "checkout", "-qb", "exp/half", cwd=other)
     edit_params(other, render_masks__share=0.5)
-    run("dvc", "repro", cwd=other)
+    run("dvc", "repro", "render_masks@orl", cwd=other)
     commit(other, "half of the faces")
     params = json.loads(run("dvc", "params", "diff", "main", "exp/half", "--json", cwd=other).stdout)
     assert params == {"params.yaml": {"render_masks.share": {"old": 1.0, "new": 0.5, "diff": -0.5}}}
@@ -108,7 +108,7 @@ def test_an_experiment_from_the_command_line(pushed: Path):
     run("dvc", "pull", "-q", cwd=other)
     name = {"GIT_AUTHOR_NAME": "tests", "GIT_AUTHOR_EMAIL": "tests@localhost"}
     name |= {"GIT_COMMITTER_NAME": "tests", "GIT_COMMITTER_EMAIL": "tests@localhost"}
-    run("dvc", "exp", "run", "-n", "soft", "-S", "render_masks.softness=2.0", cwd=other, **name)
+    run("dvc", "exp", "run", "-n", "soft", "-S", "render_masks.softness=2.0", "render_masks@orl", cwd=other, **name)
     shown = json.loads(run("dvc", "exp", "show", "--json", cwd=other).stdout)
     experiments = [
         revision["data"]["params"]["params.yaml"]["data"]["render_masks"]["softness"]

@@ -25,10 +25,10 @@ DISK = {
 def run_stage(name: str, arguments: list[str] | None = None) -> None:
     """Run the stage function of module `stages.<name>` from the command line.
 
-    The module, its function and its section of params.yaml have one name. Each `Path` parameter of the function is
-    an option of that name; its `params` come from params.yaml (model `Params` of the module); what it returns is
-    written to `--metrics`, or printed if that is not given. If the module has a function `photos_folder` and `--faces`
-    is no face table but a plain folder of photos, that function runs instead.
+    The module, its function and its section of params.yaml have one name. Each parameter of the function, a `Path` or
+    a text, is an option of that name; its `params` come from params.yaml (model `Params` of the module); what it
+    returns is written to `--metrics`, or printed if that is not given. If the module has a function `photos_folder`
+    and `--faces` is no face table but a plain folder of photos, that function runs instead.
 
     The module is imported anew under its own name: run as `__main__`, its functions could not be sent to workers.
     """
@@ -58,22 +58,27 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     stage, on_photos = getattr(module, name), getattr(module, "photos_folder", None)
-    for path in _paths(stage):
-        parser.add_argument(f"--{path.replace('_', '-')}", type=Path)
+    for option in _options(stage):
+        parser.add_argument(_flag(option.name), type=str if option.annotation is str else Path)
     parser.add_argument("--metrics", type=Path)
-    options = vars(parser.parse_args(arguments))
-    if on_photos and options["faces"] and not any(options["faces"].glob(PARTS)):
+    given = vars(parser.parse_args(arguments))
+    if on_photos and given["faces"] and not any(given["faces"].glob(PARTS)):
         stage = on_photos
-    missing = [f"--{path.replace('_', '-')}" for path in _paths(stage) if options[path] is None]
+    wanted = _options(stage)
+    missing = [_flag(option.name) for option in wanted if given[option.name] is None and option.default is option.empty]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
-    result = stage(**{path: options[path] for path in _paths(stage)}, params=params.load(module.Params, name))
-    if options["metrics"]:
-        metrics.write(options["metrics"], result)
+    result = stage(**{option.name: given[option.name] for option in wanted}, params=params.load(module.Params, name))
+    if given["metrics"]:
+        metrics.write(given["metrics"], result)
     else:
         print(metrics.to_json(result), end="")
 
 
-def _paths(stage: Any) -> list[str]:
-    """Return the names of a stage function's parameters but its params."""
-    return [name for name in inspect.signature(stage).parameters if name != "params"]
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _options(stage: Any) -> list[inspect.Parameter]:
+    """Return a stage function's parameters but its params; one with a default may be left out."""
+    return [parameter for name, parameter in inspect.signature(stage).parameters.items() if name != "params"]

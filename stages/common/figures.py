@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.common import tables
 from stages.common.images import Pixels, decode, encode_png
@@ -71,6 +72,43 @@ def with_points(face: tables.Face) -> Pixels:
             center = (round(16 * float(x)), round(16 * float(y)))  # in 16ths of a pixel, for shift=4
             cv2.circle(large, center, 20, (80, 255, 80), -1, cv2.LINE_AA, shift=4)
     return np.asarray(large, np.uint8)
+
+
+# Of class ids: 0 is left as it is, neighbors differ. Golden-angle steps around the color wheel.
+_HUES = (np.arange(256) * 0.381966 * 180 % 180).astype(np.uint8)
+_WHEEL = cv2.cvtColor(
+    np.stack([_HUES, np.full(256, 200, np.uint8), np.full(256, 255, np.uint8)], 1)[None], cv2.COLOR_HSV2RGB
+)
+
+
+def with_labels(image: Pixels, labels: Pixels) -> Pixels:
+    """Return an RGB image (H, W, 3) with the classes of a label map (H, W) in color over it; 0 is not colored."""
+    tinted = cv2.addWeighted(image, 0.5, _WHEEL[0][labels], 0.5, 0)
+    return np.where((labels > 0)[..., None], tinted, image)
+
+
+def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], *, title: str) -> Pixels:
+    """Return a picture of a confusion matrix (n, n), truth by row: of each true class, the share taken for each.
+
+    Classes that occur neither in the truth nor among what was found are left out.
+    """
+    kept = [i for i in range(len(names)) if counts[i].any() or counts[:, i].any()]
+    shares = counts[np.ix_(kept, kept)] / np.maximum(counts[kept].sum(1, keepdims=True), 1)
+    side, left, top = 44, 90, 50
+    sheet = np.full((top + side * len(kept) + 70, left + side * len(kept) + GAP, 3), PAPER, np.uint8)
+    _text(sheet, title, GAP, CAPTION, 0.45)
+    for row, truth in enumerate(kept):
+        _text(sheet, names[truth], GAP, top + side * row + side // 2 + 4, 0.36)
+        for column, share in enumerate(shares[row]):
+            y, x = top + side * row, left + side * column
+            sheet[y : y + side - 1, x : x + side - 1] = (1 - share) * np.array([255, 255, 255]) + share * np.array(
+                [70, 120, 200]
+            )
+            _text(sheet, f"{100 * share:.1f}", x + 6, y + side // 2 + 4, 0.34)
+    for column, found in enumerate(kept):  # alternately on two lines, so that they don't run into each other
+        _text(sheet, names[found], left + side * column, top + side * len(kept) + 20 + 18 * (column % 2), 0.36)
+    _text(sheet, "rows: truth, columns: found, in %", left, top - 14, 0.36)
+    return sheet
 
 
 def show_table(

@@ -7,7 +7,7 @@ result.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import cv2
 import joblib
@@ -29,6 +29,12 @@ class Parallel(params.StageParams):
     """Processes on this machine; null: one a core."""
     scheduler: str | None = None
     """Address of a Dask scheduler (`tcp://host:8786`); null: this machine."""
+    launcher: Literal["none", "pytorch"] = "none"
+    """Of trainings: `pytorch` starts several processes through torchrun."""
+    processes: int | None = Field(default=None, ge=1)
+    """How many; null: one a GPU."""
+    threads: int = Field(default=2, ge=1)
+    """Of a training on the CPU; another number may change the last digits of its weights."""
 
 
 def settings() -> Parallel:
@@ -43,7 +49,8 @@ def settings() -> Parallel:
         if not text.isdecimal() or int(text) < 1:
             raise UnmaskError(f"UNMASK_WORKERS is {text!r}, it must be a whole number from 1")
         workers = int(text)
-    return Parallel(workers=workers, scheduler=os.environ.get("UNMASK_SCHEDULER") or chosen.scheduler)
+    scheduler = os.environ.get("UNMASK_SCHEDULER") or chosen.scheduler
+    return chosen.model_copy(update={"workers": workers, "scheduler": scheduler})
 
 
 def run(

@@ -34,10 +34,12 @@ COLUMNS: dict[str, pa.DataType] = {
     "landmarks_by": pa.string(),  # which backend and detector gave them
     "face_type": pa.string(),  # <profile 0|1>_<blurred 0|1>, as Face_Mask_Generator writes it
     "labels": pa.binary(),  # PNG of class ids, the size of the image
+    "labels_by": pa.string(),  # publisher, or landmarks (weak labels, drawn from them)
     "mask": pa.binary(),  # PNG, 255 where a drawn mask covers the image, else 0
     "mask_style": pa.string(),  # null if no mask was drawn
     "mask_position": pa.string(),  # proper, below_nose or chin
     "mask_color": pa.string(),  # #rrggbb of the fabric
+    "found_mask": pa.binary(),  # PNG, 255 where a mask was found and removed, else 0
 }
 SPLITS = ("train", "val", "test")
 SEXES = ("female", "male")
@@ -126,6 +128,30 @@ def read(folder: Path, only: Sequence[str] | None = None) -> Iterator[Face]:
         yield from read_part(path, only)
 
 
+def joined(
+    first: Path, second: Path, only_first: Sequence[str], only_second: Sequence[str]
+) -> Iterator[tuple[Face, Face]]:
+    """Yield the faces of two tables of one dataset pairwise, in order; a face that only one of them has is left out.
+
+    Args:
+        first: a table.
+        second: another one, with the same parts.
+        only_first: its columns wanted, `face_id` among them.
+        only_second: the other's.
+    """
+    others = {path.name: path for path in parts(second, only_second)}
+    for path in parts(first, only_first):
+        if path.name not in others:
+            continue
+        ahead = read_part(others[path.name], only_second)
+        other = next(ahead, None)
+        for face in read_part(path, only_first):
+            while other is not None and other["face_id"] < face["face_id"]:
+                other = next(ahead, None)
+            if other is not None and other["face_id"] == face["face_id"]:
+                yield face, other
+
+
 def sample(folder: Path, n: int, *, by: Sequence[str] = (), first: Callable[[Face], bool] | None = None) -> list[Face]:
     """Return at most `n` faces spread evenly over a table, for a person to look at.
 
@@ -154,6 +180,11 @@ def _row(path: Path, row: int) -> Face:
     with pq.ParquetFile(path) as file:
         group = row // FACES_A_ROW_GROUP
         return _face(file.read_row_group(group).slice(row % FACES_A_ROW_GROUP, 1).to_pylist()[0])
+
+
+def count_by(faces: Iterable[Face], name: str) -> dict[str, int]:
+    """Return how many of the faces have which value in a column."""
+    return dict(sorted(Counter(str(face[name]) for face in faces).items()))
 
 
 def count(folder: Path) -> int:

@@ -11,29 +11,8 @@ from pathlib import PurePosixPath
 from stages.common.errors import UnmaskError
 from stages.datasets.files import Files
 from stages.datasets.photo import Photo, Reject
+from stages.faces.parts import CLASSES
 
-# Class ids 0 to 18 in the publisher's order. `l_` is the subject's left, which lies on the right of the image.
-CLASSES = (
-    "background",
-    "skin",
-    "nose",
-    "eye_g",
-    "l_eye",
-    "r_eye",
-    "l_brow",
-    "r_brow",
-    "l_ear",
-    "r_ear",
-    "mouth",
-    "u_lip",
-    "l_lip",
-    "hair",
-    "hat",
-    "ear_r",
-    "neck_l",
-    "neck",
-    "cloth",
-)
 # CelebA's official partition: 0-based index of the first validation and the first test photo.
 FIRST_VAL, FIRST_TEST = 162771, 182638
 

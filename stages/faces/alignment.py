@@ -113,3 +113,6 @@ def warp(image: NDArray[np.uint8], matrix: Matrix, size: int, *, nearest: bool =
             offset = matrix[:, 2] + matrix[:, :2] @ (factors - 1) / 2
             matrix = np.column_stack([linear, offset])
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=interpolation), np.uint8)
+
+
+TRANSFORMS = {"arcface": arcface_transform, "ffhq": ffhq_transform}

@@ -1,0 +1,138 @@
+"""Faces with mask regions in COCO's format, which mmdet and others read, and COCO's average precision."""
+
+import contextlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from stages.common.images import Pixels, encode_png
+
+CLASSES = ("face_mask",)
+IMAGES, ANNOTATIONS = "images", "annotations.json"
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image and the masks in it.
+
+    Attributes:
+        name: of the image, unique: `<face_id>` or `<face_id>/<number>`.
+        image: RGB uint8 (H, W, 3).
+        regions: uint8 (H, W), not 0 where the mask is; an empty one is no mask.
+    """
+
+    name: str
+    image: Pixels
+    regions: tuple[Pixels, ...]
+
+
+def write(examples: Iterable[Example], folder: Path) -> int:
+    """Write images and annotations.json into a folder; return how many masks there are."""
+    entries, masks = [], []
+    for number, example in enumerate(examples, 1):
+        file = f"{example.name}.png"
+        path = folder / IMAGES / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(example.image))
+        entries.append(_entry(number, file, example))
+        masks += _masks(number, example, len(masks))
+    content = {"images": entries, "annotations": masks, "categories": _categories()}
+    (folder / ANNOTATIONS).write_text(json.dumps(content), encoding="utf-8")
+    return len(masks)
+
+
+def _entry(number: int, file: str, example: Example) -> dict[str, Any]:
+    height, width = example.image.shape[:2]
+    return {"id": number, "file_name": file, "height": height, "width": width}
+
+
+def _categories() -> list[dict[str, Any]]:
+    return [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)]
+
+
+def _masks(number: int, example: Example, before: int) -> list[dict[str, Any]]:
+    annotations = []
+    for region in example.regions:
+        if not region.any():
+            continue
+        encoded = encode(region > 0)
+        annotations.append(
+            {
+                "id": before + len(annotations) + 1,
+                "image_id": number,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": rle.toBbox(encoded).tolist(),
+                "area": float(rle.area(encoded)),
+                "segmentation": encoded,
+            }
+        )
+    return annotations
+
+
+def encode(region: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return a region (H, W) run-length encoded, as JSON types."""
+    encoded = rle.encode(np.asfortranarray(region, np.uint8))
+    return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a detector found in one image.
+
+    Attributes:
+        boxes: x1, y1, x2, y2 in pixels, float32 (n, 4).
+        scores: float32 (n,), falling.
+        regions: bool (n, H, W).
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    regions: NDArray[np.bool_]
+
+
+def average_precision(examples: Sequence[Example], found: Sequence[Found]) -> dict[str, dict[str, float]]:
+    """Return COCO's AP of boxes (`box`) and regions (`segm`): the mean over IoU 0.50 to 0.95, and at 0.50 and 0.75.
+
+    Without a single mask in the examples there is no recall and no AP: the result is empty.
+    """
+    entries = [_entry(number, "", example) for number, example in enumerate(examples, 1)]
+    masks: list[dict[str, Any]] = []
+    for number, example in enumerate(examples, 1):
+        masks += _masks(number, example, len(masks))
+    if not masks:
+        return {}
+    detections = [
+        {
+            "image_id": number,
+            "category_id": 1,
+            "score": float(score),
+            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+            "segmentation": encode(region),
+        }
+        for number, one in enumerate(found, 1)
+        for (x1, y1, x2, y2), score, region in zip(one.boxes, one.scores, one.regions, strict=True)
+    ]
+    if not detections:
+        return {kind: {"ap": 0.0, "ap50": 0.0, "ap75": 0.0} for kind in ("box", "segm")}
+    result = {}
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables
+        truth = COCO()
+        truth.dataset = {"images": entries, "annotations": masks, "categories": _categories(), "info": {}}
+        truth.createIndex()
+        for kind, name in (("bbox", "box"), ("segm", "segm")):
+            evaluation = COCOeval(truth, truth.loadRes([dict(one) for one in detections]), kind)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+            result[name] = dict(zip(("ap", "ap50", "ap75"), map(float, evaluation.stats[:3]), strict=True))
+    return result

@@ -1,0 +1,175 @@
+"""A detector of masks: an mmdet Mask R-CNN, its training samples, and what it says about images."""
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from stages import openmmlab
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.common.seeding import generator
+from stages.detection.coco import ANNOTATIONS, CLASSES, IMAGES, Found
+
+openmmlab.enable()
+
+import mmdet.datasets  # noqa: E402 -- registers its transforms
+import mmdet.models  # noqa: E402 -- registers its models
+from mmcv.transforms import BaseTransform  # noqa: E402
+from mmdet.models.dense_heads import RPNHead  # noqa: E402
+from mmdet.registry import MODELS, TRANSFORMS  # noqa: E402
+from mmdet.structures import DetDataSample  # noqa: E402
+from mmengine.config import Config, ConfigDict  # noqa: E402
+from mmengine.model import revert_sync_batchnorm  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+
+from stages.training import encoder, weights  # noqa: E402, F401 -- the encoder registers itself
+
+CONFIGS = Path(__file__).parent / "configs"
+KIND = "detector"
+
+
+def config(name: str) -> Config:
+    """Return a config of this package.
+
+    Raises:
+        UnmaskError: there is none of that name, or its number of classes is not that of the data.
+    """
+    path = CONFIGS / f"{name}.py"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.py")))
+        raise UnmaskError(f"train_detector.config: {name!r} is not allowed: one of {known}")
+    chosen = Config.fromfile(path)
+    heads = chosen.model.roi_head
+    for head in (heads.bbox_head, heads.mask_head):
+        if head.num_classes != len(CLASSES):
+            raise UnmaskError(f"{path}: num_classes is {head.num_classes}, the data have {len(CLASSES)} class")
+    return chosen
+
+
+def build(model: Mapping[str, Any]) -> nn.Module:
+    """Return the network of a config, its weights drawn by torch's generator."""
+    init_default_scope("mmdet")
+    network: nn.Module = MODELS.build(ConfigDict(model))
+    return network
+
+
+@MODELS.register_module()
+class CoarseRPNHead(RPNHead):  # type: ignore[misc] -- mmdet has no types
+    """Proposes boxes from all features but the finest, which are there for the outlines of masks."""
+
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return scores and box changes of each level but the first."""
+        scores, changes = super().forward(x[1:])
+        return scores, changes
+
+
+@TRANSFORMS.register_module()
+class BoxesFromMasks(BaseTransform):  # type: ignore[misc] -- mmcv has no types
+    """Draws each box around its mask anew: a turned box is larger than the box around what is turned in it."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace `gt_bboxes`; masks that were shifted out of the image are left out."""
+        kept = results["gt_masks"].areas > 0
+        results["gt_masks"] = results["gt_masks"][kept]
+        for name in ("gt_bboxes_labels", "gt_ignore_flags"):
+            results[name] = results[name][kept]
+        results["gt_bboxes"] = results["gt_masks"].get_bboxes(type(results["gt_bboxes"]))
+        return results
+
+
+class Samples(Dataset[Any]):
+    """mmdet's CocoDataset over a folder that `coco.write` wrote, changed by chance in each round through it.
+
+    Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
+
+    Args:
+        folder: the images and annotations.
+        pipeline: of mmdet's transforms.
+        size: of the images to train on, in pixels.
+        seed: of all chance.
+    """
+
+    def __init__(self, folder: Path, pipeline: Sequence[Mapping[str, Any]], size: int, seed: int) -> None:
+        init_default_scope("mmdet")
+        *before, pack = pipeline
+        resize = {"type": "Resize", "scale": (size, size), "keep_ratio": True}
+        self.dataset = mmdet.datasets.CocoDataset(
+            data_root=str(folder),
+            ann_file=ANNOTATIONS,
+            data_prefix={"img": f"{IMAGES}/"},
+            metainfo={"classes": CLASSES},
+            pipeline=[*before, resize, pack],
+        )
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.dataset)
+
+    def __getitem__(self, key: int) -> dict[str, Any]:
+        """Return sample `round * len + index`."""
+        turn, index = divmod(key, len(self.dataset))
+        seed = int(generator(self.seed, "train_detector", turn, index).integers(2**32))
+        random.seed(seed)  # mmdet's transforms draw from the global generators
+        np.random.seed(seed)  # noqa: NPY002
+        init_default_scope("mmdet")  # of the worker
+        sample: dict[str, Any] = self.dataset[index]
+        name = Path(sample["data_samples"].img_path).relative_to(Path(self.dataset.data_prefix["img"]))
+        sample["data_samples"].set_metainfo({"face_id": name.with_suffix("").as_posix()})
+        return sample
+
+
+class Detector:
+    """A trained network and the size of the images it was trained on.
+
+    Args:
+        network: an mmdet Mask R-CNN.
+        size: of its input in pixels.
+    """
+
+    def __init__(self, network: nn.Module, size: int) -> None:
+        self.network = revert_sync_batchnorm(network).eval()
+        self.size = size
+
+    def __call__(self, images: Sequence[Pixels]) -> list[Found]:
+        """Return the masks found in RGB images (H, W, 3) of any size, the most certain first."""
+        inputs, samples = [], []
+        for image in images:
+            height, width = image.shape[:2]
+            scale = self.size / max(height, width)
+            shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+            scaled = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            # The network was trained on what OpenCV reads, and turns BGR into RGB itself.
+            inputs.append(torch.from_numpy(np.ascontiguousarray(scaled[..., ::-1].transpose(2, 0, 1))))
+            factor = (shape[1] / width, shape[0] / height)
+            samples.append(
+                DetDataSample(metainfo={"img_shape": shape, "ori_shape": (height, width), "scale_factor": factor})
+            )
+        with torch.inference_mode():
+            results = self.network.test_step({"inputs": inputs, "data_samples": samples})
+        return [_found(result.pred_instances) for result in results]
+
+
+def _found(instances: Any) -> Found:
+    order = torch.argsort(instances.scores, descending=True, stable=True)
+    boxes, scores, regions = (instances[name][order].numpy() for name in ("bboxes", "scores", "masks"))
+    return Found(boxes, scores, regions.astype(bool))
+
+
+def load(path: Path) -> Detector:
+    """Return the detector that `train_detector` wrote.
+
+    Raises:
+        UnmaskError: no such file, or weights of something else or of another config.
+    """
+    about, state = weights.load(path, KIND)
+    network = build(about["model"])
+    weights.fill(network, state, path)
+    return Detector(network, about["size"])

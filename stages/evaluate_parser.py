@@ -1,0 +1,182 @@
+"""Score a parser on people it was not trained on.
+
+python -m stages.evaluate_parser --model scanet --faces data/labeled/orl --masked data/masked/orl \
+    --templates data/mask_templates --occluders data/occluders --weights models/parser-scanet.safetensors \
+    --figure metrics/figures/evaluate_parser-scanet.png --matrix metrics/figures/evaluate_parser-scanet-confusion.png \
+    --costs metrics/costs/evaluate_parser-scanet.json --metrics metrics/evaluate_parser-scanet.json
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stages.common import figures, images, metrics, tables
+from stages.common.command import run_stage
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.common.params import StageParams
+from stages.common.seeding import generator
+from stages.faces import parts
+from stages.occlusion import occluders as drawn
+from stages.occlusion.looks import Looks
+from stages.parsing import parser, scores, speed
+
+BATCH = 16
+SHOWN = 40
+
+
+class Params(StageParams):
+    """Section `evaluate_parser:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks")
+
+    seed: int = Field(ge=0)
+    render_masks: Looks
+    split: Literal["train", "val", "test"]
+    timed_images: int = Field(ge=1)
+    """Over so many, one at a time and on one thread, the time an image takes is measured."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image and what a parser should find in it.
+
+    Attributes:
+        face_id: of the face.
+        kind: `bare`, `masked`, or what hides the face.
+        image: RGB uint8 (H, W, 3).
+        truth: label map, uint8 (H, W).
+    """
+
+    face_id: str
+    kind: str
+    image: Pixels
+    truth: Pixels
+
+
+def evaluate_parser(
+    model: str,
+    faces: Path,
+    masked: Path,
+    templates: Path,
+    occluders: Path,
+    weights: Path,
+    figure: Path,
+    matrix: Path,
+    costs: Path,
+    params: Params,
+) -> dict[str, Any]:
+    """Score a parser: SCANet on bare and on masked faces, the extractor on faces behind drawn occluders.
+
+    Args:
+        model: `scanet` or `extractor`.
+        faces: a table of bare faces with labels.
+        masked: the same faces with masks; read for SCANet.
+        templates: folder of the user's own masks.
+        occluders: folder of the user's own occluders.
+        weights: what `train_parser` wrote.
+        figure: a contact sheet of what was found.
+        matrix: a picture of the confusion matrix.
+        costs: images per second and their times, to write; no output of DVC, as they differ from run to run.
+        params: section `evaluate_parser`.
+
+    Returns:
+        Scores, see `stages.parsing.scores`, and how many faces there were and who labeled them.
+
+    Raises:
+        UnmaskError: there is no face with labels in the split, or the weights are not this model's.
+    """
+    trained = parser.load(weights, model)
+    cases = list(
+        _behind_masks(faces, masked, params)
+        if model == "scanet"
+        else _behind_occluders(faces, templates, occluders, params)
+    )
+    if not cases:
+        raise UnmaskError(f"{faces} has no face in split {params.split!r} with labels and landmarks")
+    found = [
+        labels
+        for start in range(0, len(cases), BATCH)
+        for labels in trained([case.image for case in cases[start : start + BATCH]])
+    ]
+    names = trained.classes
+    counts = {
+        kind: sum(
+            scores.confusion(case.truth, labels, len(names))
+            for case, labels in zip(cases, found, strict=True)
+            if kind in {case.kind, "all"}
+        )
+        for kind in sorted({case.kind for case in cases} | {"all"})
+    }
+    step = max(1, len(cases) // SHOWN)
+    figures.write(
+        figure,
+        figures.contact_sheet(
+            [
+                figures.with_labels(case.image, labels)
+                for case, labels in zip(cases[::step], found[::step], strict=True)
+            ],
+            [f"{case.face_id.split('/', 1)[1]} {case.kind}" for case in cases[::step]],
+            title=f"What {model} finds, on people not seen in training",
+        ),
+    )
+    figures.write(matrix, figures.confusion_matrix(counts["all"], names, title=f"{model}: share of each true class"))
+    metrics.write(costs, speed.measure(trained, [case.image for case in cases], params.timed_images))
+    scored = list(zip(cases, found, strict=True))
+    result = _parts_scores(counts, names) if model == "scanet" else _region_scores(scored)
+    rows = [face for face in tables.read(faces, ["face_id", "split", "labels_by"]) if face["split"] == params.split]
+    return {**result, "split": params.split, "images": len(cases), "labels_by": tables.count_by(rows, "labels_by")}
+
+
+def _behind_masks(faces: Path, masked: Path, params: Params) -> Iterator[Case]:
+    """Yield each face of the split bare, and masked if a mask was drawn on it."""
+    bare_columns = ["face_id", "split", "image", "labels"]
+    for bare, other in tables.joined(faces, masked, bare_columns, ["face_id", "image", "mask"]):
+        if bare["split"] != params.split or bare["labels"] is None:
+            continue
+        labels = images.decode_gray(bare["labels"])
+        yield Case(bare["face_id"], "bare", images.decode(bare["image"]), labels)
+        if other["mask"] is not None:
+            truth = parts.behind_mask(labels, images.decode_gray(other["mask"]))
+            yield Case(bare["face_id"], "masked", images.decode(other["image"]), truth)
+
+
+def _behind_occluders(faces: Path, templates: Path, folder: Path, params: Params) -> Iterator[Case]:
+    """Yield each face of the split behind an occluder that its name alone decides."""
+    own, pictures = params.render_masks.own_styles(templates), drawn.read_pictures(folder)
+    for face in tables.read(faces, ["face_id", "split", "image", "landmarks", "face_type", "labels"]):
+        if face["split"] != params.split or face["labels"] is None or face["landmarks"] is None:
+            continue
+        rng = generator(params.seed, "evaluate_parser", face["face_id"])
+        image, kind = images.decode(face["image"]), face["face_type"] or "0_0"
+        looks = params.render_masks
+        what, hidden, region = drawn.occlude(
+            image, face["landmarks"], kind, rng, looks=looks, own=own, pictures=pictures
+        )
+        visible = np.isin(images.decode_gray(face["labels"]), parts.FACE) & (region == 0)
+        yield Case(face["face_id"], what, hidden, visible.astype(np.uint8))
+
+
+def _parts_scores(counts: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {kind: scores.from_confusion(pooled, names) for kind, pooled in counts.items()}
+
+
+def _region_scores(scored: list[tuple[Case, Pixels]]) -> dict[str, Any]:
+    """Return means over images, as FaceExtraction takes them, over all and by what hides the face."""
+    by_kind: dict[str, list[dict[str, float]]] = {"all": []}
+    for case, labels in scored:
+        region = scores.of_region(case.truth == 1, labels == 1)
+        for kind in ("all", case.kind):
+            by_kind.setdefault(kind, []).append(region)
+    return {
+        kind: {"images": len(rows), **{name: float(np.mean([row[name] for row in rows])) for name in rows[0]}}
+        for kind, rows in by_kind.items()
+    }
+
+
+if __name__ == "__main__":
+    run_stage("evaluate_parser")

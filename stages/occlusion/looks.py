@@ -1,0 +1,136 @@
+"""Which masks are drawn, and how often: the section `render_masks:` of params.yaml, for all stages that draw masks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field, field_validator
+
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.common.params import Section, check, read_yaml
+from stages.faces import masks
+from stages.faces.landmarks import Points
+from stages.faces.mask_styles import STYLES
+from stages.faces.masks import POLYGON, Look, Template
+from stages.faces.warp import CollinearPointsError
+
+Weight = Annotated[float, Field(ge=0)]
+Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+
+
+class Positions(Section):
+    """How often a mask is worn in each way, as weights."""
+
+    proper: Weight
+    below_nose: Weight
+    chin: Weight
+
+
+class Colors(Section):
+    """Colors of the fabric, `#rrggbb`; each is drawn equally often."""
+
+    polygon: list[Color] = Field(min_length=1)
+    surgical: list[Color] = Field(min_length=1)
+    cloth: list[Color] = Field(min_length=1)
+    kn95: list[Color] = Field(min_length=1)
+    n95: list[Color] = Field(min_length=1)
+
+
+class Looks(Section):
+    """How often each style, position and color is drawn."""
+
+    share: float = Field(ge=0, le=1)
+    """Of the faces, how many get a mask."""
+    styles: dict[str, Weight]
+    """How often each style is drawn, as weights; beside the built-in ones, any folder of data/mask_templates."""
+    positions: Positions
+    colors: Colors
+    softness: float = Field(ge=0, le=5)
+    """Blur of the mask's edge: standard deviation in hundredths of the face's size."""
+
+    @field_validator("styles")
+    @classmethod
+    def _some_style(cls, styles: dict[str, float]) -> dict[str, float]:
+        if not sum(styles.values()) > 0:
+            raise ValueError("all weights are 0: give at least one style a weight above 0")
+        return styles
+
+    def flattened(self) -> "Looks":
+        """Return looks to train on: with the square roots of the weights, so that what is rare is seen more often."""
+        styles = {style: weight**0.5 for style, weight in self.styles.items()}
+        positions = Positions(**{position: weight**0.5 for position, weight in self.positions})
+        return self.model_copy(update={"styles": styles, "positions": positions})
+
+    def own_styles(self, folder: Path) -> dict[str, Template]:
+        """Return those of the styles that are masks of the user's own.
+
+        Args:
+            folder: holds one folder each, with mask.png (with alpha) and template.yaml.
+
+        Raises:
+            UnmaskError: a style is neither built-in nor a template, or a template cannot be used.
+        """
+        names = [name for name, weight in self.styles.items() if weight and name not in {POLYGON, *STYLES}]
+        return {name: _read_template(folder / name, name) for name in names}
+
+    def draw(
+        self, image: Pixels, points: Points, kind: str, rng: np.random.Generator, own: Mapping[str, Template]
+    ) -> tuple[Look, Pixels, Pixels]:
+        """Draw a mask by chance on a face.
+
+        Args:
+            image: RGB uint8 (H, W, 3); it is not changed.
+            points: the face's landmarks, float32 (68, 2).
+            kind: its face type.
+            rng: the source of chance.
+            own: what `own_styles` returned.
+
+        Returns:
+            What was drawn, the image with it, RGB uint8 (H, W, 3), and its region, uint8 (H, W), 0 or 255.
+
+        Raises:
+            CollinearPointsError: the landmarks lie on a line.
+        """
+        colors = {style: [_rgb(color) for color in palette] for style, palette in self.colors}
+        look = masks.random_look(rng, self.styles, dict(self.positions), colors, self.softness)
+        if look.style in own:
+            return look, *masks.draw_template(image, points, own[look.style])
+        return look, *masks.draw(image, points, look, kind, rng)
+
+
+class Pin(Section):
+    """A point of mask.png, in pixels, and the landmark on which it comes to lie."""
+
+    x: float
+    y: float
+    landmark: int = Field(ge=0, le=67)
+
+
+class TemplateFile(Section):
+    """Content of a template.yaml."""
+
+    points: list[Pin] = Field(min_length=3)
+
+
+def _read_template(folder: Path, name: str) -> Template:
+    picture, description = folder / "mask.png", folder / "template.yaml"
+    if not picture.is_file():
+        known = ", ".join([POLYGON, *STYLES])
+        raise UnmaskError(f"render_masks.styles: {name!r} is none of {known}, and there is no {picture}")
+    image = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
+        raise UnmaskError(f"{picture} must be an 8-bit PNG with an alpha channel")
+    pins = check(TemplateFile, read_yaml(description), description).points
+    points = np.array([(pin.x, pin.y) for pin in pins], np.float32)
+    try:
+        return Template(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), points, tuple(pin.landmark for pin in pins))
+    except CollinearPointsError as error:
+        raise UnmaskError(f"{description}: points: {error}") from None
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue

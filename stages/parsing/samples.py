@@ -1,0 +1,109 @@
+"""What a parser learns from: faces, changed by chance in each round through them.
+
+Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from stages.common import images
+from stages.common.images import Pixels
+from stages.common.seeding import generator
+from stages.common.tables import Face
+from stages.faces import parts
+from stages.parsing import parser
+
+Rng = np.random.Generator
+PLACES = 6  # along each side, at which light and shape are changed on their own
+BEND = 0.012  # standard deviation of how far they are shifted, of the side
+Change = Callable[[Face, Pixels, Pixels, Rng], tuple[Pixels, Pixels]]
+"""Maps a face, its image (H, W, 3) and its label map (H, W) to a changed image and label map."""
+
+
+class Samples(Dataset[Any]):
+    """Faces with labels as mmseg's samples.
+
+    Args:
+        faces: rows with `image` and `labels`, kept encoded.
+        change: what is drawn on a face and what that does to its labels.
+        size: side of the images that are trained on, in pixels.
+        seed: of all chance.
+    """
+
+    def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
+        self.faces, self.change, self.size, self.seed = faces, change, size, seed
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self.faces)
+
+    def __getitem__(self, key: int) -> dict[str, Any]:
+        """Return sample `round * len + index`."""
+        turn, index = divmod(key, len(self.faces))
+        face = self.faces[index]
+        rng = generator(self.seed, "train_parser", turn, face["face_id"])
+        image, labels = images.decode(face["image"]), images.decode_gray(face["labels"])
+        image, labels = self.change(face, image, labels, rng)
+        return parser.sample(*augment(image, labels, self.size, rng), face["face_id"])
+
+
+def augment(image: Pixels, labels: Pixels, size: int, rng: Rng) -> tuple[Pixels, Pixels]:
+    """Turn, scale, shift, bend, mirror, blur and relight a square image by chance.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        labels: uint8 (H, W); left and right classes change places in a mirrored image.
+        size: side of the result in pixels.
+        rng: the source of chance.
+
+    Returns:
+        The image, uint8 (size, size, 3), and its labels, uint8 (size, size); outside the photo it is black and
+        background, as after an alignment.
+    """
+    height, width = image.shape[:2]
+    turn, scale = rng.normal(0, 4), float(np.exp(rng.normal(0, 0.05)))
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn, scale)
+    matrix[:, 2] += rng.normal(0, 0.02, 2) * (width, height)
+    fit = np.diag([size / width, size / height, 1.0])
+    fit[:2, 2] = (np.array([size / width, size / height]) - 1) / 2  # centers of corner pixels
+    x, y = _bent(cv2.invertAffineTransform((fit @ np.vstack([matrix, [0, 0, 1]]))[:2]), size, (width, height), rng)
+    image = np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR), np.uint8)
+    labels = np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST), np.uint8)
+    if rng.random() < 0.5:
+        image, labels = image[:, ::-1], parts.flip(labels)
+    return relight(image, rng), np.ascontiguousarray(labels)
+
+
+def _bent(
+    matrix: NDArray[np.floating], size: int, shape: tuple[int, int], rng: Rng
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return where each pixel comes from: an affine map, bent smoothly by chance, as no two faces have one shape."""
+    grid = np.mgrid[:size, :size].astype(np.float32)[::-1]
+    source = np.tensordot(matrix[:, :2], grid, 1) + matrix[:, 2, None, None]
+    for axis in (0, 1):
+        bend = rng.normal(0, BEND * shape[axis], (PLACES, PLACES)).astype(np.float32)
+        source[axis] += cv2.resize(bend, (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.float32(source[0]), np.float32(source[1])
+
+
+def relight(image: Pixels, rng: Rng) -> Pixels:
+    """Change brightness, contrast, gamma and color of an image (H, W, 3), in places and all over; blur or roughen some.
+
+    The changes in places stand for shadows, and for beards, which few of a small dataset's people have.
+    """
+    light = image.astype(np.float32) / 255
+    places = np.exp(rng.normal(0, rng.uniform(0, 0.4), (PLACES, PLACES))).astype(np.float32)
+    light *= cv2.resize(places, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
+    light = np.maximum(light, 0) ** float(np.exp(rng.normal(0, 0.2)))
+    light = (light - 0.5) * float(np.exp(rng.normal(0, 0.15))) + 0.5 + rng.normal(0, 0.06)
+    light = light + rng.normal(0, 0.02, 3).astype(np.float32) * (not images.is_gray(image))
+    if rng.random() < 0.15:
+        light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.3, 1.0))
+    if rng.random() < 0.15:
+        light = light + rng.normal(0, rng.uniform(0, 0.04), image.shape[:2])[..., None]
+    return np.clip(np.round(light * 255), 0, 255).astype(np.uint8)

@@ -1,0 +1,128 @@
+"""Train Mask R-CNN to find masks on faces.
+
+python -m stages.train_detector --faces data/aligned/orl --templates data/mask_templates \
+    --out models/detector.safetensors --curve metrics/curves/train_detector.csv \
+    --costs metrics/costs/train_detector.json --metrics metrics/train_detector.json
+"""
+
+import functools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stages.common import images, metrics, tables
+from stages.common.errors import UnmaskError
+from stages.common.outputs import whole_folder
+from stages.common.params import StageParams
+from stages.common.seeding import generator
+from stages.common.tables import Face
+from stages.detection import coco, detector
+from stages.faces.masks import Template
+from stages.faces.warp import CollinearPointsError
+from stages.occlusion import beards
+from stages.occlusion.looks import Looks
+from stages.training import launch, loop
+
+NAME = "train_detector"
+
+
+class Params(StageParams):
+    """Section `train_detector:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks")
+
+    seed: int = Field(ge=0)
+    render_masks: Looks
+    config: str
+    """A file of stages/detection/configs."""
+    size: int = Field(ge=32, le=2048)
+    """Longer side of its input, pixels."""
+    looks: int = Field(ge=1)
+    """How many masks are drawn on each face to train on."""
+    bearded: float = Field(ge=0, le=1)
+    """Share of the images with a drawn beard below the mask, which is none of it."""
+    schedule: loop.Schedule
+
+
+def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: Path, params: Params) -> dict[str, Any]:
+    """Train a detector on the faces of a table's train split, several masks drawn on each.
+
+    Args:
+        faces: a table of bare faces with landmarks.
+        templates: folder of the user's own masks.
+        out: the weights to write.
+        curve: the losses to write, CSV.
+        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        params: section `train_detector`.
+
+    Returns:
+        On how many faces, people, images and masks it was trained, its parameters and its last losses.
+
+    Raises:
+        UnmaskError: no face to train on, or not one mask could be drawn.
+    """
+    chosen = detector.config(params.config)
+    rows = _drawable(faces)
+    own = params.render_masks.own_styles(templates)
+    code = Path(__file__).parent
+    key = loop.key_of(
+        {**params.model_dump(), "model": chosen.model.to_dict()},
+        [faces, templates, Path(__file__), *(code / name for name in ("detection", "faces", "occlusion"))],
+    )
+    folder = loop.SCRATCH / NAME / f"{key}-coco"
+    if not folder.exists():  # else a killed run has left it whole
+        with whole_folder(folder) as staging:
+            if not coco.write(_examples(rows, own, params), staging):
+                raise UnmaskError(f"{faces}: not one mask could be drawn on {len(rows)} faces")
+    samples = detector.Samples(folder, chosen.train_pipeline, params.size, params.seed)
+    trained = loop.train(
+        functools.partial(detector.build, chosen.model.to_dict()),
+        samples,
+        params.schedule,
+        name=NAME,
+        seed=params.seed,
+        key=key,
+    )
+    about = {"kind": detector.KIND, "size": params.size, "model": chosen.model.to_dict()}
+    trained.write(out, about, curve)
+    shutil.rmtree(folder)
+    metrics.write(costs, trained.cost)
+    return {
+        "faces": len(rows),
+        "people": len({face["identity"] for face in rows}),
+        "images": len(samples),
+        "parameters": sum(weight.numel() for weight in trained.model.parameters()),
+        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
+    }
+
+
+def _drawable(faces: Path) -> list[Face]:
+    wanted = ["face_id", "identity", "split", "wears_mask", "image", "landmarks", "face_type"]
+    wanted = [name for name in wanted if name in tables.columns(faces)]
+    rows = [face for face in tables.read(faces, wanted) if face["split"] == "train" and not face.get("wears_mask")]
+    rows = [face for face in rows if face["landmarks"] is not None]
+    if not rows:
+        raise UnmaskError(f"{faces} has no bare face with landmarks in split 'train'")
+    return rows
+
+
+def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Iterator[coco.Example]:
+    looks = params.render_masks.flattened()
+    for face in rows:
+        image = images.decode(face["image"])
+        for number in range(params.looks):
+            rng = generator(params.seed, NAME, face["face_id"], number)
+            kind = face["face_type"] or "0_0"
+            below = beards.draw(image, face["landmarks"], rng) if rng.random() < params.bearded else image
+            try:
+                _, masked, region = looks.draw(below, face["landmarks"], kind, rng, own)
+            except CollinearPointsError:
+                continue
+            yield coco.Example(f"{face['face_id']}/{number}", masked, (region,))
+
+
+if __name__ == "__main__":
+    launch.run_stage(NAME)

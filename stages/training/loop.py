@@ -1,0 +1,234 @@
+"""Train a model with mmengine so that it can be killed at any moment and continues where it was."""
+
+import csv
+import hashlib
+import json
+import pickle
+import resource
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import cv2
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_dist_info
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.runner import Runner, set_random_seed
+from pydantic import Field, model_validator
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from stages.common.errors import UnmaskError
+from stages.common.metrics import DIGITS
+from stages.common.outputs import whole_file
+from stages.common.parallel import settings
+from stages.common.params import Section
+from stages.training import launch, weights
+from stages.training.hooks import CurveHook, FiniteLossHook, ProgressHook, SeedHook
+from stages.training.stream import Stream
+
+SCRATCH = Path(".scratch")
+LOADERS = 4  # processes that make samples for a GPU
+
+
+class Schedule(Section):
+    """How long and how fast to train."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    """At its highest: it rises over the first twentieth of the steps and falls to 0 on a cosine."""
+    weight_decay: float = Field(ge=0)
+    checkpoint_every: int = Field(ge=1)
+    """Steps; a run that is killed loses at most so many."""
+    precision: Literal["float32", "bfloat16"]
+    """Of convolutions: bfloat16 is twice as fast on CPUs and GPUs made for it, and slow on others."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.steps % self.checkpoint_every:
+            raise ValueError(f"steps ({self.steps}) must be a multiple of checkpoint_every ({self.checkpoint_every})")
+        return self
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Runs the forward pass under autocast; mmengine's AmpOptimWrapper does so on GPUs only.
+
+    The weights stay float32, and unlike float16 it needs no scaled loss.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Yield within autocast."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        model: with its last weights, in evaluation mode, on the CPU.
+        rows: the curve, see `hooks.CurveHook`.
+        cost: seconds, images per second and peak memory in MB: measured, so never the same twice.
+        work: folder of the checkpoints.
+    """
+
+    model: nn.Module
+    rows: list[dict[str, float]]
+    cost: dict[str, float]
+    work: Path
+
+    def write(self, weights_file: Path, about: Mapping[str, Any], curve: Path) -> None:
+        """Write weights and curve, then delete the checkpoints."""
+        with whole_file(curve) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: f"{value:.{DIGITS + 2}g}" for name, value in row.items()} for row in self.rows)
+        weights.save(weights_file, self.model, about)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def train(
+    build: Callable[[], nn.Module], samples: Dataset[Any], schedule: Schedule, *, name: str, seed: int, key: str
+) -> Trained:
+    """Train a model; continue if a run with the same name and key was killed.
+
+    Args:
+        build: makes the untrained model, an mmengine `BaseModel`. It is called after torch was seeded.
+        samples: `samples[round * len(samples) + index]` is the sample at `index`, changed by what chance gives for that
+            round: a dict of `inputs` and `data_samples`, the latter with `face_id` in its metainfo.
+        schedule: steps, batch size, learning rate.
+        name: of what is trained, for the progress bar and the folder of checkpoints.
+        seed: of weights, order and augmentation.
+        key: of everything that the result depends on, see `key_of`.
+
+    Raises:
+        UnmaskError: the loss was not finite, or the batch cannot be shared among the processes.
+    """
+    launch.join()
+    rank, world = get_dist_info()
+    if schedule.batch_size % world:
+        raise UnmaskError(f"{name}: a batch of {schedule.batch_size} cannot be shared by {world} processes")
+    torch.set_num_threads(settings().threads)
+    cv2.setNumThreads(0)
+    set_random_seed(seed, deterministic=True)
+    # A GPU has no deterministic kernel for some of what is used here, upsampling among them.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # which takes time, and only finds bugs
+    work = SCRATCH / name / key
+    work.mkdir(parents=True, exist_ok=True)
+    checkpoint = _latest(work)
+    curve = CurveHook()
+    runner = Runner(
+        model=build().to(memory_format=torch.channels_last),  # what convolutions on a CPU are fastest with
+        work_dir=str(work),
+        train_dataloader=_loader(samples, schedule, seed, rank, world),
+        train_cfg={"by_epoch": True, "max_epochs": schedule.steps // schedule.checkpoint_every},
+        **_optimization(schedule),
+        default_hooks={
+            "logger": None,
+            "checkpoint": {"type": "SafeCheckpointHook", "interval": 1, "max_keep_ckpts": 2},
+        },
+        custom_hooks=[SeedHook(seed), FiniteLossHook(), curve, ProgressHook(name)],
+        randomness={"seed": seed},
+        log_level="ERROR",
+        experiment_name=f"{name}-{key}",
+        resume=checkpoint is not None,
+        load_from=str(checkpoint) if checkpoint else None,
+        **launch.runner_options(),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)  # of mmengine, on its own defaults
+        model: nn.Module = runner.train()
+    launch.leave(rank)
+    model = getattr(model, "module", model).cpu()
+    model.train(False)
+    return Trained(model, curve.rows, _cost(curve, schedule), work)
+
+
+def key_of(about: Mapping[str, Any], inputs: Sequence[Path]) -> str:
+    """Return a short key of params and of the content of files and folders."""
+    digest = hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=8)
+    for entry in inputs:
+        for file in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                with file.open("rb") as content:
+                    digest.update(hashlib.file_digest(content, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def _latest(work: Path) -> Path | None:
+    """Return the newest checkpoint that is whole: a run killed while it wrote one has left a torn file."""
+    for path in sorted(work.glob("epoch_*.pth"), key=lambda path: -int(path.stem.removeprefix("epoch_"))):
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError):
+            path.unlink()
+            continue
+        return path
+    return None
+
+
+def _loader(samples: Dataset[Any], schedule: Schedule, seed: int, rank: int, world: int) -> DataLoader[Any]:
+    per_epoch = schedule.checkpoint_every * schedule.batch_size
+    return DataLoader(
+        samples,
+        batch_size=schedule.batch_size // world,
+        sampler=Stream(len(samples), per_epoch, seed, rank, world),  # type: ignore[arg-type]
+        # On a CPU a worker would only take time from the threads that train, which wait for each other.
+        num_workers=LOADERS if torch.cuda.is_available() else 0,
+        persistent_workers=torch.cuda.is_available(),
+        collate_fn=pseudo_collate,
+        worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # not torch's own, whose state would then differ after a restart
+    )
+
+
+def _one_thread(worker: int) -> None:
+    del worker
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+def _optimization(schedule: Schedule) -> dict[str, Any]:
+    """Return AdamW and a learning rate that rises linearly and falls on a cosine."""
+    rise = max(1, schedule.steps // 20)
+    return {
+        "optim_wrapper": {
+            "type": "OptimWrapper" if schedule.precision == "float32" else "BFloat16OptimWrapper",
+            "optimizer": {
+                "type": "AdamW",
+                "lr": schedule.learning_rate,
+                "weight_decay": schedule.weight_decay,
+                "fused": True,  # three times as fast on a CPU
+            },
+            "clip_grad": {"max_norm": 10.0},
+        },
+        "param_scheduler": [
+            {"type": "LinearLR", "start_factor": 0.05, "by_epoch": False, "begin": 0, "end": rise},
+            {"type": "CosineAnnealingLR", "by_epoch": False, "begin": rise, "end": schedule.steps, "eta_min": 0.0},
+        ],
+    }
+
+
+def _cost(curve: CurveHook, schedule: Schedule) -> dict[str, float]:
+    kilobyte = 1 if sys.platform == "darwin" else 1024  # in which the system counts memory
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated()
+    return {
+        "seconds": curve.seconds,
+        "images_per_second": schedule.steps * schedule.batch_size / max(curve.seconds, 1e-9),
+        "peak_memory_mb": peak / 2**20,
+    }

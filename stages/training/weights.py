@@ -1,0 +1,72 @@
+"""Trained weights: a safetensors file whose header says which config they belong to."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from stages.common.errors import UnmaskError
+from stages.common.outputs import whole_file
+
+# One key: a header with several would come out in another order each time, and with it the file's checksum.
+KEY = "unmask"
+
+
+def save(path: Path, model: nn.Module, about: Mapping[str, Any]) -> None:
+    """Write a model's weights, whole or not at all; the same weights give the same bytes.
+
+    Args:
+        path: the .safetensors file.
+        model: its parameters and buffers are written.
+        about: goes into the header as JSON: what is needed to build the model again.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with whole_file(path) as staging:
+        safetensors.torch.save_file(state, staging, {KEY: json.dumps(about, sort_keys=True)})
+
+
+def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return what a file's header says, and its tensors by name.
+
+    Args:
+        path: a file that `save` wrote.
+        kind: what `about["kind"]` must be.
+
+    Raises:
+        UnmaskError: no such file, not one of ours, damaged, or of another kind.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get(KEY, "null"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dict
+    except FileNotFoundError:
+        raise UnmaskError(f"{path}: no such file; `dvc repro` trains it, `dvc pull` gets it") from None
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise UnmaskError(f"{path} is no whole safetensors file: {error}") from None
+    if not isinstance(about, dict):
+        raise UnmaskError(f"{path} was not written by this project: its header does not say how to build the model")
+    if about.get("kind") != kind:
+        raise UnmaskError(f"{path} holds weights of a {about.get('kind')}, not of a {kind}")
+    return about, state
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a model.
+
+    Raises:
+        UnmaskError: they are not this model's; the message names the first tensor that differs.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        if name not in state:
+            raise UnmaskError(f"{path} is from another config: it has no tensor {name!r}; train it again")
+        if name not in own:
+            raise UnmaskError(f"{path} is from another config: tensor {name!r} has no place in it; train it again")
+        if own[name].shape != state[name].shape:
+            shapes = f"{list(state[name].shape)}, the config makes it {list(own[name].shape)}"
+            raise UnmaskError(f"{path} is from another config: tensor {name!r} is {shapes}; train it again")
+    model.load_state_dict(state)

@@ -1,0 +1,318 @@
+"""The parsers: networks, samples, scores, training and evaluation on drawn faces."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stages import evaluate_parser, train_parser
+from stages.common import images, params, tables
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.faces import parts
+from stages.parsing import networks, parser, samples, scores
+from stages.training import weights
+from tests.conftest import ROOT, face_row, write_table
+
+# ---------------------------------------------------------------- networks
+
+
+@pytest.mark.parametrize("size", [112, 64, 100])
+@pytest.mark.parametrize(("name", "classes"), [("scanet", 20), ("extractor", 2)])
+def test_a_network_gives_a_class_to_every_pixel_at_any_size(name: str, classes: int, size: int):
+    torch.manual_seed(0)
+    network = parser.build(parser.config(name, {}))
+    one = parser.Parser(network, tuple(map(str, range(classes))), 112)
+    picture = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    labels = one([picture, picture])
+    assert [label.shape for label in labels] == [(size, size)] * 2
+    assert labels[0].dtype == np.uint8
+    assert labels[0].max() < classes
+    assert np.array_equal(labels[0], labels[1])
+
+
+def test_the_inputs_are_normalized_in_evaluation():
+    """What FaceExtraction's evaluation left out: a prediction through the whole of mmseg is the same."""
+    torch.manual_seed(0)
+    network = parser.build(parser.config("extractor", {}))
+    one = parser.Parser(network, ("a", "b"), 112)
+    picture = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
+    sample = parser.sample(picture, np.zeros((112, 112), np.uint8), "a/b/c")
+    sample["data_samples"].set_metainfo({"ori_shape": (112, 112)})
+    with torch.inference_mode():
+        result = one.network.test_step({"inputs": [sample["inputs"]], "data_samples": [sample["data_samples"]]})
+    assert np.array_equal(one([picture])[0], result[0].pred_sem_seg.data[0].byte().numpy())
+
+
+@pytest.mark.parametrize(("attention", "edge"), [(True, True), (False, True), (True, False)])
+def test_scanet_without_its_parts(attention: bool, edge: bool):
+    torch.manual_seed(0)
+    config = parser.config("scanet", {"decode_head.attention": attention, "decode_head.edge": edge})
+    network = parser.build(config).train()
+    names = " ".join(name for name, _ in network.named_parameters())
+    assert ("gamma" in names) == attention
+    assert ("edge" in names) == edge
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    labels = np.random.default_rng(0).integers(0, 20, (2, 64, 64), np.uint8)
+    batch = [
+        parser.sample(image, label, f"t/p/{i}") for i, (image, label) in enumerate(zip(pictures, labels, strict=True))
+    ]
+    from mmengine.dataset import pseudo_collate
+    from mmengine.model import revert_sync_batchnorm
+
+    network = revert_sync_batchnorm(network)
+    data = network.data_preprocessor(pseudo_collate(batch), True)
+    losses = network(**data, mode="loss")
+    assert ("decode.loss_edge" in losses) == edge
+    total = sum(value for name, value in losses.items() if "loss" in name)
+    total.backward()
+    assert all(
+        p.grad is not None for name, p in network.named_parameters() if "conv_seg" not in name or "decode" in name
+    )
+
+
+def test_edges_are_where_the_class_changes():
+    labels = torch.zeros(1, 1, 5, 5)
+    labels[..., 2, 2] = 7
+    expected = torch.zeros(5, 5)
+    expected[1:4, 1:4] = 1
+    assert torch.equal(networks.edges(labels)[0, 0], expected)
+    assert not networks.edges(torch.full((1, 1, 4, 4), 9.0)).any()
+
+
+# ---------------------------------------------------------------- scores
+
+
+def test_confusion_and_scores_have_known_answers():
+    truth = np.array([[0, 0, 1, 1], [2, 2, 255, 255]], np.uint8)
+    found = np.array([[0, 1, 1, 1], [2, 0, 1, 0]], np.uint8)
+    counts = scores.confusion(truth, found, 4)
+    assert counts.tolist() == [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
+    result = scores.from_confusion(counts, ("background", "a", "b", "c"))
+    assert result["f1"] == {"a": pytest.approx(4 / 5), "b": pytest.approx(2 / 3)}
+    assert result["mean_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert result["mean_iou"] == pytest.approx((1 / 3 + 2 / 3 + 1 / 2) / 3)
+    assert result["pixel_accuracy"] == pytest.approx(4 / 6)
+    assert result["absent"] == ["c"]
+
+
+def test_a_perfect_map_scores_1_and_counts_add_up():
+    rng = np.random.default_rng(0)
+    maps = [rng.integers(0, 5, (9, 9), np.uint8) for _ in range(3)]
+    pooled = sum(scores.confusion(one, one, 5) for one in maps)
+    assert pooled.sum() == 3 * 81
+    assert scores.from_confusion(pooled, "abcde")["mean_f1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "message"),
+    [
+        (np.full((2, 2), 5, np.uint8), np.zeros((2, 2), np.uint8), "class 5, known are 0 to 2"),
+        (np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), "cannot be compared"),
+    ],
+)
+def test_maps_that_cannot_be_scored(truth: Pixels, found: Pixels, message: str):
+    with pytest.raises(UnmaskError, match=message):
+        scores.confusion(truth, found, 3)
+
+
+def test_nothing_to_score_is_an_error_and_not_nan():
+    with pytest.raises(UnmaskError, match="nothing to score"):
+        scores.from_confusion(np.diag([5, 0, 0]), ("background", "a", "b"))
+
+
+def test_regions_have_known_answers():
+    truth = np.array([[True, True, False, False]])
+    found = np.array([[True, False, True, False]])
+    assert scores.of_region(truth, found) == {"iou": 1 / 3, "recall": 0.5, "precision": 0.5, "accuracy": 0.5}
+    none = np.zeros((1, 4), bool)
+    assert scores.of_region(none, none) == {"iou": 1.0, "recall": 1.0, "precision": 1.0, "accuracy": 1.0}
+    assert scores.of_region(truth, none)["iou"] == 0.0
+
+
+# ---------------------------------------------------------------- samples
+
+
+def rows(n: int = 12) -> list[tables.Face]:
+    faces = []
+    for index in range(n):
+        face = face_row(index)
+        labels = parts.from_landmarks(face["landmarks"], 112, 112)
+        split = "train" if index < 8 else "test"
+        faces.append({**face, "split": split, "labels": images.encode_png(labels), "labels_by": "landmarks"})
+    return faces
+
+
+def untouched(face: tables.Face, image: Pixels, labels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    return image, labels
+
+
+def test_a_sample_depends_on_seed_round_and_face_alone():
+    faces = rows(4)
+    one, other = samples.Samples(faces, untouched, 96, seed=0), samples.Samples(faces, untouched, 96, seed=1)
+    first = [one[key]["inputs"] for key in range(8)]
+    again = [samples.Samples(faces, untouched, 96, seed=0)[key]["inputs"] for key in reversed(range(8))][::-1]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], first[4])
+    assert not torch.equal(first[0], other[0]["inputs"])
+    assert first[0].shape == (3, 96, 96)
+    assert one[5]["data_samples"].face_id == "drawn/p0/001"
+
+
+def test_image_and_labels_move_together(monkeypatch: pytest.MonkeyPatch):
+    """An image whose gray value is its class still shows it after the geometry, apart from mixed pixels at borders."""
+    monkeypatch.setattr(samples, "relight", lambda image, _: image)
+    labels = np.repeat(np.repeat(np.array([[0, 1], [4, 5]], np.uint8), 56, 0), 56, 1)
+    image = np.repeat((labels * 40)[..., None], 3, 2)
+    mirrored = 0
+    for seed in range(20):
+        moved, truth = samples.augment(image, labels, 112, np.random.default_rng(seed))
+        shown = np.asarray(moved)[..., 0] // 40
+        straight, swapped = (shown == truth).mean(), (parts.FLIPPED[shown] == truth).mean()
+        assert max(straight, swapped) > 0.93
+        mirrored += swapped > straight
+    assert 3 < mirrored < 17
+
+
+# ---------------------------------------------------------------- training and evaluation
+
+
+def stage_params(tmp_path: Path, **changes: object) -> train_parser.Params:
+    content = params.read_yaml(ROOT / "params.yaml")
+    section = content["train_parser"]
+    for model in ("scanet", "extractor"):
+        section[model]["size"] = 64
+        section[model]["schedule"] |= {"steps": 2, "batch_size": 2, "checkpoint_every": 1, "precision": "float32"}
+    section |= {"seed": 0, "render_masks": content["render_masks"]}
+    section["scanet"] |= changes
+    return params.check(train_parser.Params, section, ROOT / "params.yaml")
+
+
+@pytest.fixture
+def tables_of_faces(tmp_path: Path) -> dict[str, Path]:
+    """Return a table of labeled faces, the same with masks, and empty folders of templates and occluders."""
+    bare = rows()
+    looks = train_parser.Params.model_fields  # the masks of the real section
+    assert "render_masks" in looks
+    section = stage_params(tmp_path).render_masks
+    masked = []
+    for face in bare:
+        rng = np.random.default_rng(0)
+        _, image, region = section.draw(images.decode(face["image"]), face["landmarks"], "0_0", rng, {})
+        masked.append({**face, "image": images.encode_png(image), "mask": images.encode_png(region)})
+    (tmp_path / "none").mkdir()
+    faces = write_table(tmp_path / "labeled", bare)
+    return {
+        "faces": faces,
+        "masked": write_table(tmp_path / "masked", masked),
+        "templates": tmp_path / "none",
+        "occluders": tmp_path / "none",
+    }
+
+
+def train(model: str, inputs: dict[str, Path], out: Path, chosen: train_parser.Params) -> dict:
+    only = {name: inputs[name] for name in ("faces", "templates", "occluders")}
+    return train_parser.train_parser(
+        model, **only, out=out / f"{model}.safetensors", curve=out / "c.csv", costs=out / "costs.json", params=chosen
+    )
+
+
+def evaluate(model: str, inputs: dict[str, Path], out: Path, split: str = "test") -> dict:
+    content = params.read_yaml(ROOT / "params.yaml")
+    values = {"seed": 0, "render_masks": content["render_masks"], "split": split, "timed_images": 2}
+    return evaluate_parser.evaluate_parser(
+        model,
+        **inputs,
+        weights=out / f"{model}.safetensors",
+        figure=out / "figure.png",
+        matrix=out / "matrix.png",
+        costs=out / "evaluation.json",
+        params=params.check(evaluate_parser.Params, values, ROOT / "params.yaml"),
+    )
+
+
+@pytest.mark.parametrize("model", ["scanet", "extractor"])
+def test_a_parser_is_trained_and_scored(model: str, tables_of_faces: dict[str, Path], tmp_path: Path):
+    numbers = train(model, tables_of_faces, tmp_path, stage_params(tmp_path))
+    assert numbers["faces"] == 8
+    assert numbers["people"] == 2
+    assert numbers["labels_by"] == {"landmarks": 8}
+    costs = json.loads((tmp_path / "costs.json").read_text())
+    assert costs.keys() == {"seconds", "images_per_second", "peak_memory_mb"}
+    result = evaluate(model, tables_of_faces, tmp_path)
+    assert result["images"] == (8 if model == "scanet" else 4)
+    assert result["labels_by"] == {"landmarks": 4}
+    if model == "scanet":
+        assert result.keys() >= {"bare", "masked", "all"}
+        assert "mask" in result["masked"]["f1"]
+        assert "mask" in result["bare"]["absent"]
+    else:
+        assert 0 <= result["all"]["iou"] <= 1
+        assert result["all"]["images"] == 4
+    assert (tmp_path / "matrix.png").stat().st_size > 1000
+    again = tmp_path / "again"
+    again.mkdir()
+    train(model, tables_of_faces, again, stage_params(tmp_path))
+    assert (again / f"{model}.safetensors").read_bytes() == (tmp_path / f"{model}.safetensors").read_bytes()
+
+
+def test_weights_of_another_model_are_refused(tables_of_faces: dict[str, Path], tmp_path: Path):
+    network = parser.build(parser.config("extractor", {}))
+    about = {"kind": "parser", "name": "extractor", "classes": ["a", "b"], "size": 112}
+    weights.save(tmp_path / "scanet.safetensors", network, {**about, "model": parser.config("extractor", {})})
+    with pytest.raises(UnmaskError, match="holds weights of extractor, not of scanet"):
+        evaluate("scanet", tables_of_faces, tmp_path)
+    config = parser.config("extractor", {"decode_head.num_classes": 3})
+    weights.save(tmp_path / "extractor.safetensors", network, {**about, "model": config})
+    with pytest.raises(UnmaskError, match=r"is from another config: tensor .*conv_seg"):
+        evaluate("extractor", tables_of_faces, tmp_path)
+
+
+def test_no_face_to_train_or_score_is_said(tables_of_faces: dict[str, Path], tmp_path: Path):
+    bare = [{**face, "split": "test"} for face in rows()]
+    faces = write_table(tmp_path / "only-test", bare)
+    with pytest.raises(UnmaskError, match="only-test has no face in split 'train' with labels and landmarks"):
+        train("scanet", {**tables_of_faces, "faces": faces}, tmp_path, stage_params(tmp_path))
+    train("extractor", tables_of_faces, tmp_path, stage_params(tmp_path))
+    with pytest.raises(UnmaskError, match="no face in split 'val'"):
+        evaluate("extractor", tables_of_faces, tmp_path, split="val")
+
+
+def test_an_unknown_model_or_class_is_named(tables_of_faces: dict[str, Path], tmp_path: Path):
+    with pytest.raises(UnmaskError, match="--model is 'unet', it must be one of scanet, extractor"):
+        train("unet", tables_of_faces, tmp_path, stage_params(tmp_path))
+    bad = [{**face, "labels": images.encode_png(np.full((112, 112), 33, np.uint8))} for face in rows()]
+    faces = write_table(tmp_path / "bad", bad)
+    with pytest.raises(UnmaskError, match="bad, face drawn/p0/000: its label map has the unknown class 33"):
+        train("scanet", {**tables_of_faces, "faces": faces}, tmp_path, stage_params(tmp_path))
+
+
+def test_rare_classes_weigh_more(tmp_path: Path):
+    values = train_parser.class_weights(rows(), untouched, seed=0, power=0.5)
+    by_name = dict(zip(parts.NAMES, values, strict=True))
+    assert by_name["mouth"] > by_name["nose"] > by_name["skin"]
+    assert by_name["hat"] == 1.0
+    assert set(train_parser.class_weights(rows(), untouched, seed=0, power=0.0)) == {1.0}
+
+
+def test_a_config_with_other_classes_is_refused(
+    tables_of_faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    original = parser.config
+    monkeypatch.setattr(
+        parser, "config", lambda name, changes: original(name, {**changes, "decode_head.num_classes": 7})
+    )
+    with pytest.raises(UnmaskError, match=r"scanet.py: num_classes is 7, the labels have 20 classes"):
+        train("scanet", tables_of_faces, tmp_path, stage_params(tmp_path))
+
+
+def test_soft_f1_has_known_answers():
+    labels = torch.tensor([[[0, 0, 1, 255]]])
+    sure = torch.full((1, 3, 1, 4), -50.0)
+    sure[0, 0, 0, :2] = sure[0, 1, 0, 2:] = 50
+    assert networks.soft_f1(sure, labels) == pytest.approx(0, abs=1e-6)
+    # Class 2 is absent and counts for nothing; even logits give each class a third of each of the 3 pixels.
+    f1 = [2 * (2 / 3) / (2 + 1), 2 * (1 / 3) / (1 + 1)]
+    assert networks.soft_f1(torch.zeros(1, 3, 1, 4), labels) == pytest.approx(1 - sum(f1) / 2)

@@ -1,0 +1,163 @@
+"""Masks are taken off face tables and photos, by a parser or a detector."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stages import remove_masks as stage
+from stages.common import images, params, tables
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.faces import parts
+from stages.remove_masks import Params, photos_folder, remove_masks
+from tests.conftest import ROOT, drawn_face, face_row, write_table
+
+BAND = slice(60, 100)  # rows that the stand-in takes for a mask
+
+
+class Sees:
+    """Stands for a trained parser: a mask is where the image is pure green, as drawn by `green`."""
+
+    def __call__(self, pictures: list[Pixels]) -> list[Pixels]:
+        """Return label maps."""
+        return [np.where((p[..., 1] > 180) & (p[..., 0] < 70), np.uint8(parts.MASK), np.uint8(1)) for p in pictures]
+
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "_parser", lambda _: Sees())
+
+
+def green(image: Pixels) -> tuple[Pixels, Pixels]:
+    """Return an image with a green band over the mouth, and its region."""
+    region = np.zeros(image.shape[:2], np.uint8)
+    region[BAND, 30:80] = 255
+    image = image.copy()
+    image[region > 0] = (0, 255, 0)
+    return image, region
+
+
+def chosen(**changes: object) -> Params:
+    return Params(**{"by": "parser", "certain": 0.5, "grow": 0.0, **changes})
+
+
+def table(tmp_path: Path) -> Path:
+    rows = []
+    for index in range(8):
+        face = face_row(index)
+        image, region = green(images.decode(face["image"]))
+        row = {**face, "split": "test", "mask": None}
+        if index % 2 == 0:
+            row |= {"image": images.encode_png(image), "mask": images.encode_png(region)}
+        rows.append(row)
+    return write_table(tmp_path / "masked", rows)
+
+
+def run(faces: Path, tmp_path: Path, **options: object) -> dict:
+    nothing = tmp_path / "w.safetensors"
+    return remove_masks(
+        faces, nothing, nothing, tmp_path / "out", tmp_path / "figure.png", **{"params": chosen(), **options}
+    )
+
+
+def test_masks_of_a_table_become_0_and_nothing_else_changes(tmp_path: Path):
+    faces = table(tmp_path)
+    numbers = run(faces, tmp_path)
+    for before, after in tables.joined(
+        faces, tmp_path / "out", ["face_id", "image", "mask"], ["face_id", "image", "found_mask"]
+    ):
+        image, removed = images.decode(before["image"]), images.decode(after["image"])
+        region = images.decode_gray(after["found_mask"])
+        assert np.array_equal(region, images.decode_gray(before["mask"]) if before["mask"] else np.zeros_like(region))
+        assert (removed[region > 0] == 0).all()
+        assert np.array_equal(removed[region == 0], image[region == 0])
+    assert numbers["mask_found"] == 4
+    assert numbers["splits"] == {"test": {"mean_iou": 1.0, "masks": 4, "missed": 0, "found_on_bare_faces": 0}}
+    assert numbers["mean_share_removed"] == pytest.approx(40 * 50 / 112**2)
+
+
+def test_growing_widens_the_region(tmp_path: Path):
+    run(table(tmp_path), tmp_path, params=chosen(grow=2.0))
+    regions = [images.decode_gray(face["found_mask"]) for face in tables.read(tmp_path / "out")]
+    assert regions[0][56, 50] == 0
+    assert regions[0][58, 50] == regions[0][101, 50] == 255
+    assert not regions[1].any()
+
+
+def test_only_mask_and_no_mask_at_all_are_valid(tmp_path: Path):
+    full = np.zeros((112, 112, 3), np.uint8)
+    full[...] = (0, 255, 0)
+    rows = [
+        {**face_row(0), "image": images.encode_png(full)},
+        {**face_row(1), "image": images.encode_png(np.zeros((112, 112, 3), np.uint8))},
+    ]
+    numbers = run(write_table(tmp_path / "faces", rows), tmp_path)
+    assert numbers["mask_found"] == 1
+    assert numbers["mean_share_removed"] == 1.0
+    assert "splits" in numbers
+
+
+def test_pairs_have_both_masks_removed_from_both(tmp_path: Path):
+    faces = table(tmp_path)
+    (tmp_path / "pairs.csv").write_text("drawn/p0/000,drawn/p0/001\ndrawn/p0/001,drawn/p0/003\n")
+    run(faces, tmp_path, pairs=tmp_path / "pairs.csv", pairs_out=tmp_path / "pairs")
+    first, second = (images.decode((tmp_path / f"pairs/00001_{place}.png").read_bytes()) for place in (1, 2))
+    assert (first[BAND, 30:80] == 0).all()
+    assert (second[BAND, 30:80] == 0).all()
+    untouched = images.decode((tmp_path / "pairs/00002_1.png").read_bytes())
+    assert np.array_equal(untouched, images.decode(face_row(1)["image"]))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("drawn/p0/000,drawn/p9/999", r"pairs.csv, line 1: there is no face 'drawn/p9/999'"),
+        ("drawn/p0/000", "line 1: expected two names, got 1"),
+    ],
+)
+def test_pairs_that_cannot_be(tmp_path: Path, line: str, message: str):
+    (tmp_path / "pairs.csv").write_text(line + "\n")
+    with pytest.raises(UnmaskError, match=message):
+        run(table(tmp_path), tmp_path, pairs=tmp_path / "pairs.csv", pairs_out=tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_photos_of_a_folder(tmp_path: Path, orl_photo, monkeypatch: pytest.MonkeyPatch):
+    """A masked face, a bare one, no face, and no image: each is said, and only the mask is changed."""
+    for name in ("params.yaml",):
+        (Path.cwd() / name).write_text((ROOT / name).read_text())
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    large = cv2.resize(orl_photo("s1/1"), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    masked = large.copy()
+    masked[200:290, 70:210] = (0, 255, 0)
+    for name, image in (("masked", masked), ("bare", large), ("wall", np.full((200, 300, 3), 120, np.uint8))):
+        (folder / f"{name}.png").write_bytes(images.encode_png(image))
+    (folder / "notes.txt").write_text("no image")
+
+    # The green band hides what the detector of faces needs: it is shown the bare photo.
+    find = stage.all_faces
+    monkeypatch.setattr(
+        stage, "all_faces", lambda photo, search: find(large if photo.shape == large.shape else photo, search)
+    )
+    nothing = tmp_path / "w.safetensors"
+    numbers = photos_folder(folder, nothing, nothing, tmp_path / "out", chosen())
+    assert numbers["outcomes"] == {"unmasked": 1, "no_mask": 1, "no_face": 1, "unreadable": 1}
+    with (tmp_path / "out/index.csv").open() as file:
+        lines = {row["file"]: row for row in csv.DictReader(file)}
+    assert lines["masked.png"]["outcome"] == "unmasked"
+    assert lines["wall.png"]["faces"] == "0"
+    removed = images.decode((tmp_path / "out/unmasked/masked.png").read_bytes())
+    assert (removed[210:280, 80:200] == 0).mean() > 0.95
+    assert np.array_equal(removed[:190], masked[:190])
+    assert np.array_equal(images.decode((tmp_path / "out/unmasked/bare.png").read_bytes()), large)
+    assert images.decode((tmp_path / "out/triptychs/masked.png").read_bytes()).shape[1] == 3 * large.shape[1] + 8
+
+
+def test_the_drawn_face_is_what_the_helpers_say():
+    image, _ = drawn_face()
+    assert not (Sees()([image])[0] == parts.MASK).any()
+    assert params.load(Params, "remove_masks", ROOT / "params.yaml").by in {"parser", "detector"}
