@@ -15,9 +15,9 @@ from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.params import StageParams
 from stages.detection import coco, detector
+from stages.faces import regions
 
 BATCH = 8
-SHOWN = 40
 
 
 class Params(StageParams):
@@ -78,19 +78,14 @@ def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) 
             wrong += int(region.any())
             continue
         missed += int(not region.any())
-        iou = float((truth & region).sum() / (truth | region).sum())
+        iou = regions.scores(truth, region)["iou"]
         by_style.setdefault(face["mask_style"], []).append(iou)
         by_position.setdefault(face["mask_position"], []).append(iou)
-    step = max(1, len(rows) // SHOWN)
-    shown = list(zip(examples, certain, strict=True))[::step]
-    figures.write(
-        figure,
-        figures.contact_sheet(
-            [figures.with_labels(example.image, region.astype(np.uint8)) for example, region in shown],
-            [example.name.split("/", 1)[1] for example, _ in shown],
-            title="Masks that the detector finds, on people not seen in training",
-        ),
-    )
+    shown = [
+        (example.name.split("/", 1)[1], example.image, region.astype(np.uint8))
+        for example, region in zip(examples, certain, strict=True)
+    ]
+    figures.show_labels(shown, figure, title="Masks that the detector finds, on people not seen in training")
     every = [iou for style in by_style.values() for iou in style]
     return {
         "split": params.split,

@@ -6,7 +6,8 @@ python -m stages.evaluate_parser --model scanet --faces data/labeled/orl --maske
     --costs metrics/costs/evaluate_parser-scanet.json --metrics metrics/evaluate_parser-scanet.json
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,13 +21,12 @@ from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.params import StageParams
 from stages.common.seeding import generator
-from stages.faces import parts
+from stages.faces import parts, regions
 from stages.occlusion import occluders as drawn
 from stages.occlusion.looks import Looks
 from stages.parsing import parser, scores, speed
 
 BATCH = 16
-SHOWN = 40
 
 
 class Params(StageParams):
@@ -47,12 +47,14 @@ class Case:
 
     Attributes:
         face_id: of the face.
+        labels_by: who labeled it.
         kind: `bare`, `masked`, or what hides the face.
         image: RGB uint8 (H, W, 3).
         truth: label map, uint8 (H, W).
     """
 
     face_id: str
+    labels_by: str
     kind: str
     image: Pixels
     truth: Pixels
@@ -104,78 +106,73 @@ def evaluate_parser(
         for labels in trained([case.image for case in cases[start : start + BATCH]])
     ]
     names = trained.classes
-    counts = {
-        kind: sum(
-            scores.confusion(case.truth, labels, len(names))
-            for case, labels in zip(cases, found, strict=True)
-            if kind in {case.kind, "all"}
-        )
-        for kind in sorted({case.kind for case in cases} | {"all"})
-    }
-    step = max(1, len(cases) // SHOWN)
-    figures.write(
-        figure,
-        figures.contact_sheet(
-            [
-                figures.with_labels(case.image, labels)
-                for case, labels in zip(cases[::step], found[::step], strict=True)
-            ],
-            [f"{case.face_id.split('/', 1)[1]} {case.kind}" for case in cases[::step]],
-            title=f"What {model} finds, on people not seen in training",
-        ),
-    )
-    figures.write(matrix, figures.confusion_matrix(counts["all"], names, title=f"{model}: share of each true class"))
+    shown = [
+        (f"{case.face_id.split('/', 1)[1]} {case.kind}", case.image, labels)
+        for case, labels in zip(cases, found, strict=True)
+    ]
+    figures.show_labels(shown, figure, title=f"What {model} finds, on people not seen in training")
+    counts = [scores.confusion(case.truth, labels, len(names)) for case, labels in zip(cases, found, strict=True)]
+    figures.write(matrix, figures.confusion_matrix(sum(counts), names, title=f"{model}: share of each true class"))
     metrics.write(costs, speed.measure(trained, [case.image for case in cases], params.timed_images))
-    scored = list(zip(cases, found, strict=True))
-    result = _parts_scores(counts, names) if model == "scanet" else _region_scores(scored)
-    rows = [face for face in tables.read(faces, ["face_id", "split", "labels_by"]) if face["split"] == params.split]
-    return {**result, "split": params.split, "images": len(cases), "labels_by": tables.count_by(rows, "labels_by")}
+    kinds = [case.kind for case in cases]
+    if model == "scanet":
+        result = _by_kind(kinds, counts, lambda some: scores.from_confusion(sum(some), names))
+    else:
+        every = [regions.scores(case.truth == 1, labels == 1) for case, labels in zip(cases, found, strict=True)]
+        result = _by_kind(kinds, every, _means)
+    return {
+        **result,
+        "split": params.split,
+        "images": len(cases),
+        "labels_by": dict(Counter({case.face_id: case.labels_by for case in cases}.values())),
+    }
+
+
+def _by_kind(kinds: list[str], values: list[Any], summed_up: Callable[[list[Any]], Any]) -> dict[str, Any]:
+    """Sum up the values of images over all, and by what hides the face."""
+    groups: dict[str, list[Any]] = {"all": values}
+    for kind, value in zip(kinds, values, strict=True):
+        groups.setdefault(kind, []).append(value)
+    return {kind: summed_up(some) for kind, some in sorted(groups.items())}
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return means over images, as FaceExtraction takes them."""
+    return {"images": len(rows), **{name: float(np.mean([row[name] for row in rows])) for name in rows[0]}}
 
 
 def _behind_masks(faces: Path, masked: Path, params: Params) -> Iterator[Case]:
     """Yield each face of the split bare, and masked if a mask was drawn on it."""
-    bare_columns = ["face_id", "split", "image", "labels"]
+    bare_columns = ["face_id", "split", "image", "labels", "labels_by"]
     for bare, other in tables.joined(faces, masked, bare_columns, ["face_id", "image", "mask"]):
         if bare["split"] != params.split or bare["labels"] is None:
             continue
         labels = images.decode_gray(bare["labels"])
-        yield Case(bare["face_id"], "bare", images.decode(bare["image"]), labels)
+        yield Case(bare["face_id"], bare["labels_by"], "bare", images.decode(bare["image"]), labels)
         if other["mask"] is not None:
             truth = parts.behind_mask(labels, images.decode_gray(other["mask"]))
-            yield Case(bare["face_id"], "masked", images.decode(other["image"]), truth)
+            yield Case(bare["face_id"], bare["labels_by"], "masked", images.decode(other["image"]), truth)
 
 
 def _behind_occluders(faces: Path, templates: Path, folder: Path, params: Params) -> Iterator[Case]:
     """Yield each face of the split behind an occluder that its name alone decides."""
     own, pictures = params.render_masks.own_styles(templates), drawn.read_pictures(folder)
-    for face in tables.read(faces, ["face_id", "split", "image", "landmarks", "face_type", "labels"]):
+    columns = ["face_id", "split", "image", "landmarks", "face_type", "labels", "labels_by"]
+    for face in tables.read(faces, columns):
         if face["split"] != params.split or face["labels"] is None or face["landmarks"] is None:
             continue
         rng = generator(params.seed, "evaluate_parser", face["face_id"])
-        image, kind = images.decode(face["image"]), face["face_type"] or "0_0"
-        looks = params.render_masks
         what, hidden, region = drawn.occlude(
-            image, face["landmarks"], kind, rng, looks=looks, own=own, pictures=pictures
+            images.decode(face["image"]),
+            face["landmarks"],
+            face["face_type"],
+            rng,
+            looks=params.render_masks,
+            own=own,
+            pictures=pictures,
         )
-        visible = np.isin(images.decode_gray(face["labels"]), parts.FACE) & (region == 0)
-        yield Case(face["face_id"], what, hidden, visible.astype(np.uint8))
-
-
-def _parts_scores(counts: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {kind: scores.from_confusion(pooled, names) for kind, pooled in counts.items()}
-
-
-def _region_scores(scored: list[tuple[Case, Pixels]]) -> dict[str, Any]:
-    """Return means over images, as FaceExtraction takes them, over all and by what hides the face."""
-    by_kind: dict[str, list[dict[str, float]]] = {"all": []}
-    for case, labels in scored:
-        region = scores.of_region(case.truth == 1, labels == 1)
-        for kind in ("all", case.kind):
-            by_kind.setdefault(kind, []).append(region)
-    return {
-        kind: {"images": len(rows), **{name: float(np.mean([row[name] for row in rows])) for name in rows[0]}}
-        for kind, rows in by_kind.items()
-    }
+        visible = np.where(region > 0, np.uint8(0), parts.visible_face(images.decode_gray(face["labels"])))
+        yield Case(face["face_id"], face["labels_by"], what, hidden, visible)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,19 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-from collections.abc import Callable
-from typing import NoReturn
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import nms as torchvision_nms
 
 from stages.common.errors import UnmaskError
 
 EXTENSION = "mmcv._ext"
+# mmengine asks pkg_resources where a recipe lies, which warns about itself at every start.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
 
 
 def enable() -> None:
@@ -49,6 +52,23 @@ class _Extension(types.ModuleType):
             )
 
         return missing
+
+
+def build(scope: str, model: Mapping[str, Any]) -> nn.Module:
+    """Return the network of a config, its weights drawn by torch's generator.
+
+    A SyncBN in it needs several processes; mmengine makes it a BN where a training has one.
+
+    Args:
+        scope: the package whose names the config uses, `mmseg` or `mmdet`; it is imported by now.
+        model: the config.
+    """
+    from mmengine.config import ConfigDict  # noqa: PLC0415 -- most that imports this module needs no mmengine yet
+    from mmengine.registry import MODELS, init_default_scope  # noqa: PLC0415
+
+    init_default_scope(scope)
+    network: nn.Module = MODELS.build(ConfigDict(model))
+    return network
 
 
 def _wide(tensor: Tensor) -> Tensor:

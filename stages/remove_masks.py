@@ -33,7 +33,7 @@ from stages.common.outputs import whole_folder
 from stages.common.params import Section, StageParams, load
 from stages.common.tables import Face
 from stages.detection import detector as detection
-from stages.faces import alignment, parts, removal
+from stages.faces import alignment, parts, regions, removal
 from stages.landmarks.search import Search, all_faces
 from stages.parsing import parser as parsing
 
@@ -178,8 +178,7 @@ def _unmasked(face: Face, find: Finder) -> tuple[Face, Mapping[str, float]]:
     split = face["split"]
     if face.get("mask") is not None:
         truth = images.decode_gray(face["mask"]) > 0
-        either = int((truth | (region > 0)).sum())
-        iou = int((truth & (region > 0)).sum()) / either if either else 1.0
+        iou = regions.scores(truth, region > 0)["iou"]
         numbers |= {f"{split} drawn": 1, f"{split} iou": iou, f"{split} missed": int(not region.any())}
     elif face.get("wears_mask") is False or "mask" in face:
         numbers[f"{split} false"] = int(region.any() and not face.get("wears_mask"))

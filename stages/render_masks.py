@@ -97,7 +97,7 @@ def _masked(face: Face, own: Mapping[str, Template], params: Params) -> tuple[Fa
     image = images.decode(face["image"])
     try:
         rng = generator(params.seed, "render_masks", face["face_id"])
-        look, masked, region = params.draw(image, face["landmarks"], face["face_type"] or "0_0", rng, own)
+        look, masked, region = params.draw(image, face["landmarks"], face["face_type"], rng, own)
     except CollinearPointsError:
         return bare, {"landmarks_on_a_line": 1}
     result = {

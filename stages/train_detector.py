@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from stages import openmmlab
 from stages.common import images, metrics, tables
 from stages.common.errors import UnmaskError
 from stages.common.outputs import whole_folder
@@ -79,7 +80,7 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
                 raise UnmaskError(f"{faces}: not one mask could be drawn on {len(rows)} faces")
     samples = detector.Samples(folder, chosen.train_pipeline, params.size, params.seed)
     trained = loop.train(
-        functools.partial(detector.build, chosen.model.to_dict()),
+        functools.partial(openmmlab.build, "mmdet", chosen.model.to_dict()),
         samples,
         params.schedule,
         name=NAME,
@@ -115,10 +116,9 @@ def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Ite
         image = images.decode(face["image"])
         for number in range(params.looks):
             rng = generator(params.seed, NAME, face["face_id"], number)
-            kind = face["face_type"] or "0_0"
             below = beards.draw(image, face["landmarks"], rng) if rng.random() < params.bearded else image
             try:
-                _, masked, region = looks.draw(below, face["landmarks"], kind, rng, own)
+                _, masked, region = looks.draw(below, face["landmarks"], face["face_type"], rng, own)
             except CollinearPointsError:
                 continue
             yield coco.Example(f"{face['face_id']}/{number}", masked, (region,))

@@ -6,13 +6,14 @@ python -m stages.train_parser --model scanet --faces data/labeled/orl --template
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from stages import openmmlab
 from stages.common import images, metrics, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
@@ -20,7 +21,7 @@ from stages.common.params import Section, StageParams
 from stages.common.seeding import generator
 from stages.common.tables import Face
 from stages.faces import parts
-from stages.faces.masks import Template
+from stages.faces.landmarks import Points
 from stages.faces.warp import CollinearPointsError
 from stages.occlusion import beards, occluders
 from stages.occlusion.looks import Looks
@@ -29,6 +30,9 @@ from stages.training import launch, loop
 
 CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
 CODE = ("faces", "occlusion", "parsing")  # on which the result depends; with other code no run is continued
+Rng = np.random.Generator
+Draw = Callable[[Pixels, Points, str | None, Rng], tuple[Any, Pixels, Pixels]]
+"""Maps an image, landmarks and face type to what was drawn, the image with it, and its region."""
 FREQUENT = 0.1  # share of the pixels from which on a class is not rare
 FACES_FOR_WEIGHTS = 1000  # over so many, class frequencies are counted
 
@@ -130,7 +134,7 @@ def train_parser(
         ],
     )
     trained = loop.train(
-        functools.partial(parser.build, config),
+        functools.partial(openmmlab.build, "mmseg", config),
         samples.Samples(rows, change, chosen.size, params.seed),
         chosen.schedule,
         name=f"train_parser-{model}",
@@ -171,51 +175,37 @@ def changer(model: str, looks: Looks, templates: Path, occluders_folder: Path, c
     """Return what draws on a face: masks for SCANet, occluders for the extractor, and beards."""
     own = looks.own_styles(templates)
     if model == "scanet":
-        return functools.partial(_mask, looks=looks, own=own, chosen=chosen)
+        return functools.partial(_changed, draw=functools.partial(looks.draw, own=own), chosen=chosen)
     pictures = occluders.read_pictures(occluders_folder)
-    return functools.partial(_occlude, looks=looks, own=own, pictures=pictures, chosen=chosen)
+    draw = functools.partial(occluders.occlude, looks=looks, own=own, pictures=pictures)
+    return functools.partial(_changed, draw=draw, chosen=chosen, face_alone=True)
 
 
-def _mask(
+def _changed(
     face: Face,
     image: Pixels,
     labels: Pixels,
-    rng: np.random.Generator,
+    rng: Rng,
     *,
-    looks: Looks,
-    own: Mapping[str, Template],
+    draw: Draw,
     chosen: Extractor,
+    face_alone: bool = False,
 ) -> tuple[Pixels, Pixels]:
+    """Return a face with a beard and something drawn over it, each by chance, and its label map.
+
+    With `face_alone` the map tells the visible face (1) from all else (0), otherwise the parts and the mask.
+    """
+    if face_alone:
+        labels = parts.visible_face(labels)
     if rng.random() < chosen.bearded:
         image = beards.draw(image, face["landmarks"], rng)
     if rng.random() >= chosen.occluded:
         return image, labels
     try:
-        _, masked, region = looks.draw(image, face["landmarks"], face["face_type"] or "0_0", rng, own)
+        _, hidden, region = draw(image, face["landmarks"], face["face_type"], rng)
     except CollinearPointsError:
         return image, labels
-    return masked, parts.behind_mask(labels, region)
-
-
-def _occlude(
-    face: Face,
-    image: Pixels,
-    labels: Pixels,
-    rng: np.random.Generator,
-    *,
-    looks: Looks,
-    own: Mapping[str, Template],
-    pictures: Sequence[Pixels],
-    chosen: Extractor,
-) -> tuple[Pixels, Pixels]:
-    visible = np.isin(labels, parts.FACE).astype(np.uint8)
-    if rng.random() < chosen.bearded:
-        image = beards.draw(image, face["landmarks"], rng)
-    if rng.random() >= chosen.occluded:
-        return image, visible
-    kind = face["face_type"] or "0_0"
-    _, hidden, region = occluders.occlude(image, face["landmarks"], kind, rng, looks=looks, own=own, pictures=pictures)
-    return hidden, np.where(region > 0, np.uint8(0), visible)
+    return hidden, np.where(region > 0, np.uint8(0), labels) if face_alone else parts.behind_mask(labels, region)
 
 
 def class_weights(rows: Sequence[Face], change: samples.Change, seed: int, power: float) -> list[float]:

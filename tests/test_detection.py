@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages import evaluate_detector, train_detector
+from stages import evaluate_detector, openmmlab, train_detector
 from stages.common import images, params, tables
 from stages.common.errors import UnmaskError
 from stages.detection import coco, detector
@@ -118,13 +118,13 @@ def test_unknown_configs_and_other_classes_are_named(monkeypatch: pytest.MonkeyP
 
 def test_both_configs_build():
     for name in ("mask_rcnn_r18", "mask_rcnn_r50"):
-        network = detector.build(detector.config(name).model.to_dict())
+        network = openmmlab.build("mmdet", detector.config(name).model.to_dict())
         assert network.roi_head.mask_head.num_classes == 1
 
 
 def test_images_without_a_face_of_any_size_are_no_error():
     torch.manual_seed(0)
-    one = detector.Detector(detector.build(detector.config("mask_rcnn_r18").model.to_dict()), 64)
+    one = detector.Detector(openmmlab.build("mmdet", detector.config("mask_rcnn_r18").model.to_dict()), 64)
     pictures = [np.zeros((112, 112, 3), np.uint8), np.zeros((50, 80, 3), np.uint8)]
     for picture, result in zip(pictures, one(pictures), strict=True):
         assert result.regions.shape[1:] == picture.shape[:2]
@@ -196,6 +196,6 @@ def test_no_face_to_train_or_score_is_said(tmp_path: Path):
     with pytest.raises(UnmaskError, match="faces has no bare face with landmarks in split 'train'"):
         train(faces, tmp_path)
     about = {"kind": "detector", "size": 64, "model": detector.config("mask_rcnn_r18").model.to_dict()}
-    weights.save(tmp_path / "d.safetensors", detector.build(about["model"]), about)
+    weights.save(tmp_path / "d.safetensors", openmmlab.build("mmdet", about["model"]), about)
     with pytest.raises(UnmaskError, match="no face in split 'val'"):
         evaluate(write_table(tmp_path / "masked", masked()), tmp_path, split="val")

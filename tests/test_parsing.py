@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages import evaluate_parser, train_parser
+from stages import evaluate_parser, openmmlab, train_parser
 from stages.common import images, params, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
-from stages.faces import parts
+from stages.faces import parts, regions
 from stages.parsing import networks, parser, samples, scores
 from stages.training import weights
 from tests.conftest import ROOT, face_row, write_table
@@ -23,7 +23,7 @@ from tests.conftest import ROOT, face_row, write_table
 @pytest.mark.parametrize(("name", "classes"), [("scanet", 20), ("extractor", 2)])
 def test_a_network_gives_a_class_to_every_pixel_at_any_size(name: str, classes: int, size: int):
     torch.manual_seed(0)
-    network = parser.build(parser.config(name, {}))
+    network = openmmlab.build("mmseg", parser.config(name, {}))
     one = parser.Parser(network, tuple(map(str, range(classes))), 112)
     picture = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     labels = one([picture, picture])
@@ -36,7 +36,7 @@ def test_a_network_gives_a_class_to_every_pixel_at_any_size(name: str, classes: 
 def test_the_inputs_are_normalized_in_evaluation():
     """What FaceExtraction's evaluation left out: a prediction through the whole of mmseg is the same."""
     torch.manual_seed(0)
-    network = parser.build(parser.config("extractor", {}))
+    network = openmmlab.build("mmseg", parser.config("extractor", {}))
     one = parser.Parser(network, ("a", "b"), 112)
     picture = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
     sample = parser.sample(picture, np.zeros((112, 112), np.uint8), "a/b/c")
@@ -50,7 +50,7 @@ def test_the_inputs_are_normalized_in_evaluation():
 def test_scanet_without_its_parts(attention: bool, edge: bool):
     torch.manual_seed(0)
     config = parser.config("scanet", {"decode_head.attention": attention, "decode_head.edge": edge})
-    network = parser.build(config).train()
+    network = openmmlab.build("mmseg", config).train()
     names = " ".join(name for name, _ in network.named_parameters())
     assert ("gamma" in names) == attention
     assert ("edge" in names) == edge
@@ -126,10 +126,10 @@ def test_nothing_to_score_is_an_error_and_not_nan():
 def test_regions_have_known_answers():
     truth = np.array([[True, True, False, False]])
     found = np.array([[True, False, True, False]])
-    assert scores.of_region(truth, found) == {"iou": 1 / 3, "recall": 0.5, "precision": 0.5, "accuracy": 0.5}
+    assert regions.scores(truth, found) == {"iou": 1 / 3, "recall": 0.5, "precision": 0.5, "accuracy": 0.5}
     none = np.zeros((1, 4), bool)
-    assert scores.of_region(none, none) == {"iou": 1.0, "recall": 1.0, "precision": 1.0, "accuracy": 1.0}
-    assert scores.of_region(truth, none)["iou"] == 0.0
+    assert regions.scores(none, none) == {"iou": 1.0, "recall": 1.0, "precision": 1.0, "accuracy": 1.0}
+    assert regions.scores(truth, none)["iou"] == 0.0
 
 
 # ---------------------------------------------------------------- samples
@@ -259,7 +259,7 @@ def test_a_parser_is_trained_and_scored(model: str, tables_of_faces: dict[str, P
 
 
 def test_weights_of_another_model_are_refused(tables_of_faces: dict[str, Path], tmp_path: Path):
-    network = parser.build(parser.config("extractor", {}))
+    network = openmmlab.build("mmseg", parser.config("extractor", {}))
     about = {"kind": "parser", "name": "extractor", "classes": ["a", "b"], "size": 112}
     weights.save(tmp_path / "scanet.safetensors", network, {**about, "model": parser.config("extractor", {})})
     with pytest.raises(UnmaskError, match="holds weights of extractor, not of scanet"):

@@ -128,14 +128,17 @@ def test_bfloat16_learns_too():
     assert tiny_training.train(steps=120, precision="bfloat16").rows[-1]["loss"] < 0.5
 
 
-def test_the_key_knows_params_and_content(tmp_path: Path):
+def test_the_key_knows_params_content_and_the_code_of_all_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "a" / "b.txt"
     file.parent.mkdir()
     file.write_text("one")
     keys = [loop.key_of({"steps": 1}, [tmp_path / "a"]), loop.key_of({"steps": 2}, [tmp_path / "a"])]
     file.write_text("two")
     keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"]))
-    assert len(set(keys)) == 3
+    (tmp_path / "loop.py").write_text("another loop")
+    monkeypatch.setattr(loop, "CODE", (tmp_path / "loop.py",))
+    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"]))
+    assert len(set(keys)) == 4
 
 
 def test_results_are_written_and_checkpoints_deleted(tmp_path: Path):

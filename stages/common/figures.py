@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common import tables
+from stages.common.drawing import FRACTION_BITS, in_fractions
 from stages.common.images import Pixels, decode, encode_png
 from stages.common.outputs import whole_file
 
@@ -40,19 +41,21 @@ def contact_sheet(
         images: RGB uint8 (H, W, 3).
         captions: one line an image; characters that don't fit the tile are cut off.
         columns: tiles a row.
-        side: of a tile, in pixels.
+        side: of a tile, in pixels; where all images are wider than high, tiles are too.
         title: a line above all.
     """
     rows = max(1, math.ceil(len(images) / columns))
     head = CAPTION + GAP if title else 0
-    height, width = side + CAPTION + GAP, side + GAP
+    tile = max((math.ceil(side * image.shape[0] / max(image.shape[:2])) for image in images), default=side)
+    height, width = tile + CAPTION + GAP, side + GAP
     sheet = np.full((head + rows * height + GAP, columns * width + GAP, 3), PAPER, np.uint8)
     if title:
         _text(sheet, title, GAP, CAPTION, 0.45)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         top, left = head + GAP + index // columns * height, GAP + index % columns * width
-        sheet[top : top + side, left : left + side] = fit(image, side)
-        _text(sheet[:, left : left + side], caption, 0, top + side + CAPTION - 4, 0.36)
+        rest = (side - tile) // 2  # paper above what is wider than high
+        sheet[top : top + tile, left : left + side] = fit(image, side)[rest : rest + tile]
+        _text(sheet[:, left : left + side], caption, 0, top + tile + CAPTION - 4, 0.36)
     return sheet
 
 
@@ -69,8 +72,8 @@ def with_points(face: tables.Face) -> Pixels:
     large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     if face["landmarks"] is not None:
         for x, y in (face["landmarks"] + 0.5) * scale - 0.5:
-            center = (round(16 * float(x)), round(16 * float(y)))  # in 16ths of a pixel, for shift=4
-            cv2.circle(large, center, 20, (80, 255, 80), -1, cv2.LINE_AA, shift=4)
+            center, radius = in_fractions(np.array([x, y])), in_fractions(np.array(1.25))
+            cv2.circle(large, center.tolist(), int(radius), (80, 255, 80), -1, cv2.LINE_AA, FRACTION_BITS)
     return np.asarray(large, np.uint8)
 
 
@@ -137,6 +140,19 @@ def show_table(
         [picture(face) for face in faces], [caption(face) for face in faces], title=f"{title} - {table.name}"
     )
     write(out, sheet)
+
+
+def show_labels(shown: Sequence[tuple[str, Pixels, Pixels]], out: Path, *, title: str) -> None:
+    """Write a contact sheet of 40 images with label maps over them.
+
+    Args:
+        shown: captions, images RGB (H, W, 3) and label maps (H, W); 40 of them, spread evenly, are taken.
+        out: the PNG file.
+        title: what is to be seen.
+    """
+    some = tables.evenly(shown, SHEET_FACES)
+    pictures = [with_labels(image, labels) for _, image, labels in some]
+    write(out, contact_sheet(pictures, [caption for caption, _, _ in some], title=title))
 
 
 def write(path: Path, image: Pixels) -> None:

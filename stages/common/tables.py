@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from stages.common import parallel
 from stages.common.errors import UnmaskError
 from stages.common.outputs import PARTS, whole_file, whole_folder
 
+T = TypeVar("T")
 Face = dict[str, Any]
 """One row: column name to value. Landmarks are float32 (68, 2), images and masks are encoded bytes."""
 
@@ -165,15 +166,16 @@ def sample(folder: Path, n: int, *, by: Sequence[str] = (), first: Callable[[Fac
     for path in parts(folder, by):
         for row, face in enumerate(read_part(path, ["face_id", *by])):
             places.append((first is not None and first(face), path, row))
-    preferred = _evenly([place for place in places if place[0]], n)
-    others = _evenly([place for place in places if not place[0]], n - len(preferred))
+    preferred = evenly([place for place in places if place[0]], n)
+    others = evenly([place for place in places if not place[0]], n - len(preferred))
     return [_row(path, row) for _, path, row in preferred + others]
 
 
-def _evenly(places: list[Any], n: int) -> list[Any]:
-    if len(places) <= n:
-        return places
-    return [places[index * len(places) // n] for index in range(n)]
+def evenly(items: Sequence[T], n: int) -> list[T]:
+    """Return at most `n` of some items, spread evenly."""
+    if len(items) <= n:
+        return list(items)
+    return [items[index * len(items) // n] for index in range(n)]
 
 
 def _row(path: Path, row: int) -> Face:

@@ -25,7 +25,7 @@ from mmcv.transforms import BaseTransform  # noqa: E402
 from mmdet.models.dense_heads import RPNHead  # noqa: E402
 from mmdet.registry import MODELS, TRANSFORMS  # noqa: E402
 from mmdet.structures import DetDataSample  # noqa: E402
-from mmengine.config import Config, ConfigDict  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from mmengine.model import revert_sync_batchnorm  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
@@ -51,13 +51,6 @@ def config(name: str) -> Config:
         if head.num_classes != len(CLASSES):
             raise UnmaskError(f"{path}: num_classes is {head.num_classes}, the data have {len(CLASSES)} class")
     return chosen
-
-
-def build(model: Mapping[str, Any]) -> nn.Module:
-    """Return the network of a config, its weights drawn by torch's generator."""
-    init_default_scope("mmdet")
-    network: nn.Module = MODELS.build(ConfigDict(model))
-    return network
 
 
 @MODELS.register_module()
@@ -170,6 +163,6 @@ def load(path: Path) -> Detector:
         UnmaskError: no such file, or weights of something else or of another config.
     """
     about, state = weights.load(path, KIND)
-    network = build(about["model"])
+    network = openmmlab.build("mmdet", about["model"])
     weights.fill(network, state, path)
     return Detector(network, about["size"])

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.common.drawing import FRACTION_BITS, in_fractions
 from stages.faces.landmarks import (
     BRIDGE_TOP,
     CHIN,
@@ -28,7 +29,6 @@ from stages.faces.landmarks import (
 from stages.faces.warp import ThinPlateSpline
 
 POSITIONS = ("proper", "below_nose", "chin")
-FRACTION_BITS = 4  # OpenCV draws at 16ths of a pixel
 ROUNDNESS = 2.4  # the exponent of a rounded mask's outline: 2 is an ellipse, more is squarer
 SAMPLES = 6  # points a spline segment
 HIDDEN_FROM = 0.35  # a turn of the head from which the far ear cannot be seen
@@ -222,13 +222,12 @@ def fill(
     Returns:
         How much of each pixel the outline covers, and how much the lines do, uint8 (height, width), 0 to 255.
     """
-    scale = 1 << FRACTION_BITS
     body = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(body, [np.round(outline * scale).astype(np.int32)], 255, cv2.LINE_AA, FRACTION_BITS)
+    cv2.fillPoly(body, [in_fractions(outline)], 255, cv2.LINE_AA, FRACTION_BITS)
     thin = np.zeros((height, width), np.uint8)
     for line in lines:
         along = line[1] - line[0]
         across = np.array([-along[1], along[0]], np.float32) / max(float(np.linalg.norm(along)), 1e-6) * thickness / 2
         corners = np.stack([line[0] - across, line[0] + across, line[1] + across, line[1] - across])
-        cv2.fillPoly(thin, [np.round(corners * scale).astype(np.int32)], 255, cv2.LINE_AA, FRACTION_BITS)
+        cv2.fillPoly(thin, [in_fractions(corners)], 255, cv2.LINE_AA, FRACTION_BITS)
     return body, thin

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.common.drawing import FRACTION_BITS, in_fractions
 from stages.faces.landmarks import (
     BRIDGE_TOP,
     CHIN,
@@ -59,7 +60,6 @@ FLIPPED = np.arange(256, dtype=np.uint8)
 for _left, _right in (("l_eye", "r_eye"), ("l_brow", "r_brow"), ("l_ear", "r_ear")):
     FLIPPED[[CLASSES.index(_left), CLASSES.index(_right)]] = CLASSES.index(_right), CLASSES.index(_left)
 
-BITS = 4  # OpenCV draws at 16ths of a pixel
 FOREHEAD = 0.72  # height of the forehead above the brows, of the distance between the eyes
 BROW = 0.05  # thickness of a brow, of the face's size
 
@@ -67,6 +67,11 @@ BROW = 0.05  # thickness of a brow, of the face's size
 def flip(labels: Labels) -> Labels:
     """Return the label map of the mirrored image: left and right classes change places."""
     return FLIPPED[labels[:, ::-1]]
+
+
+def visible_face(labels: Labels) -> Labels:
+    """Return 1 where a label map shows the face that an occluder can hide, else 0."""
+    return np.isin(labels, FACE).astype(np.uint8)
 
 
 def behind_mask(labels: Labels, region: Labels) -> Labels:
@@ -89,7 +94,7 @@ def from_landmarks(points: Points, height: int, width: int) -> Labels:
     size = face_size(points)
 
     def fill(name: str, outline: Points) -> None:
-        cv2.fillPoly(labels, [_fixed(outline)], CLASSES.index(name), cv2.LINE_8, BITS)
+        cv2.fillPoly(labels, [in_fractions(outline)], CLASSES.index(name), cv2.LINE_8, FRACTION_BITS)
 
     # By the eyes and not by the chin, so that it is the same behind a mask; on a profile the nose is longer than that.
     left, right = eye_centers(points)
@@ -101,7 +106,7 @@ def from_landmarks(points: Points, height: int, width: int) -> Labels:
     fill("skin", np.concatenate([points[JAW], brows + up * arch]))
     for name, line in (("r_brow", points[17:22]), ("l_brow", points[22:27])):
         thickness = max(1, round(BROW * size))
-        cv2.polylines(labels, [_fixed(line)], False, CLASSES.index(name), thickness, cv2.LINE_8, BITS)
+        cv2.polylines(labels, [in_fractions(line)], False, CLASSES.index(name), thickness, cv2.LINE_8, FRACTION_BITS)
     fill("r_eye", points[36:42])
     fill("l_eye", points[42:48])
     left, right = (points[wing] for wing in NOSE_WING)
@@ -114,14 +119,10 @@ def from_landmarks(points: Points, height: int, width: int) -> Labels:
     return labels
 
 
-def _fixed(points: Points) -> NDArray[np.int32]:
-    return np.round(points * (1 << BITS)).astype(np.int32)
-
-
 def _fill_inside(labels: Labels, outline: Points, value: int) -> None:
     """Fill the pixels whose center lies inside an outline; unlike `fillPoly`, none for one without an inside."""
     box = np.zeros_like(labels)
-    cv2.fillPoly(box, [_fixed(outline)], 1, cv2.LINE_8, BITS)
+    cv2.fillPoly(box, [in_fractions(outline)], 1, cv2.LINE_8, FRACTION_BITS)
     for y, x in np.argwhere(box):
         if cv2.pointPolygonTest(outline.astype(np.float32), (float(x), float(y)), False) > 0:
             labels[y, x] = value

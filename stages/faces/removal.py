@@ -1,9 +1,8 @@
 """Taking a mask off: its pixels become 0. Images are RGB uint8 (H, W, 3), regions uint8 (H, W), not 0 at the mask."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from stages.common.images import Pixels
 
 GAP = 4  # pixels between the columns of a triptych
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.common.drawing import FRACTION_BITS, in_fractions
 from stages.common.images import Pixels
 from stages.faces.landmarks import (
     BRIDGE_TOP,
@@ -81,4 +82,4 @@ def _moustache(points: Points, rng: Rng) -> Points:
 
 
 def _fill(cover: NDArray[np.float32], outline: Points) -> None:
-    cv2.fillPoly(cover, [np.round(outline * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
+    cv2.fillPoly(cover, [in_fractions(outline)], 1.0, cv2.LINE_AA, FRACTION_BITS)

@@ -12,6 +12,7 @@ from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.params import Section, check, read_yaml
 from stages.faces import masks
+from stages.faces.face_type import FACE_TYPES
 from stages.faces.landmarks import Points
 from stages.faces.mask_styles import STYLES
 from stages.faces.masks import POLYGON, Look, Template
@@ -77,14 +78,14 @@ class Looks(Section):
         return {name: _read_template(folder / name, name) for name in names}
 
     def draw(
-        self, image: Pixels, points: Points, kind: str, rng: np.random.Generator, own: Mapping[str, Template]
+        self, image: Pixels, points: Points, kind: str | None, rng: np.random.Generator, own: Mapping[str, Template]
     ) -> tuple[Look, Pixels, Pixels]:
         """Draw a mask by chance on a face.
 
         Args:
             image: RGB uint8 (H, W, 3); it is not changed.
             points: the face's landmarks, float32 (68, 2).
-            kind: its face type.
+            kind: its face type; None counts as frontal and sharp.
             rng: the source of chance.
             own: what `own_styles` returned.
 
@@ -98,7 +99,7 @@ class Looks(Section):
         look = masks.random_look(rng, self.styles, dict(self.positions), colors, self.softness)
         if look.style in own:
             return look, *masks.draw_template(image, points, own[look.style])
-        return look, *masks.draw(image, points, look, kind, rng)
+        return look, *masks.draw(image, points, look, kind or FACE_TYPES[0], rng)
 
 
 class Pin(Section):

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.common.drawing import FRACTION_BITS, in_fractions
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels, is_gray
 from stages.faces.landmarks import CHIN, NOSE_TIP, Points, eye_centers, face_size
@@ -23,7 +24,6 @@ from stages.occlusion.looks import Looks
 Layer = NDArray[np.float32]
 Rng = np.random.Generator
 
-BITS = 4  # OpenCV draws at 16ths of a pixel
 # How often each kind is drawn, as weights.
 KINDS = {"mask": 3, "glasses": 1.5, "hand": 2, "microphone": 1, "scarf": 1, "patch": 1.5}
 MOVED = frozenset({"hand", "microphone", "scarf", "patch", "picture"})  # the others have their place on the face
@@ -48,7 +48,7 @@ def read_pictures(folder: Path) -> list[Pixels]:
 def occlude(
     image: Pixels,
     points: Points,
-    kind: str,
+    kind: str | None,
     rng: Rng,
     *,
     looks: Looks,
@@ -60,7 +60,7 @@ def occlude(
     Args:
         image: RGB uint8 (H, W, 3); it is not changed.
         points: the face's landmarks.
-        kind: the face's type.
+        kind: the face's type; None counts as frontal and sharp.
         rng: the source of chance.
         looks: which masks.
         own: masks of the user's own, see `Looks.own_styles`.
@@ -280,23 +280,21 @@ def _empty(image: Pixels) -> Layer:
     return np.zeros((*image.shape[:2], 4), np.float32)
 
 
-def _fixed(points: NDArray[np.floating]) -> NDArray[np.int32]:
-    return np.round(points * (1 << BITS)).astype(np.int32)
-
-
 def _fill(layer: Layer, outline: NDArray[np.floating], color: NDArray[np.floating], alpha: float = 1.0) -> None:
     cover = np.zeros(layer.shape[:2], np.uint8)
-    cv2.fillPoly(cover, [_fixed(outline)], 255, cv2.LINE_AA, BITS)
+    cv2.fillPoly(cover, [in_fractions(outline)], 255, cv2.LINE_AA, FRACTION_BITS)
     _lay(layer, cover, color, alpha)
 
 
 def _line(layer: Layer, line: NDArray[np.floating], color: NDArray[np.floating], thickness: int) -> None:
     cover = np.zeros(layer.shape[:2], np.uint8)
-    cv2.polylines(cover, [_fixed(line)], False, 255, thickness, cv2.LINE_AA, BITS)
+    cv2.polylines(cover, [in_fractions(line)], False, 255, thickness, cv2.LINE_AA, FRACTION_BITS)
     _lay(layer, cover, color, 1.0)
 
 
 def _lay(layer: Layer, cover: Pixels, color: NDArray[np.floating], alpha: float) -> None:
+    left, top, width, height = cv2.boundingRect(cover)  # most of what is drawn is small
+    layer, cover = (plane[top : top + height, left : left + width] for plane in (layer, cover))
     share = cover.astype(np.float32)[..., None] / 255 * alpha
     below = layer[..., 3:]
     total = share + below * (1 - share)

@@ -16,11 +16,9 @@ openmmlab.enable()
 
 import mmseg.models  # noqa: E402, F401 -- registers its models
 from mmcv.cnn.utils import fuse_conv_bn  # noqa: E402
-from mmengine.config import Config, ConfigDict  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from mmengine.model import revert_sync_batchnorm  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.structures import PixelData  # noqa: E402
-from mmseg.registry import MODELS  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
 
 from stages.parsing import networks  # noqa: E402, F401 -- registers ours
@@ -35,16 +33,6 @@ def config(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     chosen = Config.fromfile(CONFIGS / f"{name}.py")
     chosen.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
     return dict(chosen.model.to_dict())
-
-
-def build(model: Mapping[str, Any]) -> nn.Module:
-    """Return the network of a config, its weights drawn by torch's generator.
-
-    SyncBN becomes BN where there is one process, as mmengine does it in training.
-    """
-    init_default_scope("mmseg")
-    network: nn.Module = MODELS.build(ConfigDict(model))
-    return network
 
 
 class Parser:
@@ -92,7 +80,7 @@ def load(path: Path, name: str) -> Parser:
     about, state = weights.load(path, KIND)
     if about["name"] != name:
         raise UnmaskError(f"{path} holds weights of {about['name']}, not of {name}")
-    network = build(about["model"])
+    network = openmmlab.build("mmseg", about["model"])
     weights.fill(network, state, path)
     return Parser(network, tuple(about["classes"]), about["size"])
 

@@ -96,14 +96,17 @@ def relight(image: Pixels, rng: Rng) -> Pixels:
 
     The changes in places stand for shadows, and for beards, which few of a small dataset's people have.
     """
-    light = image.astype(np.float32) / 255
+    gray = images.is_gray(image)
+    light = image[..., : 1 if gray else 3].astype(np.float32) / 255
     places = np.exp(rng.normal(0, rng.uniform(0, 0.4), (PLACES, PLACES))).astype(np.float32)
     light *= cv2.resize(places, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
     light = np.maximum(light, 0) ** float(np.exp(rng.normal(0, 0.2)))
     light = (light - 0.5) * float(np.exp(rng.normal(0, 0.15))) + 0.5 + rng.normal(0, 0.06)
-    light = light + rng.normal(0, 0.02, 3).astype(np.float32) * (not images.is_gray(image))
+    if not gray:
+        light += rng.normal(0, 0.02, 3).astype(np.float32)
     if rng.random() < 0.15:
-        light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.3, 1.0))
+        light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.3, 1.0)).reshape(light.shape)
     if rng.random() < 0.15:
         light = light + rng.normal(0, rng.uniform(0, 0.04), image.shape[:2])[..., None]
-    return np.clip(np.round(light * 255), 0, 255).astype(np.uint8)
+    relit = np.clip(np.round(light * 255), 0, 255).astype(np.uint8)
+    return np.repeat(relit, 3, 2) if gray else relit

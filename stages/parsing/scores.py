@@ -1,4 +1,4 @@
-"""Scores of label maps, from pooled confusion matrices, and of single images."""
+"""Scores of label maps, from pooled confusion matrices."""
 
 from collections.abc import Sequence
 
@@ -59,15 +59,4 @@ def from_confusion(counts: Counts, names: Sequence[str]) -> dict[str, object]:
         "mean_iou": float(iou[present].mean()),
         "pixel_accuracy": float(hits.sum() / counts.sum()),
         "absent": [name for i, name in enumerate(names) if not present[i]],
-    }
-
-
-def of_region(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> dict[str, float]:
-    """Return IoU, recall, precision and accuracy of one image's region; a region rightly found empty has all 1."""
-    both, either = int((truth & found).sum()), int((truth | found).sum())
-    return {
-        "iou": both / either if either else 1.0,
-        "recall": both / int(truth.sum()) if truth.any() else 1.0,
-        "precision": both / int(found.sum()) if found.any() else 1.0,
-        "accuracy": float((truth == found).mean()),
     }

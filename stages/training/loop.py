@@ -25,6 +25,7 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from stages import openmmlab
 from stages.common.errors import UnmaskError
 from stages.common.metrics import DIGITS
 from stages.common.outputs import whole_file
@@ -36,6 +37,7 @@ from stages.training.stream import Stream
 
 SCRATCH = Path(".scratch")
 LOADERS = 4  # processes that make samples for a GPU
+CODE = (Path(__file__).parent, Path(openmmlab.__file__))  # that every training runs
 
 
 class Schedule(Section):
@@ -158,9 +160,9 @@ def train(
 
 
 def key_of(about: Mapping[str, Any], inputs: Sequence[Path]) -> str:
-    """Return a short key of params and of the content of files and folders."""
+    """Return a short key of params, of the content of files and folders, and of the code that every training runs."""
     digest = hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=8)
-    for entry in inputs:
+    for entry in (*inputs, *CODE):
         for file in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
             if file.is_file() and "__pycache__" not in file.parts:
                 with file.open("rb") as content:

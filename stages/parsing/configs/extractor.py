@@ -8,24 +8,15 @@ encoder's inputs are normalized in training and in evaluation alike; the origina
 that out.
 """
 
-_base_ = "mmseg::_base_/models/danet_r50-d8.py"
+_base_ = "./encoder.py"
 
 norm_cfg = dict(type="SyncBN", requires_grad=True)
 model = dict(
-    pretrained=None,
-    data_preprocessor=dict(bgr_to_rgb=False, size_divisor=1),
     backbone=dict(
-        _delete_=True,
-        type="FaceResNet",
-        depth=18,
-        base_channels=32,
-        stem_channels=32,
-        fine_channels=16,
         pool=True,
         num_stages=4,
         out_indices=(0, 1, 2, 3),
         strides=(1, 2, 2, 2),
-        norm_cfg=norm_cfg,
     ),
     decode_head=dict(
         _delete_=True,
@@ -40,5 +31,4 @@ model = dict(
         sampler=dict(type="OHEMPixelSampler", thresh=0.9, min_kept=6000),
         loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, avg_non_ignore=True, loss_weight=1.0),
     ),
-    auxiliary_head=None,
 )
