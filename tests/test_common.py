@@ -190,7 +190,7 @@ def test_contact_sheet(tmp_path: Path):
     sheet = figures.contact_sheet([red] * 5, ["a"] * 5, columns=4, side=50, title="Reds")
     rows, columns = 2, 4
     assert sheet.shape == (
-        figures.CAPTION + 2 * figures.GAP + rows * (50 + figures.CAPTION + figures.GAP),
+        figures.CAPTION + 2 * figures.GAP + rows * (25 + figures.CAPTION + figures.GAP),  # as flat as the images
         columns * (50 + figures.GAP) + figures.GAP,
         3,
     )
