@@ -16,7 +16,7 @@ repro: $(VENV)/installed  ## Install what is needed and run the pipeline (dvc re
 	dvc repro
 
 test: $(VENV)/installed-dev lint  ## Run linters and the tests
-	pytest -m "not slow"
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow" # the pipeline beside all else
 
 test-slow: $(VENV)/installed-dev  ## Run the tests that take minutes
 	pytest -m slow

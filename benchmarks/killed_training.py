@@ -1,15 +1,15 @@
-"""The detector, trained in one go and trained with three kills at random steps: the same weights, the same score?
+"""A training stage in one go, and with three kills at random moments: the same weights?
 
-python -m benchmarks.killed_training
+python -m benchmarks.killed_training [train_detector | train_shared_inpainter@gan | …]
 
-Run it after `dvc repro evaluate_detector`, whose results are the run in one go. It prints both scores and whether the
-weights are equal to the last bit.
+Run it after `dvc repro`, whose weights are those of the run in one go. It prints after which checkpoint each kill came,
+and whether all weights are equal to the last bit: then every score is, too.
 """
 
-import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,51 +17,46 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+from safetensors.torch import load_file
+
 from stages.common import params
+from stages.training.loop import SCRATCH
 
 KILLS = 3
-WORK = Path(".scratch/killed_training")
+WORK = SCRATCH / "killed_training"
+STARTING = 20  # seconds, of the imports
 
 
-def train(role: str) -> list[str]:
-    """Return the command of the training."""
-    paths = {
-        "faces": f"data/aligned/{role}",
-        "templates": "data/mask_templates",
-        "out": WORK / "detector.safetensors",
-        "curve": WORK / "curve.csv",
-        "costs": WORK / "costs.json",
-    }
-    options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
-    return [sys.executable, "-m", "stages.train_detector", *options]
+def command(stage: str) -> tuple[list[str], Path, float]:
+    """Return the stage's command with its outputs in `WORK`, the weights it wrote before, and how long it took."""
+    words = shlex.split(params.read_yaml(Path("dvc.lock"))["stages"][stage]["cmd"])
+    words[0] = sys.executable
+    option = {name: words[words.index(f"--{name}") + 1] for name in ("out", "curve", "costs", "metrics")}
+    moved = {path: str(WORK / Path(path).name) for path in option.values()}
+    moved[option["metrics"]] = str(WORK / "metrics.json")  # of the same name as the costs
+    seconds = json.loads(Path(option["costs"]).read_text())["seconds"]
+    return [moved.get(word, word) for word in words], Path(option["out"]), seconds
 
 
-def main() -> None:
+def main(stage: str = "train_detector") -> None:
     """Measure and print."""
-    role = params.read_yaml(params.PARAMS_FILE)["roles"]["detection"]
-    seconds = json.loads(Path("metrics/costs/train_detector.json").read_text())["seconds"]
+    words, whole, seconds = command(stage)
+    name = stage.replace("@", "-")
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     for kill in range(KILLS):
-        process = subprocess.Popen(train(role), start_new_session=True)
-        time.sleep(20 + random.uniform(0.1, 0.3) * seconds)
+        process = subprocess.Popen(words, start_new_session=True)
+        time.sleep(STARTING + random.uniform(0.1, 0.3) * seconds)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        reached = sorted(Path(".scratch/train_detector").glob("*/epoch_*.pth"), key=lambda path: path.stat().st_mtime)
+        reached = sorted((SCRATCH / name).glob("*/epoch_*.pth"), key=lambda path: path.stat().st_mtime)
         print(f"kill {kill + 1} after {reached[-1].name if reached else 'no checkpoint'}", flush=True)
-    subprocess.run(train(role), check=True, stdout=subprocess.DEVNULL)
-    evaluation = [sys.executable, "-m", "stages.evaluate_detector", "--faces", f"data/masked/{role}"]
-    evaluation += ["--weights", str(WORK / "detector.safetensors"), "--figure", str(WORK / "figure.png")]
-    killed = json.loads(subprocess.run(evaluation, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    whole = json.loads(Path("metrics/evaluate_detector.json").read_text())
-    digests = [
-        hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (Path("models/detector.safetensors"), WORK / "detector.safetensors")
-    ]
-    print(f"in one go   segm AP {whole['segm']['ap']:.4f}")
-    print(f"with kills  segm AP {killed['segm']['ap']:.4f}")
-    print(f"weights {'equal' if digests[0] == digests[1] else 'differ'}")
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    before, after = load_file(whole), load_file(WORK / whole.name)
+    differing = [key for key in before if not torch.equal(before[key], after[key])]
+    print(f"{len(before)} tensors, {len(differing)} differ")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -6,8 +6,9 @@ python -m stages.evaluate_parser --model scanet --faces data/labeled/orl --maske
     --costs metrics/costs/evaluate_parser-scanet.json --metrics metrics/evaluate_parser-scanet.json
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -93,52 +94,55 @@ def evaluate_parser(
         UnmaskError: there is no face with labels in the split, or the weights are not this model's.
     """
     trained = parser.load(weights, model)
-    cases = list(
+    cases = (
         _behind_masks(faces, masked, params)
         if model == "scanet"
         else _behind_occluders(faces, templates, occluders, params)
     )
-    if not cases:
+    to_show = set(tables.evenly(_labeled(faces, params.split), figures.SHEET_FACES // (2 if model == "scanet" else 1)))
+    shown: list[tuple[str, Pixels, Pixels]] = []
+    timed: list[Pixels] = []
+    counts: dict[str, scores.Counts] = {}
+    by_image: dict[str, list[dict[str, float]]] = {}
+    labels_by: dict[str, str] = {}
+    while batch := list(itertools.islice(cases, BATCH)):
+        for case, labels in zip(batch, trained([case.image for case in batch]), strict=True):
+            found = scores.confusion(case.truth, labels, len(trained.classes))
+            of_image = regions.scores(case.truth == 1, labels == 1)
+            for kind in ("all", case.kind):
+                counts[kind] = counts.get(kind, 0) + found
+                by_image.setdefault(kind, []).append(of_image)
+            labels_by[case.face_id] = case.labels_by
+            if case.face_id in to_show:
+                shown.append((f"{case.face_id.split('/', 1)[1]} {case.kind}", case.image, labels))
+        timed += [case.image for case in batch[: params.timed_images - len(timed)]]
+    if not counts:
         raise UnmaskError(f"{faces} has no face in split {params.split!r} with labels and landmarks")
-    found = [
-        labels
-        for start in range(0, len(cases), BATCH)
-        for labels in trained([case.image for case in cases[start : start + BATCH]])
-    ]
-    names = trained.classes
-    shown = [
-        (f"{case.face_id.split('/', 1)[1]} {case.kind}", case.image, labels)
-        for case, labels in zip(cases, found, strict=True)
-    ]
     figures.show_labels(shown, figure, title=f"What {model} finds, on people not seen in training")
-    counts = [scores.confusion(case.truth, labels, len(names)) for case, labels in zip(cases, found, strict=True)]
-    figures.write(matrix, figures.confusion_matrix(sum(counts), names, title=f"{model}: share of each true class"))
-    metrics.write(costs, speed.measure(trained, [case.image for case in cases], params.timed_images))
-    kinds = [case.kind for case in cases]
-    if model == "scanet":
-        result = _by_kind(kinds, counts, lambda some: scores.from_confusion(sum(some), names))
-    else:
-        every = [regions.scores(case.truth == 1, labels == 1) for case, labels in zip(cases, found, strict=True)]
-        result = _by_kind(kinds, every, _means)
+    title = f"{model}: share of each true class"
+    figures.write(matrix, figures.confusion_matrix(counts["all"], trained.classes, title=title))
+    metrics.write(costs, speed.measure(trained, timed, params.timed_images))
+    result = (
+        {kind: scores.from_confusion(some, trained.classes) for kind, some in sorted(counts.items())}
+        if model == "scanet"
+        else {kind: _means(rows) for kind, rows in sorted(by_image.items())}
+    )
     return {
         **result,
         "split": params.split,
-        "images": len(cases),
-        "labels_by": dict(Counter({case.face_id: case.labels_by for case in cases}.values())),
+        "images": len(by_image["all"]),
+        "labels_by": dict(Counter(labels_by.values())),
     }
-
-
-def _by_kind(kinds: list[str], values: list[Any], summed_up: Callable[[list[Any]], Any]) -> dict[str, Any]:
-    """Sum up the values of images over all, and by what hides the face."""
-    groups: dict[str, list[Any]] = {"all": values}
-    for kind, value in zip(kinds, values, strict=True):
-        groups.setdefault(kind, []).append(value)
-    return {kind: summed_up(some) for kind, some in sorted(groups.items())}
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:
     """Return means over images, as FaceExtraction takes them."""
     return {"images": len(rows), **{name: float(np.mean([row[name] for row in rows])) for name in rows[0]}}
+
+
+def _labeled(faces: Path, split: str) -> list[str]:
+    rows = tables.read(faces, ["face_id", "split", "labels_by"])
+    return [face["face_id"] for face in rows if face["split"] == split and face["labels_by"] is not None]
 
 
 def _behind_masks(faces: Path, masked: Path, params: Params) -> Iterator[Case]:
@@ -150,7 +154,7 @@ def _behind_masks(faces: Path, masked: Path, params: Params) -> Iterator[Case]:
         labels = images.decode_gray(bare["labels"])
         yield Case(bare["face_id"], bare["labels_by"], "bare", images.decode(bare["image"]), labels)
         if other["mask"] is not None:
-            truth = parts.behind_mask(labels, images.decode_gray(other["mask"]))
+            truth = parts.covered(labels, images.decode_gray(other["mask"]), by=parts.MASK)
             yield Case(bare["face_id"], bare["labels_by"], "masked", images.decode(other["image"]), truth)
 
 
@@ -171,7 +175,7 @@ def _behind_occluders(faces: Path, templates: Path, folder: Path, params: Params
             own=own,
             pictures=pictures,
         )
-        visible = np.where(region > 0, np.uint8(0), parts.visible_face(images.decode_gray(face["labels"])))
+        visible = parts.covered(parts.visible_face(images.decode_gray(face["labels"])), region, by=parts.HIDDEN)
         yield Case(face["face_id"], face["labels_by"], what, hidden, visible)
 
 

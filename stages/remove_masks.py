@@ -17,11 +17,10 @@ pairs of faces with both masks removed from both, `DIR/<line>_1.png` and `DIR/<l
 
 import csv
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cv2
 import numpy as np
 from pydantic import Field
 
@@ -30,32 +29,26 @@ from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.outputs import whole_folder
-from stages.common.params import Section, StageParams, load
+from stages.common.params import StageParams, load
 from stages.common.tables import Face
-from stages.detection import detector as detection
-from stages.faces import alignment, parts, regions, removal
-from stages.landmarks.search import Search, all_faces
-from stages.parsing import parser as parsing
-
-Finder = Callable[[Pixels], Pixels]
-
-
-class Align(Section):
-    """Section `align_faces:` of params.yaml: how the faces were aligned on which parser and detector were trained."""
-
-    template: Literal["arcface", "ffhq"]
-    size: int
+from stages.faces import regions, removal
+from stages.finding.finder import Align, By, Finder, crops
+from stages.landmarks.search import Search
 
 
 class Params(StageParams):
     """Section `remove_masks:` of params.yaml."""
 
-    by: Literal["parser", "detector"]
+    by: By
     """What finds the mask: SCANet's class `mask`, or Mask R-CNN."""
     certain: float = Field(ge=0, le=1)
     """From this score on, what the detector found is a mask."""
     grow: float = Field(ge=0, le=20)
     """By how much the region is widened, in hundredths of the image's width: no thread of the mask is left."""
+
+    def finder(self, parser: Path, detector: Path) -> Finder:
+        """Return what finds masks, given both networks' weights."""
+        return Finder(self.by, parser.absolute(), detector.absolute(), self.certain, self.grow)
 
 
 def remove_masks(
@@ -84,8 +77,7 @@ def remove_masks(
         In how many faces a mask was found, how much of the image was removed, and, where the drawn region is known, by
         split the mean IoU with it, how many masks were missed, and in how many bare faces one was found.
     """
-    find = functools.partial(_find, parser=parser.absolute(), detector=detector.absolute(), params=params)
-    work = functools.partial(_unmasked, find=find)
+    work = functools.partial(_unmasked, find=params.finder(parser, detector))
     numbers = tables.map_faces(work, faces, out, needs=["image", "split"], adds=["found_mask"])
     _draw_sheet(faces, out, figure)
     if pairs and pairs_out:
@@ -121,7 +113,7 @@ def photos_folder(
     """Set the pixels of every mask in every photo of a folder to 0; see the module's description."""
     work = functools.partial(
         _unmasked_photo,
-        find=functools.partial(_find, parser=parser.absolute(), detector=detector.absolute(), params=params),
+        find=params.finder(parser, detector),
         search=load(Search, "find_landmarks.search"),
         align=load(Align, "align_faces"),
         aligned=bool(pairs),
@@ -136,33 +128,6 @@ def photos_folder(
                 region.read_bytes(),
             )
         _write_pairs(pairs, pairs_out, table)
-    return result
-
-
-# ---------------------------------------------------------------- finding
-
-
-@functools.cache
-def _parser(path: Path) -> parsing.Parser:
-    return parsing.load(path, "scanet")
-
-
-@functools.cache
-def _detector(path: Path) -> detection.Detector:
-    return detection.load(path)
-
-
-def _find(image: Pixels, parser: Path, detector: Path, params: Params) -> Pixels:
-    """Return the region of the mask in an aligned face, uint8 (H, W), 0 or 255; all 0 if there is none."""
-    if params.by == "parser":
-        region = _parser(parser)([image])[0] == parts.MASK
-    else:
-        found = _detector(detector)([image])[0]
-        region = found.regions[found.scores >= params.certain].any(0)
-    radius = round(params.grow * image.shape[1] / 100)
-    result = np.where(region, np.uint8(255), np.uint8(0))
-    if radius:
-        result = np.asarray(cv2.dilate(result, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)))
     return result
 
 
@@ -189,28 +154,22 @@ def _unmasked_photo(
     name: str, photo: Pixels, find: Finder, search: Search, align: Align, aligned: bool
 ) -> photos.Outcome:
     del name
-    found = all_faces(photo, search)
-    region, with_mask, pictures = np.zeros(photo.shape[:2], np.uint8), 0, {}
-    for index, face in enumerate(found):
-        try:
-            matrix = alignment.TRANSFORMS[align.template](face.points, align.size)
-        except alignment.DegenerateLandmarksError:
+    region, faces, with_mask, pictures = np.zeros(photo.shape[:2], np.uint8), 0, 0, {}
+    for crop in crops(photo, find, search, align):
+        faces += 1
+        if crop is None:
             continue
-        crop = alignment.warp(photo, matrix, align.size)
-        mask = find(crop)
-        if aligned and not index:  # the largest face
-            pictures = {"aligned": images.encode_png(crop), "aligned_regions": images.encode_png(mask)}
-        with_mask += bool(mask.any())
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        back = cv2.warpAffine(mask, matrix, photo.shape[1::-1], flags=flags)
-        region = np.maximum(region, np.where(back >= 128, np.uint8(255), np.uint8(0)))
+        if aligned and not pictures:  # of the largest face
+            pictures = {"aligned": images.encode_png(crop.image), "aligned_regions": images.encode_png(crop.region)}
+        with_mask += bool(crop.region.any())
+        region = np.maximum(region, crop.region_in(photo))
     pictures |= {
         "unmasked": images.encode_png(removal.remove(photo, region)),
         "regions": images.encode_png(region),
         "triptychs": images.encode_png(removal.triptych(photo, region)),
     }
-    what = "unmasked" if with_mask else "no_mask" if found else "no_face"
-    return photos.Outcome(what, len(found), f"{with_mask} with a mask", pictures)
+    what = "unmasked" if with_mask else "no_mask" if faces else "no_face"
+    return photos.Outcome(what, faces, f"{with_mask} with a mask", pictures)
 
 
 # ---------------------------------------------------------------- what is written beside

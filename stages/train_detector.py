@@ -22,9 +22,8 @@ from stages.common.seeding import generator
 from stages.common.tables import Face
 from stages.detection import coco, detector
 from stages.faces.masks import Template
-from stages.faces.warp import CollinearPointsError
 from stages.occlusion import beards
-from stages.occlusion.looks import Looks
+from stages.occlusion.looks import Looks, masked
 from stages.training import launch, loop
 
 NAME = "train_detector"
@@ -116,12 +115,10 @@ def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Ite
         image = images.decode(face["image"])
         for number in range(params.looks):
             rng = generator(params.seed, NAME, face["face_id"], number)
-            below = beards.draw(image, face["landmarks"], rng) if rng.random() < params.bearded else image
-            try:
-                _, masked, region = looks.draw(below, face["landmarks"], face["face_type"], rng, own)
-            except CollinearPointsError:
-                continue
-            yield coco.Example(f"{face['face_id']}/{number}", masked, (region,))
+            below = beards.draw_on_some(image, face["landmarks"], rng, params.bearded)
+            hidden, region = masked(face, below, rng, looks=looks, own=own)
+            if region.any():
+                yield coco.Example(f"{face['face_id']}/{number}", hidden, (region,))
 
 
 if __name__ == "__main__":

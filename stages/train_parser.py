@@ -21,18 +21,16 @@ from stages.common.params import Section, StageParams
 from stages.common.seeding import generator
 from stages.common.tables import Face
 from stages.faces import parts
-from stages.faces.landmarks import Points
-from stages.faces.warp import CollinearPointsError
 from stages.occlusion import beards, occluders
-from stages.occlusion.looks import Looks
+from stages.occlusion.looks import Looks, masked
 from stages.parsing import parser, samples
 from stages.training import launch, loop
 
 CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
 CODE = ("faces", "occlusion", "parsing")  # on which the result depends; with other code no run is continued
 Rng = np.random.Generator
-Draw = Callable[[Pixels, Points, str | None, Rng], tuple[Any, Pixels, Pixels]]
-"""Maps an image, landmarks and face type to what was drawn, the image with it, and its region."""
+Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
+"""Maps a face and its image to the image with something drawn on it, and the region of that."""
 FREQUENT = 0.1  # share of the pixels from which on a class is not rare
 FACES_FOR_WEIGHTS = 1000  # over so many, class frequencies are counted
 
@@ -175,9 +173,13 @@ def changer(model: str, looks: Looks, templates: Path, occluders_folder: Path, c
     """Return what draws on a face: masks for SCANet, occluders for the extractor, and beards."""
     own = looks.own_styles(templates)
     if model == "scanet":
-        return functools.partial(_changed, draw=functools.partial(looks.draw, own=own), chosen=chosen)
+        return functools.partial(_changed, draw=functools.partial(masked, looks=looks, own=own), chosen=chosen)
     pictures = occluders.read_pictures(occluders_folder)
-    draw = functools.partial(occluders.occlude, looks=looks, own=own, pictures=pictures)
+
+    def draw(face: Face, image: Pixels, rng: Rng) -> tuple[Pixels, Pixels]:
+        points, kind = face["landmarks"], face["face_type"]
+        return occluders.occlude(image, points, kind, rng, looks=looks, own=own, pictures=pictures)[1:]
+
     return functools.partial(_changed, draw=draw, chosen=chosen, face_alone=True)
 
 
@@ -197,15 +199,11 @@ def _changed(
     """
     if face_alone:
         labels = parts.visible_face(labels)
-    if rng.random() < chosen.bearded:
-        image = beards.draw(image, face["landmarks"], rng)
+    image = beards.draw_on_some(image, face["landmarks"], rng, chosen.bearded)
     if rng.random() >= chosen.occluded:
         return image, labels
-    try:
-        _, hidden, region = draw(image, face["landmarks"], face["face_type"], rng)
-    except CollinearPointsError:
-        return image, labels
-    return hidden, np.where(region > 0, np.uint8(0), labels) if face_alone else parts.behind_mask(labels, region)
+    hidden, region = draw(face, image, rng)
+    return hidden, parts.covered(labels, region, by=parts.HIDDEN if face_alone else parts.MASK)
 
 
 def class_weights(rows: Sequence[Face], change: samples.Change, seed: int, power: float) -> list[float]:

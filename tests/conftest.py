@@ -18,8 +18,11 @@ from stages.common import tables
 from stages.common.images import Pixels, encode_png
 from stages.faces.landmarks import Points
 
+os.environ["UNMASK_THREADS"] = "1"  # the tests run in two processes; with two threads each, trainings would crawl
 ROOT = Path(__file__).resolve().parent.parent
-SALT = 0  # of the split: of ORL's first three people it puts some into each of train and test
+PEOPLE, PHOTOS = 26, 2  # of ORL, by name
+SMALL = PEOPLE * PHOTOS  # faces in the small repository
+SALT = 0  # of the split: of these people it puts some into each, and a woman into train and into test
 SHARED = Path(os.environ.get("UNMASK_SHARED", ROOT.parent / "shared"))
 
 
@@ -150,23 +153,35 @@ def copy_repository(to: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of this repository in which the whole pipeline has run on a dozen ORL faces."""
+    """Return a copy of this repository in which the whole pipeline has run on few faces of ORL."""
     repository = copy_repository(tmp_path_factory.mktemp("work") / "unmask")
     (repository / "dvc.lock").unlink(missing_ok=True)
     edit_params(
         repository,
-        clean__limit__people=3,
-        clean__limit__photos=4,
+        clean__limit__people=PEOPLE,  # two of them are women
+        clean__limit__photos=PHOTOS,
         clean__split__salt=SALT,
         evaluate_parser__timed_images=2,
         train_detector__size=64,
+        train_recognizer__network__size=32,
+        train_gender__network__size=32,
+        train_gender__folds=2,
+        inpainter__size=32,
         train_detector__looks=1,
         **{f"train_parser__{model}__size": 64 for model in ("scanet", "extractor")},
     )
-    for section in ("train_parser__scanet", "train_parser__extractor", "train_detector"):
+    for section in (
+        "train_parser__scanet",
+        "train_parser__extractor",
+        "train_detector",
+        "train_recognizer",
+        "train_gender",
+        "train_shared_inpainter",
+        "train_inpainter",
+    ):
         short = {"steps": 2, "batch_size": 4, "checkpoint_every": 1}
         edit_params(repository, **{f"{section}__schedule__{name}": value for name, value in short.items()})
-    commit(repository, "a dozen faces")
+    commit(repository, "few faces")
     run("dvc", "repro", cwd=repository)
     commit(repository, "ran")
     return repository

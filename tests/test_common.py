@@ -171,11 +171,12 @@ def test_dask_gives_the_same():
             parallel.run(square, [1, -1], sizes=[1, 1], label="x")
 
 
-def test_bad_parallel_settings(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("UNMASK_WORKERS", "many")
-    with pytest.raises(UnmaskError, match="UNMASK_WORKERS is 'many', it must be a whole number from 1"):
+@pytest.mark.parametrize("name", ["UNMASK_WORKERS", "UNMASK_THREADS"])
+def test_bad_parallel_settings(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setenv(name, "many")
+    with pytest.raises(UnmaskError, match=f"{name} is 'many', it must be a whole number from 1"):
         parallel.settings()
-    monkeypatch.delenv("UNMASK_WORKERS")
+    monkeypatch.delenv(name)
     Path("params.yaml").write_text("parallel: {workers: 0, scheduler: null}\n")
     with pytest.raises(UnmaskError, match=r"parallel\.workers: 0 is not allowed: a whole number from 1 or null"):
         parallel.settings()

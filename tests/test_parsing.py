@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
 
 from stages import evaluate_parser, openmmlab, train_parser
 from stages.common import images, params, tables
@@ -59,9 +61,6 @@ def test_scanet_without_its_parts(attention: bool, edge: bool):
     batch = [
         parser.sample(image, label, f"t/p/{i}") for i, (image, label) in enumerate(zip(pictures, labels, strict=True))
     ]
-    from mmengine.dataset import pseudo_collate
-    from mmengine.model import revert_sync_batchnorm
-
     network = revert_sync_batchnorm(network)
     data = network.data_preprocessor(pseudo_collate(batch), True)
     losses = network(**data, mode="loss")

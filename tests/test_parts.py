@@ -74,7 +74,7 @@ def test_landmarks_outside_the_image_are_no_error():
 
 def test_behind_a_mask_is_class_19():
     labels, region = np.full((2, 2), 2, np.uint8), np.array([[0, 255], [1, 0]], np.uint8)
-    assert parts.behind_mask(labels, region).tolist() == [[2, 19], [19, 2]]
+    assert parts.covered(labels, region, by=parts.MASK).tolist() == [[2, 19], [19, 2]]
 
 
 # ---------------------------------------------------------------- removal

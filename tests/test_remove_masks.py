@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from stages import remove_masks as stage
 from stages.common import images, params, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.faces import parts
+from stages.finding import finder
 from stages.remove_masks import Params, photos_folder, remove_masks
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 
@@ -28,7 +28,7 @@ class Sees:
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "_parser", lambda _: Sees())
+    monkeypatch.setattr(finder, "_parser", lambda _: Sees())
 
 
 def green(image: Pixels) -> tuple[Pixels, Pixels]:
@@ -139,9 +139,9 @@ def test_photos_of_a_folder(tmp_path: Path, orl_photo, monkeypatch: pytest.Monke
     (folder / "notes.txt").write_text("no image")
 
     # The green band hides what the detector of faces needs: it is shown the bare photo.
-    find = stage.all_faces
+    find = finder.all_faces
     monkeypatch.setattr(
-        stage, "all_faces", lambda photo, search: find(large if photo.shape == large.shape else photo, search)
+        finder, "all_faces", lambda photo, search: find(large if photo.shape == large.shape else photo, search)
     )
     nothing = tmp_path / "w.safetensors"
     numbers = photos_folder(folder, nothing, nothing, tmp_path / "out", chosen())

@@ -1,8 +1,8 @@
 """One function over many items: joblib's loky processes on this machine, or a Dask cluster.
 
 How many workers and where is said by the untracked section `parallel:` of params.yaml, or by the environment
-(`UNMASK_WORKERS`, `UNMASK_SCHEDULER`), which wins. Neither is a param of any stage: they change the time, never the
-result.
+(`UNMASK_WORKERS`, `UNMASK_THREADS`, `UNMASK_SCHEDULER`), which wins. None is a param of any stage: they change the
+time, and no result but the last digits of a training.
 """
 
 import os
@@ -44,13 +44,13 @@ def settings() -> Parallel:
         UnmaskError: a setting cannot be used; the message names it.
     """
     chosen = params.load(Parallel, "parallel") if params.PARAMS_FILE.exists() else Parallel()
-    workers: int | None = chosen.workers
-    if text := os.environ.get("UNMASK_WORKERS"):
-        if not text.isdecimal() or int(text) < 1:
-            raise UnmaskError(f"UNMASK_WORKERS is {text!r}, it must be a whole number from 1")
-        workers = int(text)
-    scheduler = os.environ.get("UNMASK_SCHEDULER") or chosen.scheduler
-    return chosen.model_copy(update={"workers": workers, "scheduler": scheduler})
+    wanted: dict[str, Any] = {"scheduler": os.environ.get("UNMASK_SCHEDULER") or chosen.scheduler}
+    for variable, name in (("UNMASK_WORKERS", "workers"), ("UNMASK_THREADS", "threads")):
+        if text := os.environ.get(variable):
+            if not text.isdecimal() or int(text) < 1:
+                raise UnmaskError(f"{variable} is {text!r}, it must be a whole number from 1")
+            wanted[name] = int(text)
+    return chosen.model_copy(update=wanted)
 
 
 def run(

@@ -3,15 +3,18 @@
 import types
 import typing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from stages.common.errors import UnmaskError
 
 PARAMS_FILE = Path("params.yaml")
+
+
+FilePath = Annotated[Path, Field(strict=False)]  # which YAML writes as a text
 
 
 class Section(BaseModel):

@@ -40,7 +40,8 @@ COLUMNS: dict[str, pa.DataType] = {
     "mask_style": pa.string(),  # null if no mask was drawn
     "mask_position": pa.string(),  # proper, below_nose or chin
     "mask_color": pa.string(),  # #rrggbb of the fabric
-    "found_mask": pa.binary(),  # PNG, 255 where a mask was found and removed, else 0
+    "found_mask": pa.binary(),  # PNG, 255 where a mask was found and removed or filled, else 0
+    "inpainter": pa.string(),  # which generator filled that: female, male or shared; null if nothing was filled
 }
 SPLITS = ("train", "val", "test")
 SEXES = ("female", "male")

@@ -48,6 +48,7 @@ CLASSES = (
 )
 MASK = len(CLASSES)
 NAMES = (*CLASSES, "mask")
+HIDDEN = 0  # in a map of the visible face: what is no face, or hidden
 IGNORED = 255  # a pixel that nobody labeled
 
 # The face that an occluder can hide: what FaceExtraction takes for the visible face, without ears and glasses.
@@ -70,13 +71,13 @@ def flip(labels: Labels) -> Labels:
 
 
 def visible_face(labels: Labels) -> Labels:
-    """Return 1 where a label map shows the face that an occluder can hide, else 0."""
+    """Return 1 where a label map shows the face that an occluder can hide, else `HIDDEN`, 0."""
     return np.isin(labels, FACE).astype(np.uint8)
 
 
-def behind_mask(labels: Labels, region: Labels) -> Labels:
-    """Return a label map in which the pixels of a mask (region not 0) are of class 19."""
-    return np.where(region > 0, np.uint8(MASK), labels)
+def covered(labels: Labels, region: Labels, *, by: int) -> Labels:
+    """Return a label map in which the pixels of a region (not 0) are of the class of what covers them."""
+    return np.where(region > 0, np.uint8(by), labels)
 
 
 def from_landmarks(points: Points, height: int, width: int) -> Labels:

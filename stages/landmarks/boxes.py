@@ -1,9 +1,7 @@
 """Where the faces are: dlib's HOG detector, then its CNN detector; both are in the package face_recognition_models."""
 
 import functools
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,7 +9,7 @@ import dlib
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.errors import UnmaskError
+from stages.common.dlib_models import model_file
 from stages.common.images import Pixels
 
 CNN_BELOW = 0.2  # a CNN box less sure than this is no face; dlib's own default lets 0 through
@@ -31,20 +29,6 @@ class Box:
     def area(self) -> float:
         """Return the box's area in square pixels."""
         return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
-
-
-def model_file(name: str) -> str:
-    """Return the path of one of dlib's models in the package face_recognition_models.
-
-    The package is not imported: it asks for pkg_resources to find its own files.
-
-    Raises:
-        UnmaskError: the package is not installed.
-    """
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or not spec.submodule_search_locations:
-        raise UnmaskError("dlib's models are not installed: pip install face_recognition_models")
-    return str(Path(spec.submodule_search_locations[0]) / "models" / name)
 
 
 @functools.cache

@@ -10,11 +10,12 @@ import cv2
 import dlib
 import numpy as np
 
+from stages.common.dlib_models import model_file
 from stages.common.images import Pixels
 from stages.common.tables import Face
 from stages.faces import landmarks
 from stages.faces.landmarks import Points
-from stages.landmarks.boxes import Box, model_file
+from stages.landmarks.boxes import Box
 
 NEEDS_BOX = True
 FACE = 200  # pixels to which the box of a face is scaled

@@ -59,6 +59,11 @@ def draw(image: Pixels, points: Points, rng: Rng) -> Pixels:
     return np.asarray(np.round(image + (hair - image) * cover), np.uint8)
 
 
+def draw_on_some(image: Pixels, points: Points, rng: Rng, share: float) -> Pixels:
+    """Return the image, on a share of all calls with a beard drawn by chance; see `draw`."""
+    return draw(image, points, rng) if rng.random() < share else image
+
+
 def _chin(points: Points, *, full: bool, rng: Rng) -> Points:
     """Return the outline of what grows on cheeks and chin, or on the chin alone."""
     down = (points[CHIN] - points[BRIDGE_TOP]) * rng.uniform(0.0, 0.12)

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.params import Section, check, read_yaml
+from stages.common.tables import Face
 from stages.faces import masks
 from stages.faces.face_type import FACE_TYPES
 from stages.faces.landmarks import Points
@@ -100,6 +101,37 @@ class Looks(Section):
         if look.style in own:
             return look, *masks.draw_template(image, points, own[look.style])
         return look, *masks.draw(image, points, look, kind or FACE_TYPES[0], rng)
+
+
+def masked(
+    face: Face, image: Pixels, rng: np.random.Generator, *, looks: Looks, own: Mapping[str, Template]
+) -> tuple[Pixels, Pixels]:
+    """Return a face with landmarks with a mask drawn on it by chance, and its region; see `Looks.draw`.
+
+    It stays bare and the region empty if the landmarks lie on a line.
+    """
+    try:
+        return looks.draw(image, face["landmarks"], face["face_type"], rng, own)[1:]
+    except CollinearPointsError:
+        return image, np.zeros(image.shape[:2], np.uint8)
+
+
+def perhaps_masked(
+    face: Face,
+    image: Pixels,
+    rng: np.random.Generator,
+    *,
+    share: float,
+    looks: Looks,
+    own: Mapping[str, Template],
+) -> Pixels:
+    """Return the image of a face, on a share of all calls with a mask drawn by chance; see `Looks.draw`.
+
+    A face without landmarks, or whose landmarks lie on a line, stays bare.
+    """
+    if rng.random() >= share or face["landmarks"] is None:
+        return image
+    return masked(face, image, rng, looks=looks, own=own)[0]
 
 
 class Pin(Section):

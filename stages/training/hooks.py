@@ -100,7 +100,7 @@ class CurveHook(Hook):
         """Add a row."""
         self.seconds += time.perf_counter() - self._since
         losses = {name: total / self._steps for name, total in sorted(self._sums.items())}
-        rate = runner.optim_wrapper.get_lr()["lr"][0]
+        rate = next(iter(runner.optim_wrapper.get_lr().values()))[0]
         self.rows.append({"step": runner.iter, "lr": rate, **losses})
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:

@@ -52,8 +52,12 @@ def leave(rank: int) -> None:
         sys.exit(0)
 
 
-def runner_options() -> dict[str, Any]:
-    """Return the options of mmengine's Runner for several processes."""
+def runner_options(*, apart: bool) -> dict[str, Any]:
+    """Return the options of mmengine's Runner for several processes.
+
+    Args:
+        apart: whether parts of the model are trained apart, each by its own optimizer.
+    """
     if not torch.distributed.is_initialized():
         return {}
     gpu = torch.cuda.is_available()
@@ -61,7 +65,7 @@ def runner_options() -> dict[str, Any]:
         "launcher": "pytorch",
         "cfg": {
             "model_wrapper_cfg": {
-                "type": "MMDistributedDataParallel",
+                "type": "MMSeparateDistributedDataParallel" if apart else "MMDistributedDataParallel",
                 "broadcast_buffers": False,
                 "device_ids": [int(os.environ["LOCAL_RANK"])] if gpu else None,
             },

@@ -18,8 +18,9 @@ import cv2
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
-from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from mmengine.runner import Runner, set_random_seed
 from pydantic import Field, model_validator
 from torch import nn
@@ -75,6 +76,31 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class PartsOptimWrapperConstructor:
+    """Gives parts of a model an optimizer each, as the two sides of a GAN need them.
+
+    Args:
+        optim_wrapper_cfg: of each wrapper; `parts` are the names of the model's modules that get one.
+        paramwise_cfg: mmengine's, not used.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: object = None) -> None:
+        del paramwise_cfg
+        self.config = dict(optim_wrapper_cfg)
+        self.parts = self.config.pop("parts")
+
+    def __call__(self, model: nn.Module) -> OptimWrapperDict:
+        """Return the wrappers by the parts' names."""
+        model = unwrapped(model)
+        wrappers = {}
+        for name in self.parts:
+            parameters = [weight for weight in getattr(model, name).parameters() if weight.requires_grad]
+            optimizer = OPTIMIZERS.build({**self.config["optimizer"], "params": parameters})
+            wrappers[name] = OPTIM_WRAPPERS.build({**self.config, "optimizer": optimizer})
+        return OptimWrapperDict(**wrappers)
+
+
 @dataclass(frozen=True)
 class Trained:
     """A finished training.
@@ -91,18 +117,30 @@ class Trained:
     cost: dict[str, float]
     work: Path
 
-    def write(self, weights_file: Path, about: Mapping[str, Any], curve: Path) -> None:
-        """Write weights and curve, then delete the checkpoints."""
+    def write(self, weights_file: Path, about: Mapping[str, Any], curve: Path, model: nn.Module | None = None) -> None:
+        """Write curve and weights (of the whole model, if no other is given), then delete the checkpoints."""
         with whole_file(curve) as staging, staging.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows({name: f"{value:.{DIGITS + 2}g}" for name, value in row.items()} for row in self.rows)
-        weights.save(weights_file, self.model, about)
+        weights.save(weights_file, model or self.model, about)
+        self.forget()
+
+    def forget(self) -> None:
+        """Delete the checkpoints."""
         shutil.rmtree(self.work, ignore_errors=True)
 
 
 def train(
-    build: Callable[[], nn.Module], samples: Dataset[Any], schedule: Schedule, *, name: str, seed: int, key: str
+    build: Callable[[], nn.Module],
+    samples: Dataset[Any],
+    schedule: Schedule,
+    *,
+    name: str,
+    seed: int,
+    key: str,
+    parts: Sequence[str] = (),
+    last: bool = True,
 ) -> Trained:
     """Train a model; continue if a run with the same name and key was killed.
 
@@ -114,6 +152,8 @@ def train(
         name: of what is trained, for the progress bar and the folder of checkpoints.
         seed: of weights, order and augmentation.
         key: of everything that the result depends on, see `key_of`.
+        parts: modules of the model that get an optimizer each, which its `train_step` uses; none: one for all.
+        last: whether this program trains nothing after it, so that of several processes all but the first end.
 
     Raises:
         UnmaskError: the loss was not finite, or the batch cannot be shared among the processes.
@@ -137,7 +177,7 @@ def train(
         work_dir=str(work),
         train_dataloader=_loader(samples, schedule, seed, rank, world),
         train_cfg={"by_epoch": True, "max_epochs": schedule.steps // schedule.checkpoint_every},
-        **_optimization(schedule),
+        **_optimization(schedule, parts),
         default_hooks={
             "logger": None,
             "checkpoint": {"type": "SafeCheckpointHook", "interval": 1, "max_keep_ckpts": 2},
@@ -148,15 +188,23 @@ def train(
         experiment_name=f"{name}-{key}",
         resume=checkpoint is not None,
         load_from=str(checkpoint) if checkpoint else None,
-        **launch.runner_options(),
+        **launch.runner_options(apart=bool(parts)),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning)  # of mmengine, on its own defaults
         model: nn.Module = runner.train()
-    launch.leave(rank)
-    model = getattr(model, "module", model).cpu()
-    model.train(False)
+    if last:
+        launch.leave(rank)
+    model = unwrapped(model)
+    for part in parts:
+        setattr(model, part, unwrapped(getattr(model, part)))
+    model.cpu().train(False)
     return Trained(model, curve.rows, _cost(curve, schedule), work)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return a model, or a part of one, without the wrapper through which several processes train it."""
+    return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]
 
 
 def key_of(about: Mapping[str, Any], inputs: Sequence[Path]) -> str:
@@ -203,7 +251,7 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _optimization(schedule: Schedule) -> dict[str, Any]:
+def _optimization(schedule: Schedule, parts: Sequence[str]) -> dict[str, Any]:
     """Return AdamW and a learning rate that rises linearly and falls on a cosine."""
     rise = max(1, schedule.steps // 20)
     return {
@@ -216,6 +264,7 @@ def _optimization(schedule: Schedule) -> dict[str, Any]:
                 "fused": True,  # three times as fast on a CPU
             },
             "clip_grad": {"max_norm": 10.0},
+            **({"constructor": "PartsOptimWrapperConstructor", "parts": list(parts)} if parts else {}),
         },
         "param_scheduler": [
             {"type": "LinearLR", "start_factor": 0.05, "by_epoch": False, "begin": 0, "end": rise},

@@ -7,6 +7,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from stages.common.errors import UnmaskError
@@ -52,6 +53,27 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if about.get("kind") != kind:
         raise UnmaskError(f"{path} holds weights of a {about.get('kind')}, not of a {kind}")
     return about, state
+
+
+def load_published(path: Path, param: str) -> dict[str, Any]:
+    """Return a state dict that torch saved, such as torchvision publishes.
+
+    Args:
+        path: the file, .pth or .pt.
+        param: of params.yaml, by which it was given, for the message.
+
+    Raises:
+        UnmaskError: no such file, or no state dict in it.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UnmaskError(f"{param}: there is no file {path}") from None
+    except Exception as error:  # torch raises many kinds
+        raise UnmaskError(f"{param}: {path} cannot be read as weights: {error}") from None
+    if not isinstance(state, dict):
+        raise UnmaskError(f"{param}: {path} holds no state dict")
+    return state
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

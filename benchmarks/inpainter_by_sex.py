@@ -1,0 +1,79 @@
+"""One inpainter for all against one a sex, several seeds each.
+
+python -m benchmarks.inpainter_by_sex [seeds] [steps of the shared training]
+
+Run it after `dvc repro inpaint`. For each seed it trains the shared GAN as params.yaml says, fine-tunes it for women
+and for men, fills in the test people's true mask regions with both, each face by the known sex, and prints a table:
+mean and, after ±, the largest distance from it over the seeds. What is done stays in .scratch/inpainter_by_sex, so a
+run that was stopped goes on.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stages import evaluate_inpainting, inpaint, train_inpainter, train_shared_inpainter
+from stages.common import metrics, params
+from stages.common.tables import SEXES
+
+WORK = Path(".scratch/inpainter_by_sex")
+WAYS = {"shared": "shared_gan", "one a sex": evaluate_inpainting.OURS}
+SCORES = {"hole PSNR": "hole_psnr", "hole SSIM": "hole_ssim", "identity": "identity", "rank-1": "rank_1"}
+
+
+def measure(seed: int, steps: int | None, work: Path) -> dict:
+    """Return what `evaluate_inpainting` says of one seed's trainings."""
+    result = work / "scores.json"
+    if result.exists():
+        return json.loads(result.read_text())
+    work.mkdir(parents=True, exist_ok=True)
+    role = params.read_yaml(params.PARAMS_FILE)["roles"]["inpainting"]
+    models = {name: work / f"{name}.safetensors" for name in ("shared", *SEXES)}
+    common = {
+        "faces": Path(f"data/aligned/{role}"),
+        "templates": Path("data/mask_templates"),
+        "recognizer": Path("models/recognizer-arcface-bare.safetensors"),
+    }
+    written = {"curve": work / "curve.csv", "costs": work / "costs.json"}
+    chosen = params.load(train_shared_inpainter.Params, "train_shared_inpainter").model_copy(update={"seed": seed})
+    if steps:
+        chosen = chosen.model_copy(update={"schedule": chosen.schedule.model_copy(update={"steps": steps})})
+    train_shared_inpainter.train_shared_inpainter("gan", **common, **written, out=models["shared"], params=chosen)
+    of_sex = params.load(train_inpainter.Params, "train_inpainter").model_copy(update={"seed": seed})
+    for sex in SEXES:
+        train_inpainter.train_inpainter(
+            sex, **common, **written, shared=models["shared"], out=models[sex], params=of_sex
+        )
+    masked, none = Path(f"data/masked/{role}"), Path("none")
+    fill = params.load(inpaint.Params, "inpaint").model_copy(update={"region_from": "truth", "sex_from": "known"})
+    inpaint.inpaint(masked, none, none, none, out=work / "inpainted", figure=work / "f.png", params=fill, **models)
+    found = evaluate_inpainting.evaluate_inpainting(
+        common["faces"],
+        masked,
+        work / "inpainted",
+        models["shared"],
+        Path("models/inpainter-shared-l1.safetensors"),
+        work / "f.png",
+        params.load(evaluate_inpainting.Params, "evaluate_inpainting"),
+    )
+    metrics.write(result, found)
+    return found
+
+
+def main(seeds: int = 3, steps: int | None = None) -> None:
+    """Measure and print."""
+    runs = [measure(seed, steps, WORK / f"{steps or 'all'}-{seed}") for seed in range(seeds)]
+    columns = [*SCORES, *(f"hole PSNR, {sex}" for sex in SEXES)]
+    print(f"| inpainter | {' | '.join(columns)} |")
+    print("|---|" + "---|" * len(columns))
+    for name, way in WAYS.items():
+        values = [[run["ways"][way][score] for run in runs] for score in SCORES.values()]
+        values += [[run["hole_psnr_by_sex"][way][sex] for run in runs] for sex in SEXES]
+        cells = [f"{np.mean(some):.3f} ± {np.abs(some - np.mean(some)).max():.3f}" for some in values]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main(*(int(number) for number in sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""Small changes by chance of aligned faces to train on. Images are RGB uint8 (H, W, 3), square."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.images import Pixels
+
+Rng = np.random.Generator
+
+
+def jitter(side: int, size: int, rng: Rng, *, degrees: float, scale: float, shift: float) -> NDArray[np.float64]:
+    """Return a map (2, 3) from an image of `side` pixels to one of `size`, turned, scaled and shifted by chance.
+
+    Args:
+        side: of the image, pixels.
+        size: of the result, pixels.
+        rng: the source of chance.
+        degrees: standard deviation of the turn.
+        scale: standard deviation of the logarithm of the scale.
+        shift: standard deviation of the shift, in sides of the result.
+    """
+    turn, zoom = rng.normal(0, degrees), size / side * float(np.exp(rng.normal(0, scale)))
+    center = ((side - 1) / 2, (side - 1) / 2)
+    matrix = np.asarray(cv2.getRotationMatrix2D(center, turn, zoom), np.float64)
+    matrix[:, 2] += (size - side) / 2 + rng.normal(0, shift, 2) * size
+    return matrix
+
+
+def relight(image: Pixels, rng: Rng, *, contrast: float, brightness: float) -> Pixels:
+    """Return an image with another contrast and brightness.
+
+    Args:
+        image: of any shape.
+        rng: the source of chance.
+        contrast: standard deviation of the logarithm of the factor.
+        brightness: standard deviation of the offset, of 255.
+    """
+    gain, offset = np.exp(rng.normal(0, contrast)), rng.normal(0, brightness)
+    return np.clip(np.round((image.astype(np.float32) - 128) * gain + 128 + offset), 0, 255).astype(np.uint8)
+
+
+def augment(image: Pixels, size: int, rng: Rng) -> Pixels:
+    """Turn, scale, shift, mirror, blur and relight a face by chance, to tell who or what it is; (size, size, 3)."""
+    matrix = jitter(image.shape[0], size, rng, degrees=5, scale=0.05, shift=0.02)
+    image = np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    if rng.random() < 0.2:
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)), np.uint8)
+    return relight(image, rng, contrast=0.2, brightness=12)

@@ -1,0 +1,214 @@
+"""A classifier of a person's sex from the face, bare or masked: its networks, training samples, and what it says.
+
+The databases say `female` or `male` of each person, and so do the names here; the classifier guesses that entry.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision import models
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from stages.common import images
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.common.params import FilePath, Section
+from stages.common.seeding import generator
+from stages.common.tables import SEXES, Face
+from stages.faces.augmentation import augment
+from stages.training import weights
+
+KIND = "gender"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, on which torchvision's weights were trained
+Rng = np.random.Generator
+Change = Callable[[Face, Pixels, Rng], Pixels]
+"""Maps a face and its image (H, W, 3) to what is learned from: the same, or with a mask drawn on it by chance."""
+
+
+class Network(Section):
+    """What the classifier is."""
+
+    name: Literal["resnet10", "inception_v3"]
+    """A small network for little data, or torchvision's InceptionV3."""
+    size: int = Field(ge=32, le=1024)
+    """Side of its input, pixels; InceptionV3 takes 299, and 75 at least."""
+    backbone: FilePath | None
+    """A state dict of the same torchvision network to start from, such as that of ImageNet; null: from scratch."""
+    frozen: bool
+    """Train the last layer alone; sensible only with a `backbone`."""
+
+    def build(self) -> nn.Module:
+        """Return the network: maps (n, 3, size, size) to logits (n, 2).
+
+        Raises:
+            UnmaskError: the backbone's file is missing or of another network, or there is none and it is frozen.
+        """
+        if self.frozen and self.backbone is None:
+            raise UnmaskError("train_gender.network: frozen is true, but there is no backbone to freeze: give its file")
+        if self.name == "inception_v3":
+            if self.size < 75:
+                raise UnmaskError(f"train_gender.network.size is {self.size}: InceptionV3 takes 75 pixels at least")
+            # Its auxiliary head needs 299 pixels, and is of use only in long trainings.
+            network: Any = models.inception_v3(weights=None, aux_logits=False, init_weights=True)
+        else:
+            network = ResNet(BasicBlock, [1, 1, 1, 1])
+        if self.backbone is not None:
+            _fill(network, self.backbone)
+        network.requires_grad_(not self.frozen)
+        network.fc = nn.Linear(network.fc.in_features, len(SEXES))
+        return network
+
+
+def _fill(network: nn.Module, path: Path) -> None:
+    """Put torchvision's weights into a network; its auxiliary head, if the file has one, is left out."""
+    state = weights.load_published(path, "train_gender.network.backbone")
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
+    weights.fill(network, state, path)
+
+
+class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
+    """A network and its loss, cross-entropy with a weight for each sex.
+
+    Args:
+        network: maps normalized faces to logits.
+        class_weights: in the order of `tables.SEXES`.
+        frozen: whether only the last layer learns; the statistics of batch norms then stay as they are.
+    """
+
+    def __init__(self, network: nn.Module, class_weights: Sequence[float], *, frozen: bool) -> None:
+        super().__init__()
+        self.network, self.frozen = network, frozen
+        self.register_buffer("class_weights", torch.tensor(class_weights))
+
+    def train(self, mode: bool = True) -> "Training":
+        """Set the mode of what is trained."""
+        super().train(mode)
+        if self.frozen:
+            self.network.train(False)
+        return self
+
+    def forward(self, inputs: list[Tensor], data_samples: list[Any], mode: str = "tensor") -> Any:
+        """Return the loss, or in mode `tensor` the logits (n, 2)."""
+        device = self.class_weights.device
+        logits = self.network(normalized(torch.stack(list(inputs)).to(device)))
+        if mode != "loss":
+            return logits
+        truth = torch.tensor([sample.sex for sample in data_samples], device=device)
+        return {"loss": nn.functional.cross_entropy(logits.float(), truth, self.class_weights)}
+
+
+def normalized(faces: Tensor) -> Tensor:
+    """Return faces uint8 (n, 3, h, w) as torchvision's networks take them, float32."""
+    mean, std = (faces.new_tensor(values, dtype=torch.float32)[:, None, None] for values in (MEAN, STD))
+    return (faces.float() / 255 - mean) / std
+
+
+class Samples(Dataset[Any]):
+    """Faces of people whose sex is known, changed by chance in each round; `round * n + index` is always the same.
+
+    Args:
+        faces: rows with `sex` and `image`, kept encoded.
+        change: what is drawn on a face.
+        size: side of the images to train on, pixels.
+        seed: of all chance.
+    """
+
+    def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
+        self.faces, self.change, self.size, self.seed = faces, change, size, seed
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self.faces)
+
+    def __getitem__(self, key: int) -> dict[str, Any]:
+        """Return sample `round * len + index`."""
+        turn, index = divmod(key, len(self.faces))
+        face = self.faces[index]
+        rng = generator(self.seed, "train_gender", turn, face["face_id"])
+        image = augment(self.change(face, images.decode(face["image"]), rng), self.size, rng)
+        data = BaseDataElement(metainfo={"face_id": face["face_id"]})
+        data.set_data({"sex": SEXES.index(face["sex"])})
+        return {"inputs": torch.from_numpy(image.transpose(2, 0, 1).copy()), "data_samples": data}
+
+
+def class_weights(faces: Sequence[Face]) -> list[float]:
+    """Return weights with which each sex counts the same, the mean weight of a face being 1.
+
+    Raises:
+        UnmaskError: a sex has no face.
+    """
+    counts = [sum(face["sex"] == sex for face in faces) for sex in SEXES]
+    if not all(counts):
+        raise UnmaskError(f"the faces to train on are all {SEXES[int(np.argmax(counts))]}: nothing to tell apart")
+    return [len(faces) / (len(SEXES) * count) for count in counts]
+
+
+class Classifier:
+    """A trained network.
+
+    Args:
+        network: maps normalized faces to logits.
+        size: side of its input, pixels.
+    """
+
+    def __init__(self, network: nn.Module, size: int) -> None:
+        self.network, self.size = network.eval(), size
+
+    def female(self, faces: Sequence[Pixels]) -> list[float]:
+        """Return how likely each of some aligned faces, RGB (H, W, 3), is a woman's: 0 to 1."""
+        inputs = np.stack([_resized(face, self.size) for face in faces]).transpose(0, 3, 1, 2)
+        with torch.inference_mode():
+            share = self.network(normalized(torch.from_numpy(inputs))).float().softmax(1)
+        return [float(value) for value in share[:, SEXES.index("female")]]
+
+    def sex(self, face: Pixels) -> str:
+        """Return the likelier one for an aligned face, RGB (H, W, 3)."""
+        return "female" if self.female([face])[0] >= 0.5 else "male"
+
+
+def _resized(face: Pixels, size: int) -> Pixels:
+    smaller = face.shape[0] > size
+    return np.asarray(
+        cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR), np.uint8
+    )
+
+
+class Networks(nn.Module):
+    """What is saved: the network for new people, and one for each fold, which did not see the fold's people.
+
+    Args:
+        networks: by name: `all`, and `fold_0`, `fold_1`, ….
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleDict(networks)
+
+
+def load_all(path: Path) -> tuple[dict[str, Classifier], dict[str, int]]:
+    """Return the classifiers that `train_gender` wrote, by name, and the fold of each person.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, state = weights.load(path, KIND)
+    network = Network(**{**about["network"], "backbone": None, "frozen": False})
+    names = sorted({name.split(".")[1] for name in state})
+    networks = Networks({name: network.build() for name in names})
+    weights.fill(networks, state, path)
+    found = {name: Classifier(one, network.size) for name, one in networks.networks.items()}
+    return found, about["fold_of"]
+
+
+def load(path: Path) -> Classifier:
+    """Return the classifier for new people; see `load_all`."""
+    return load_all(path)[0]["all"]

@@ -1,0 +1,214 @@
+"""Fill in what is behind the mask of every face, with the generator of the person's sex.
+
+python -m stages.inpaint --faces data/masked/orl --parser models/parser-scanet.safetensors \
+    --detector models/detector.safetensors --gender models/gender.safetensors \
+    --shared models/inpainter-shared-gan.safetensors --female models/inpainter-female.safetensors \
+    --male models/inpainter-male.safetensors --out data/inpainted/orl --figure metrics/figures/inpaint-orl.png \
+    --metrics metrics/inpaint-orl.json
+
+Given a plain folder of photos instead of a face table, it does so with every face in every photo. It writes the photos
+to `inpainted/` and the regions to `regions/`, and says in index.csv what it did with each file:
+
+python -m stages.inpaint --faces my/photos --out my/inpainted --parser … (and so on, as above)
+
+Without `--female` or `--male`, the shared generator fills the faces of that sex.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stages.common import figures, images, photos, tables
+from stages.common.command import run_stage
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.common.params import StageParams, load
+from stages.common.tables import SEXES, Face
+from stages.faces import regions
+from stages.finding.finder import Align, Finder, crops
+from stages.gender import classifier
+from stages.inpainting import inpainter
+from stages.landmarks.search import Search
+
+SHARED = "shared"
+
+
+class Params(StageParams):
+    """Section `inpaint:` of params.yaml."""
+
+    region_from: Literal["parser", "detector", "truth"]
+    """What says where the mask is: SCANet, Mask R-CNN, or the table's own column `mask`."""
+    certain: float = Field(ge=0, le=1)
+    """From this score on, what the detector found is a mask."""
+    grow: float = Field(ge=0, le=20)
+    """By how much the region is widened, in hundredths of the image's width, so that no thread of the mask is left."""
+    sex_from: Literal["predicted", "known", "nobody"]
+    """What decides on the generator: the gender classifier, the table's column `sex`, or nothing (the shared one)."""
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Fills faces; it can be sent to other processes, which load the networks themselves.
+
+    Attributes:
+        find: finds the mask's region; None if the table says where it is.
+        gender: the classifier's weights; None if it is not asked.
+        generators: weights by sex, and of the shared one.
+        params: section `inpaint`.
+    """
+
+    find: Finder | None
+    gender: Path | None
+    generators: Mapping[str, Path]
+    params: Params
+
+    def region(self, face: Pixels, truth: Pixels | None) -> Pixels:
+        """Return the region to fill in a face (H, W, 3), uint8 (H, W), 0 or 255; the truth is asked if nobody finds."""
+        if self.find is not None:
+            return self.find(face)
+        empty = np.zeros(face.shape[:2], np.uint8)
+        return empty if truth is None else regions.widened(truth, self.params.grow)
+
+    def fill(self, face: Pixels, region: Pixels, sex: str | None) -> tuple[Pixels, str]:
+        """Return the face (H, W, 3) with its region filled, and which generator did it."""
+        if self.gender is not None:
+            sex = _classifier(self.gender).sex(face)
+        name = sex if sex in self.generators else SHARED
+        return _generator(self.generators[name])([face], [region])[0], name
+
+
+@functools.cache
+def _generator(path: Path) -> inpainter.Inpainter:
+    return inpainter.load(path)
+
+
+@functools.cache
+def _classifier(path: Path) -> classifier.Classifier:
+    return classifier.load(path)
+
+
+def inpaint(
+    faces: Path,
+    parser: Path,
+    detector: Path,
+    gender: Path,
+    shared: Path,
+    out: Path,
+    figure: Path,
+    params: Params,
+    female: Path | None = None,
+    male: Path | None = None,
+) -> dict[str, Any]:
+    """Fill the region of the mask in every face of a table; add it as `found_mask`, and `inpainter`.
+
+    Args:
+        faces: a table of aligned faces.
+        parser: SCANet's weights.
+        detector: Mask R-CNN's weights.
+        gender: the gender classifier's weights.
+        shared: weights of the shared inpainter.
+        out: the table to write. A face without a region stays as it is; its `inpainter` is null.
+        figure: a contact sheet.
+        params: section `inpaint`.
+        female: weights of the inpainter of women's faces.
+        male: weights of the inpainter of men's faces.
+
+    Returns:
+        How many faces were filled, by which generator, how much of the image that is, and, where the sex is known, how
+        many got the other sex's generator.
+    """
+    filler = _filler(params, parser, detector, gender, shared, female, male)
+    needs = ["image", "mask"] if params.region_from == "truth" else ["image"]
+    numbers = tables.map_faces(
+        functools.partial(_filled, filler=filler), faces, out, needs=needs, adds=["found_mask", "inpainter"]
+    )
+    figures.show_table(
+        out, figure, title="Filled in behind the mask", caption=lambda face: face["inpainter"] or "as is"
+    )
+    return {
+        "faces": numbers["faces"],
+        "filled": numbers["filled"],
+        "inpainters": {name: numbers[f"by {name}"] for name in (*SEXES, SHARED)},
+        "generator_of_the_other_sex": numbers["other"],
+        "mean_share_filled": numbers["share"] / max(numbers["filled"], 1),
+    }
+
+
+def photos_folder(
+    faces: Path,
+    parser: Path,
+    detector: Path,
+    gender: Path,
+    shared: Path,
+    out: Path,
+    params: Params,
+    female: Path | None = None,
+    male: Path | None = None,
+) -> dict[str, Any]:
+    """Fill in what is behind the mask of every face in every photo of a folder; see the module's description."""
+    for name, value in (("region_from", params.region_from), ("sex_from", params.sex_from)):
+        if value in {"truth", "known"}:
+            raise UnmaskError(f"inpaint.{name} is {value!r}, but nobody knows that of a folder of photos")
+    filler = _filler(params, parser, detector, gender, shared, female, male)
+    work = functools.partial(
+        _filled_photo,
+        filler=filler,
+        find=filler.find,
+        search=load(Search, "find_landmarks.search"),
+        align=load(Align, "align_faces"),
+    )
+    return photos.map_photos(work, faces, out)
+
+
+def _filler(
+    params: Params, parser: Path, detector: Path, gender: Path, shared: Path, female: Path | None, male: Path | None
+) -> Filler:
+    find = None
+    if params.region_from != "truth":
+        find = Finder(params.region_from, parser.absolute(), detector.absolute(), params.certain, params.grow)
+    generators = {SHARED: shared.absolute()}
+    if params.sex_from != "nobody":
+        generators |= {sex: path.absolute() for sex, path in (("female", female), ("male", male)) if path is not None}
+    return Filler(find, gender.absolute() if params.sex_from == "predicted" else None, generators, params)
+
+
+def _filled(face: Face, filler: Filler) -> tuple[Face, Mapping[str, float]]:
+    image = images.decode(face["image"])
+    truth = None if face.get("mask") is None else images.decode_gray(face["mask"])
+    region = filler.region(image, truth)
+    result = {**face, "found_mask": images.encode_png(region), "inpainter": None}
+    if not region.any():
+        return result, {}
+    filled, name = filler.fill(image, region, face.get("sex"))
+    result |= {"image": images.encode_png(filled), "inpainter": name}
+    other = name != SHARED and face.get("sex") is not None and name != face["sex"]
+    return result, {"filled": 1, f"by {name}": 1, "share": float((region > 0).mean()), "other": int(other)}
+
+
+def _filled_photo(
+    name: str, photo: Pixels, filler: Filler, find: Finder, search: Search, align: Align
+) -> photos.Outcome:
+    del name
+    result, everywhere, faces, by = photo, np.zeros(photo.shape[:2], np.uint8), 0, []
+    for crop in crops(photo, find, search, align):
+        faces += 1
+        if crop is None or not crop.region.any():
+            continue
+        filled, generator = filler.fill(crop.image, crop.region, None)
+        region = crop.region_in(photo)
+        # The mask's border in the photo lies between pixels of the crop: what comes from outside the region is kept.
+        result = np.where((region > 0)[..., None], crop.laid_back(filled, photo), result)
+        everywhere = np.maximum(everywhere, region)
+        by.append(generator)
+    what = "inpainted" if by else "no_mask" if faces else "no_face"
+    pictures = {"inpainted": images.encode_png(result), "regions": images.encode_png(everywhere)}
+    return photos.Outcome(what, faces, " ".join(by), pictures)
+
+
+if __name__ == "__main__":
+    run_stage("inpaint")

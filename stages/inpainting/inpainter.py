@@ -1,0 +1,224 @@
+"""An inpainter: a trained generator, how it is trained, and what it fills into images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from stages.common import images, metrics, tables
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.common.params import Section
+from stages.common.tables import Face
+from stages.inpainting.gan import InpaintingGAN, LossWeights
+from stages.inpainting.networks import Discriminator, Generator
+from stages.inpainting.samples import Samples
+from stages.training import loop, weights
+
+KIND = "inpainter"
+# On which a training's result depends, beside what every training runs; with other code no run is continued.
+CODE = tuple(Path(__file__).parent.parent / name for name in ("faces", "inpainting", "occlusion", "recognition"))
+
+
+class Network(Section):
+    """Section `inpainter:` of params.yaml: what all inpainters are, and what they minimize."""
+
+    size: int = Field(ge=32, le=1024)
+    """Side of the images to train on, pixels."""
+    channels: int = Field(ge=4)
+    """Of the generator's finest features."""
+    discriminator_channels: int = Field(ge=4)
+    """Of the discriminator's first features."""
+    blended: float = Field(ge=0, le=1)
+    """Share of the training faces that are blended with another one."""
+    averaging: float = Field(gt=0, lt=1)
+    """Share of the newest weights in the moving average of the generator's."""
+    losses: LossWeights
+
+
+class Networks(nn.Module):
+    """What is kept of a training: the averaged generator, and the discriminator to go on with.
+
+    Args:
+        about: `channels`, `discriminator_channels` and `size`.
+    """
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        super().__init__()
+        self.generator = Generator(about["channels"], about["size"])
+        self.discriminator = Discriminator(about["discriminator_channels"])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training of an inpainter.
+
+    Attributes:
+        run: see `loop.Trained`.
+        networks: averaged generator, and discriminator.
+        about: what the header of their file says.
+    """
+
+    run: loop.Trained
+    networks: Networks
+    about: dict[str, Any]
+
+    def write(self, out: Path, curve: Path, costs: Path) -> None:
+        """Write weights, curve and costs, then delete the checkpoints."""
+        metrics.write(costs, self.run.cost)
+        self.run.write(out, self.about, curve, self.networks)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the parameters of both networks and the last losses."""
+        return {
+            "parameters": {
+                name: sum(weight.numel() for weight in part.parameters())
+                for name, part in self.networks.named_children()
+            },
+            "last": {name: value for name, value in self.run.rows[-1].items() if "loss" in name},
+        }
+
+
+def train(
+    samples: Samples,
+    network: Network,
+    schedule: loop.Schedule,
+    *,
+    start: Callable[[Networks], object],
+    recognizer: nn.Module | None,
+    name: str,
+    key: str,
+) -> Trained:
+    """Train generator and discriminator, see `loop.train`.
+
+    Args:
+        samples: bare faces with holes.
+        network: section `inpainter` of params.yaml.
+        schedule: steps, batch size, learning rate.
+        start: puts mean face or weights into the untrained networks.
+        recognizer: of the identity loss.
+        name: of what is trained.
+        key: see `loop.key_of`.
+    """
+    about = network.model_dump(include={"channels", "discriminator_channels", "size"})
+
+    def build() -> InpaintingGAN:
+        networks = Networks(about)
+        start(networks)
+        return InpaintingGAN(
+            networks.generator, networks.discriminator, recognizer, network.losses, momentum=network.averaging
+        )
+
+    run = loop.train(
+        build, samples, schedule, name=name, seed=samples.seed, key=key, parts=("generator", "discriminator")
+    )
+    gan: Any = run.model
+    result = Networks(about)
+    result.generator.load_state_dict(gan.averaged.module.state_dict())
+    result.discriminator.load_state_dict(gan.discriminator.state_dict())
+    return Trained(run, result, {"kind": KIND, **about})
+
+
+def bare(faces: Path, split: str, sex: str | None = None) -> list[Face]:
+    """Return the faces of a split (and sex) that wear no mask and have landmarks.
+
+    Raises:
+        UnmaskError: there is none.
+    """
+    wanted = ["face_id", "identity", "sex", "split", "wears_mask", "image", "landmarks", "face_type"]
+    has = tables.columns(faces)
+    rows = [
+        face
+        for face in tables.read(faces, [name for name in wanted if name in has])
+        if face["split"] == split
+        and face["landmarks"] is not None
+        and not face.get("wears_mask")
+        and sex in {None, face.get("sex")}
+    ]
+    if not rows:
+        raise UnmaskError(f"{faces} has no bare {sex + ' ' if sex else ''}face with landmarks in split {split!r}")
+    return rows
+
+
+def mean_face(faces: Sequence[Face], size: int) -> torch.Tensor:
+    """Return the mean of aligned faces and their mirror images, float32 (1, 3, size, size), 0 to 1."""
+    total = np.zeros((size, size, 3))
+    for face in faces:
+        total += cv2.resize(images.decode(face["image"]), (size, size), interpolation=cv2.INTER_AREA)
+    mean = (total + total[:, ::-1]) / (2 * 255 * len(faces))
+    return torch.from_numpy(mean.transpose(2, 0, 1)[None].astype(np.float32))
+
+
+class Inpainter:
+    """A trained generator.
+
+    Args:
+        generator: fills holes.
+        size: side of the images it was trained on, pixels.
+    """
+
+    def __init__(self, generator: Generator, size: int) -> None:
+        self.generator = generator.eval().to(memory_format=torch.channels_last)
+        self.size = size
+
+    def __call__(self, faces: Sequence[Pixels], regions: Sequence[Pixels]) -> list[Pixels]:
+        """Return aligned faces, RGB uint8 (H, W, 3), with their regions, uint8 (H, W), filled; all of one size.
+
+        Pixels outside a region are those of the input, bit by bit. A gray photo stays gray. What is made of a face and
+        of its mirror image is averaged, which is closer to the photo than either.
+        """
+        height, width = faces[0].shape[:2]
+        shape = (self.size, self.size)
+        with torch.inference_mode():
+            inputs = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2)).float() / 255
+            holes = torch.from_numpy(np.stack(regions) > 0).float()[:, None]
+            if (height, width) != shape:
+                smaller = max(height, width) > self.size
+                inputs = nn.functional.interpolate(inputs * (1 - holes), shape, mode="bilinear", antialias=smaller)
+                around = nn.functional.interpolate(1 - holes, shape, mode="bilinear", antialias=smaller)
+                inputs = inputs / around.clamp(min=1e-3)  # so that nothing of the hole leaks into its border
+                holes = (around < 0.5).float()
+            made = self.generator(inputs, holes) + self.generator(inputs.flip(3), holes.flip(3)).flip(3)
+            made = (made / 2).clamp(0, 1)
+            if (height, width) != shape:
+                made = nn.functional.interpolate(made, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
+            pixels = (made * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        return [
+            np.where((region > 0)[..., None], _like(face, filled), face)
+            for face, region, filled in zip(faces, regions, pixels, strict=True)
+        ]
+
+
+def _like(face: Pixels, filled: Pixels) -> Pixels:
+    """Return what was filled in, gray if the face is."""
+    if not images.is_gray(face):
+        return filled
+    return np.asarray(np.round(filled.mean(2, keepdims=True)), np.uint8)
+
+
+def load(path: Path) -> Inpainter:
+    """Return the inpainter that a training wrote.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, state = weights.load(path, KIND)
+    networks = Networks(about)
+    weights.fill(networks, state, path)
+    return Inpainter(networks.generator, about["size"])
+
+
+def continue_from(path: Path, networks: Networks) -> None:
+    """Put the weights that a training wrote into networks that are to be trained on.
+
+    Raises:
+        UnmaskError: no such file, or weights of other networks.
+    """
+    _, state = weights.load(path, KIND)
+    weights.fill(networks, state, path)

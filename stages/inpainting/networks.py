@@ -1,0 +1,147 @@
+"""The networks of the inpainting GAN: a U-Net of gated convolutions, and a spectrally normalized patch discriminator.
+
+Images are float32 RGB (n, 3, h, w), 0 to 1; regions float32 (n, 1, h, w), 1 in the hole and 0 around it.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+SLOPE = 0.2  # of leaky ReLUs below 0
+STRIDE = 8  # a multiple of which the sides are made: four pixels go in together, twice they are halved
+
+
+class GatedConv(nn.Module):
+    """A convolution whose output passes through gates that it learned: what is a hole and what is not.
+
+    "Free-Form Image Inpainting with Gated Convolution", arXiv:1806.03589.
+
+    Args:
+        channels: of the input.
+        out: channels of the output.
+        stride: of the convolution.
+        dilation: of the convolution.
+    """
+
+    def __init__(self, channels: int, out: int, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2 * out, 3, stride, padding=dilation, dilation=dilation)
+        nn.init.kaiming_normal_(self.conv.weight, SLOPE)
+        with torch.no_grad():
+            self.conv.weight[:out] *= 2  # as gates stand half open at first, and signals should not fade with depth
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features (n, out, h / stride, w / stride)."""
+        value, gate = self.conv(x).chunk(2, 1)
+        return functional.leaky_relu(value, SLOPE) * torch.sigmoid(gate)
+
+
+class Generator(nn.Module):
+    """Fills a hole: the mean face, fitted in gain and offset to what is visible, plus what a gated U-Net adds to it.
+
+    With the mean face to start from, few photos and minutes are enough: it need not learn where a mouth is. Four pixels
+    go in together, as channels of one place at half the size: the finest layers would take most of the time.
+
+    Args:
+        channels: of the finest features; deeper ones have two and four times as many.
+        size: side of the images it is trained on, pixels.
+    """
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        c = channels
+        self.register_buffer("mean_face", torch.full((1, 3, size, size), 0.5))
+        self.down = nn.ModuleList(
+            [
+                nn.Sequential(nn.PixelUnshuffle(2), GatedConv(4 * 7, c), GatedConv(c, c)),
+                nn.Sequential(GatedConv(c, 2 * c, stride=2), GatedConv(2 * c, 2 * c)),
+                nn.Sequential(
+                    GatedConv(2 * c, 4 * c, stride=2),
+                    GatedConv(4 * c, 4 * c, dilation=2),
+                    GatedConv(4 * c, 4 * c, dilation=4),
+                    GatedConv(4 * c, 4 * c),
+                ),
+            ]
+        )
+        self.up = nn.ModuleList([GatedConv(6 * c, 2 * c), GatedConv(3 * c, c)])
+        self.last = nn.Sequential(
+            GatedConv(c, c),
+            nn.Upsample(scale_factor=2),  # and convolutions after it, as subpixels of their own would leave a pattern
+            nn.Conv2d(c, c // 2, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(c // 2, 3, 3, padding=1),
+        )
+        nn.init.zeros_(self.last[-1].weight)  # so that training starts from the fitted mean face
+
+    def forward(self, images: Tensor, regions: Tensor) -> Tensor:
+        """Return what the whole image would be, (n, 3, h, w); values may lie a little outside 0 to 1.
+
+        Args:
+            images: what they hold in the hole is not looked at. Height and width of any size.
+            regions: where the hole is.
+        """
+        height, width = images.shape[2:]
+        pad = (0, -width % STRIDE, 0, -height % STRIDE)
+        prior = fitted(self.mean_face, images, regions)
+        inputs = torch.cat([2 * images * (1 - regions) - 1, regions, 2 * prior - 1], 1)
+        x = functional.pad(inputs, pad, mode="replicate")
+        skips = []
+        for step in self.down:
+            x = step(x)
+            skips.append(x)
+        skips.pop()
+        for step in self.up:
+            skip = skips.pop()
+            x = step(torch.cat([functional.interpolate(x, skip.shape[2:], mode="nearest"), skip], 1))
+        return prior + self.last(x)[..., :height, :width]
+
+
+class Discriminator(nn.Module):
+    """Judges patches: is this a photo, or was it filled in?
+
+    A hinge loss over patches of 46 pixels (SN-PatchGAN, arXiv:1806.03589).
+
+    Args:
+        channels: of the first features; the deeper ones have two and four times as many.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        c = channels
+        sizes = [(4, c), (c, 2 * c), (2 * c, 4 * c)]
+        self.steps = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in sizes)
+        self.last = spectral_norm(nn.Conv2d(4 * c, 1, 4, 1, 1))
+
+    def forward(self, images: Tensor, regions: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the verdict of each patch (n, 1, h/8, w/8), high for a photo, and the features it is from."""
+        x, features = torch.cat([2 * images - 1, regions], 1), []
+        for step in self.steps:
+            x = functional.leaky_relu(step(x), SLOPE)
+            features.append(x)
+        return self.last(x), features
+
+
+def fitted(mean_face: Tensor, images: Tensor, regions: Tensor) -> Tensor:
+    """Return the mean face in the light of each image: gain and offset of least squares over what is visible.
+
+    Args:
+        mean_face: (1, 3, h', w').
+        images: (n, 3, h, w).
+        regions: (n, 1, h, w).
+
+    Returns:
+        (n, 3, h, w); where nothing is visible or the visible part has no contrast, the mean face as it is.
+    """
+    face = mean_face.float()
+    if face.shape[2:] != images.shape[2:]:
+        face = functional.interpolate(face, images.shape[2:], mode="bilinear", align_corners=False, antialias=True)
+    visible = (1 - regions).float()
+    total = visible.sum((2, 3), keepdim=True).clamp(min=1)
+    of_face = (face * visible).sum((2, 3), keepdim=True) / total
+    of_image = (images * visible).sum((2, 3), keepdim=True) / total
+    around = (face - of_face) * visible
+    spread = (around * around).sum((2, 3), keepdim=True)
+    gain = (around * (images - of_image)).sum((2, 3), keepdim=True) / spread.clamp(min=1e-6)
+    return torch.where(spread > 1e-3, of_image + gain * (face - of_face), face.expand_as(images))

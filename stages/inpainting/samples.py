@@ -1,0 +1,102 @@
+"""What an inpainter learns from: bare faces, and each with a mask on it that is drawn anew in every round.
+
+Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+from torch.utils.data import Dataset
+
+from stages.common import images
+from stages.common.images import Pixels
+from stages.common.seeding import generator
+from stages.common.tables import Face
+from stages.faces import regions
+from stages.faces.augmentation import jitter, relight
+
+Rng = np.random.Generator
+Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
+"""Maps a face and its image (H, W, 3) to the image with a mask drawn on it by chance, and its region, 0 or 255."""
+WIDEN = 2.0  # hundredths of the width by which a region is widened at most: what is found is rarely the exact one
+
+
+class Samples(Dataset[Any]):
+    """Faces to fill in. The network sees the masked photo, so it learns what masks do to the pixels around them.
+
+    Args:
+        faces: bare ones, rows with `image`, kept encoded.
+        draw: draws a mask.
+        blended: share of the faces that are blended with another one. Between two aligned faces lies that of somebody
+            else, so a network that saw few people learns less by heart.
+        size: side of the images to train on, in pixels.
+        seed: of all chance.
+    """
+
+    def __init__(self, faces: Sequence[Face], draw: Draw, *, blended: float, size: int, seed: int) -> None:
+        self.faces, self.draw, self.blended, self.size, self.seed = faces, draw, blended, size, seed
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self.faces)
+
+    def __getitem__(self, key: int) -> dict[str, Any]:
+        """Return sample `round * len + index`."""
+        turn, index = divmod(key, len(self.faces))
+        face = self.faces[index]
+        rng = generator(self.seed, "train_inpainter", turn, face["face_id"])
+        photo = images.decode(face["image"])
+        if rng.random() < self.blended:
+            other = images.decode(self.faces[int(rng.integers(len(self.faces)))]["image"])
+            photo = blend(photo, other, rng.uniform(0.2, 0.8))
+        masked, region = self.draw(face, photo, rng)
+        photo, masked, region = augment(photo, masked, region, self.size, rng)
+        return sample(photo, masked, regions.widened(region, rng.uniform(0, WIDEN)), face["face_id"])
+
+
+def sample(photo: Pixels, masked: Pixels, region: Pixels, face_id: str) -> dict[str, Any]:
+    """Return what the GAN trains on: the masked photo as `inputs`, and `photo` and `region` in a data sample.
+
+    Images become uint8 (3, H, W), the region bool (1, H, W).
+    """
+    data = BaseDataElement(metainfo={"face_id": face_id})
+    data.set_data({"photo": _planes(photo), "region": torch.from_numpy(region > 0)[None]})
+    return {"inputs": _planes(masked), "data_samples": data}
+
+
+def blend(one: Pixels, other: Pixels, share: float) -> Pixels:
+    """Return a share of one aligned face and the rest of another one, uint8 (H, W, 3), of the first one's size."""
+    if one.shape != other.shape:
+        other = np.asarray(cv2.resize(other, one.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.addWeighted(one, share, other, 1 - share, 0), np.uint8)
+
+
+def _planes(image: Pixels) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def augment(photo: Pixels, masked: Pixels, region: Pixels, size: int, rng: Rng) -> tuple[Pixels, Pixels, Pixels]:
+    """Turn, scale, shift, mirror and relight a square photo by chance, a little, and what belongs to it likewise.
+
+    Args:
+        photo: RGB uint8 (H, W, 3).
+        masked: the same with a mask.
+        region: of the mask, uint8 (H, W), 0 or 255.
+        size: side of the results in pixels.
+        rng: the source of chance.
+
+    Returns:
+        The three, uint8 (size, size, 3) and (size, size).
+    """
+    matrix = jitter(photo.shape[0], size, rng, degrees=4, scale=0.05, shift=0.02)
+    to = {"dsize": (size, size), "borderMode": cv2.BORDER_REPLICATE}
+    both = np.concatenate([cv2.warpAffine(one, matrix, flags=cv2.INTER_CUBIC, **to) for one in (photo, masked)], 2)
+    region = np.asarray(cv2.warpAffine(region, matrix, flags=cv2.INTER_NEAREST, **to), np.uint8)
+    if rng.random() < 0.5:
+        both, region = both[:, ::-1], region[:, ::-1]
+    both = relight(both, rng, contrast=0.2, brightness=12)
+    return both[..., :3], both[..., 3:], np.ascontiguousarray(region)

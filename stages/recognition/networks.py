@@ -1,0 +1,87 @@
+"""A recognizer's network: an IResNet, from a few layers for a laptop to the hundred of the published models.
+
+"Improved Residual Networks for Image and Video Recognition" (arXiv:2004.04989), in the form in which ArcFace
+(arXiv:1801.07698) uses it: 3x3 stem without pooling, pre-activated blocks, flattened features, embedding.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+STRIDE = 16  # by which the last features are smaller than the image
+
+
+class Block(nn.Module):
+    """Batch norm, convolution, batch norm, PReLU, convolution with the stride, batch norm; and a shortcut.
+
+    Args:
+        channels: of the input.
+        out: channels of the output.
+        stride: of the second convolution.
+    """
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, out, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.PReLU(out),
+            nn.Conv2d(out, out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or channels != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features (n, out, h / stride, w / stride)."""
+        return self.path(x) + self.shortcut(x)
+
+
+class IResNet(nn.Module):
+    """Maps faces to embeddings.
+
+    Args:
+        layers: blocks in each of the four stages; 3, 13, 30, 3 is IResNet-100.
+        channels: of the stages; the published ones have 64, 128, 256, 512.
+        embedding: numbers in an embedding.
+        size: side of the faces, a multiple of 16 pixels.
+        dropout: share of the last features left out in training.
+    """
+
+    def __init__(
+        self, layers: Sequence[int], channels: Sequence[int], embedding: int, size: int, dropout: float
+    ) -> None:
+        super().__init__()
+        first = channels[0]
+        self.stem = nn.Sequential(nn.Conv2d(3, first, 3, 1, 1, bias=False), nn.BatchNorm2d(first), nn.PReLU(first))
+        blocks, before = [], first
+        for depth, width in zip(layers, channels, strict=True):
+            for index in range(depth):
+                blocks.append(Block(before, width, 1 if index else 2))
+                before = width
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(
+            nn.BatchNorm2d(before),
+            nn.Dropout(dropout),
+            nn.Flatten(),
+            nn.Linear(before * (size // STRIDE) ** 2, embedding),
+            nn.BatchNorm1d(embedding),
+        )
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Return embeddings (n, embedding), not normalized, of faces (n, 3, size, size), 0 to 1."""
+        features: Tensor = self.head(self.blocks(self.stem(2 * faces - 1)))
+        return features
+
+
+def parameters(network: nn.Module) -> int:
+    """Return the number of a network's parameters."""
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def normalized(embeddings: Tensor) -> Tensor:
+    """Return embeddings of length 1."""
+    return torch.nn.functional.normalize(embeddings.float(), dim=1)

@@ -1,0 +1,140 @@
+"""A recognizer: how it is trained, and the embeddings it gives."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from stages.common import images
+from stages.common.images import Pixels
+from stages.common.params import Section
+from stages.common.seeding import generator
+from stages.common.tables import Face
+from stages.faces.augmentation import augment
+from stages.recognition.networks import IResNet, normalized
+from stages.training import weights
+
+KIND = "recognizer"
+Rng = np.random.Generator
+Change = Callable[[Face, Pixels, Rng], Pixels]
+"""Maps a face and its image (H, W, 3) to what is learned from: the same, or with a mask drawn on it by chance."""
+
+
+class Network(Section):
+    """What a recognizer is."""
+
+    size: int = Field(ge=32, le=512, multiple_of=16)
+    """Side of the faces, pixels."""
+    layers: list[int] = Field(min_length=4, max_length=4)
+    """Blocks in each of the four stages."""
+    channels: list[int] = Field(min_length=4, max_length=4)
+    """Of the stages."""
+    embedding: int = Field(ge=8)
+    """Numbers in an embedding."""
+    dropout: float = Field(ge=0, lt=1)
+    """Share of the last features left out in training."""
+
+    def build(self) -> IResNet:
+        """Return the untrained network."""
+        return IResNet(self.layers, self.channels, self.embedding, self.size, self.dropout)
+
+
+class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
+    """A network and the loss it is trained with.
+
+    Args:
+        network: maps faces to embeddings.
+        criterion: maps embeddings and numbers of people to a loss; it has weights of its own, one vector a person.
+    """
+
+    def __init__(self, network: IResNet, criterion: nn.Module) -> None:
+        super().__init__()
+        self.network, self.criterion = network, criterion
+
+    def forward(self, inputs: list[Tensor], data_samples: list[Any], mode: str = "tensor") -> Any:
+        """Return the loss, or in mode `tensor` the embeddings (n, embedding)."""
+        device = next(self.network.parameters()).device
+        embeddings = self.network(torch.stack(list(inputs)).to(device).float() / 255)
+        if mode != "loss":
+            return embeddings
+        people = torch.tensor([sample.person for sample in data_samples], device=device)
+        with torch.autocast(device.type, enabled=False):  # angles need more than bfloat16's three digits
+            return {"loss": self.criterion(embeddings.float(), people)}
+
+
+class Samples(Dataset[Any]):
+    """Faces of known people, changed by chance in each round; sample `round * n + index` is always the same.
+
+    Args:
+        faces: rows with `identity` and `image`, kept encoded.
+        change: what is drawn on a face.
+        size: side of the images to train on, pixels.
+        seed: of all chance.
+    """
+
+    def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
+        self.faces, self.change, self.size, self.seed = faces, change, size, seed
+        people = sorted({face["identity"] for face in faces})
+        self.person = {identity: number for number, identity in enumerate(people)}
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self.faces)
+
+    def __getitem__(self, key: int) -> dict[str, Any]:
+        """Return sample `round * len + index`."""
+        turn, index = divmod(key, len(self.faces))
+        face = self.faces[index]
+        rng = generator(self.seed, "train_recognizer", turn, face["face_id"])
+        image = augment(self.change(face, images.decode(face["image"]), rng), self.size, rng)
+        data = BaseDataElement(metainfo={"face_id": face["face_id"]})
+        data.set_data({"person": self.person[face["identity"]]})
+        return {"inputs": torch.from_numpy(image.transpose(2, 0, 1).copy()), "data_samples": data}
+
+
+class Recognizer(nn.Module):
+    """A trained network.
+
+    Args:
+        network: maps faces to embeddings.
+        size: side of the faces it was trained on, pixels.
+    """
+
+    def __init__(self, network: IResNet, size: int) -> None:
+        super().__init__()
+        self.network, self.size = network.eval(), size
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Return embeddings of length 1, (n, embedding), of faces (n, 3, h, w), 0 to 1, with a gradient if wanted."""
+        if faces.shape[2:] != (self.size, self.size):
+            faces = nn.functional.interpolate(faces, (self.size, self.size), mode="bilinear", antialias=True)
+        return normalized(self.network(faces))
+
+    def embed(self, faces: Sequence[Pixels]) -> NDArray[np.float32]:
+        """Return embeddings (n, embedding) of length 1 of aligned faces, RGB uint8 (H, W, 3) of one size.
+
+        That of a face and that of its mirror image are added up.
+        """
+        with torch.inference_mode():
+            inputs = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2)).float() / 255
+            return np.asarray(normalized(self(inputs) + self(inputs.flip(3))), np.float32)
+
+
+def load(path: Path) -> Recognizer:
+    """Return the recognizer that `train_recognizer` wrote.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, state = weights.load(path, KIND)
+    network = Network(**about["network"]).build()
+    weights.fill(network, state, path)
+    return Recognizer(network, about["network"]["size"])

@@ -1,0 +1,86 @@
+"""Fine-tune the shared inpainter on the faces of one sex.
+
+python -m stages.train_inpainter --sex female --faces data/aligned/orl --templates data/mask_templates \
+    --shared models/inpainter-shared-gan.safetensors --recognizer models/recognizer-arcface-bare.safetensors \
+    --out models/inpainter-female.safetensors --curve metrics/curves/train_inpainter-female.csv \
+    --costs metrics/costs/train_inpainter-female.json --metrics metrics/train_inpainter-female.json
+"""
+
+import functools
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stages.common.errors import UnmaskError
+from stages.common.params import StageParams
+from stages.common.tables import SEXES
+from stages.inpainting import inpainter, samples
+from stages.occlusion import looks
+from stages.recognition import recognizer as recognition
+from stages.training import launch, loop
+
+
+class Params(StageParams):
+    """Section `train_inpainter:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks", "inpainter")
+
+    seed: int = Field(ge=0)
+    render_masks: looks.Looks
+    inpainter: inpainter.Network
+    schedule: loop.Schedule
+
+
+def train_inpainter(
+    sex: str,
+    faces: Path,
+    templates: Path,
+    shared: Path,
+    recognizer: Path,
+    out: Path,
+    curve: Path,
+    costs: Path,
+    params: Params,
+) -> dict[str, Any]:
+    """Go on training the shared inpainter with the bare faces of one sex in a table's train split.
+
+    Args:
+        sex: `female` or `male`.
+        faces: a table of faces with landmarks and sex; such as wear a real mask are left out.
+        templates: folder of the user's own masks.
+        shared: weights to start from, of the same `inpainter:` section.
+        recognizer: weights of the recognizer of the identity loss.
+        out: the weights to write.
+        curve: the losses to write, CSV.
+        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        params: section `train_inpainter`.
+
+    Returns:
+        On how many faces of how many people it was trained, its parameters and its last losses.
+    """
+    if sex not in SEXES:
+        raise UnmaskError(f"--sex is {sex!r}, it must be one of {', '.join(SEXES)}")
+    network = params.inpainter
+    rows = inpainter.bare(faces, "train", sex)
+    drawn = params.render_masks.flattened()
+    draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
+    key = loop.key_of(
+        {"sex": sex, **params.model_dump()},
+        [faces, templates, shared, recognizer, Path(__file__), *inpainter.CODE],
+    )
+    trained = inpainter.train(
+        samples.Samples(rows, draw, blended=network.blended, size=network.size, seed=params.seed),
+        network,
+        params.schedule,
+        start=functools.partial(inpainter.continue_from, shared),
+        recognizer=recognition.load(recognizer) if network.losses.identity else None,
+        name=f"train_inpainter-{sex}",
+        key=key,
+    )
+    trained.write(out, curve, costs)
+    return {"faces": len(rows), "people": len({face["identity"] for face in rows}), **trained.summary()}
+
+
+if __name__ == "__main__":
+    launch.run_stage("train_inpainter")

@@ -1,0 +1,110 @@
+"""Train a recognizer: faces of one person get embeddings close to each other.
+
+python -m stages.train_recognizer --loss arcface --masks bare --faces data/aligned/orl \
+    --templates data/mask_templates --out models/recognizer-arcface-bare.safetensors \
+    --curve metrics/curves/train_recognizer-arcface-bare.csv --costs metrics/costs/train_recognizer-arcface-bare.json \
+    --metrics metrics/train_recognizer-arcface-bare.json
+"""
+
+import functools
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+from pytorch_metric_learning import losses
+from torch import nn
+
+from stages.common import metrics, tables
+from stages.common.errors import UnmaskError
+from stages.common.params import StageParams
+from stages.occlusion import looks
+from stages.recognition import recognizer
+from stages.recognition.networks import parameters
+from stages.training import launch, loop
+
+LOSSES = {"arcface": losses.ArcFaceLoss}
+MASKS = ("bare", "masked")
+CODE = ("faces", "occlusion", "recognition")  # on which the result depends; with other code no run is continued
+
+
+class Params(StageParams):
+    """Section `train_recognizer:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks")
+
+    seed: int = Field(ge=0)
+    render_masks: looks.Looks
+    network: recognizer.Network
+    margin: float = Field(gt=0, lt=90)
+    """Degrees by which an embedding must be closer to its own person than to others."""
+    scale: float = Field(gt=0)
+    """Of the cosines before the softmax."""
+    masked: float = Field(ge=0, le=1)
+    """Share of the training images with a mask, where masks are trained with."""
+    schedule: loop.Schedule
+
+
+def train_recognizer(
+    loss: str, masks: str, faces: Path, templates: Path, out: Path, curve: Path, costs: Path, params: Params
+) -> dict[str, Any]:
+    """Train a recognizer on the people of a table's train split.
+
+    Args:
+        loss: `arcface`.
+        masks: `bare`: photos as they are; `masked`: on a share of them a mask is drawn anew in each round.
+        faces: a table of bare faces; with landmarks if masks are drawn.
+        templates: folder of the user's own masks.
+        out: the weights to write.
+        curve: the losses to write, CSV.
+        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        params: section `train_recognizer`.
+
+    Returns:
+        On how many faces of how many people it was trained, its parameters and its last losses.
+
+    Raises:
+        UnmaskError: there are fewer than two people to train on.
+    """
+    for option, value, known in (("loss", loss, tuple(LOSSES)), ("masks", masks, MASKS)):
+        if value not in known:
+            raise UnmaskError(f"--{option} is {value!r}, it must be one of {', '.join(known)}")
+    wanted = ["face_id", "identity", "split", "image", "landmarks", "face_type"]
+    rows = [face for face in tables.read(faces, wanted) if face["split"] == "train"]
+    people = {face["identity"] for face in rows}
+    if len(people) < 2:
+        raise UnmaskError(f"{faces} has {len(people)} people in split 'train': a recognizer needs two at least")
+    drawn = params.render_masks
+    share = params.masked if masks == "masked" else 0.0
+    change = functools.partial(looks.perhaps_masked, share=share, looks=drawn, own=drawn.own_styles(templates))
+    code = Path(__file__).parent
+    about = {"loss": loss, "masks": masks, **params.model_dump()}
+    key = loop.key_of(about, [faces, templates, Path(__file__), *(code / name for name in CODE)])
+
+    def build() -> recognizer.Training:
+        criterion: nn.Module = LOSSES[loss](
+            len(people), params.network.embedding, margin=params.margin, scale=params.scale
+        )
+        return recognizer.Training(params.network.build(), criterion)
+
+    trained = loop.train(
+        build,
+        recognizer.Samples(rows, change, params.network.size, params.seed),
+        params.schedule,
+        name=f"train_recognizer-{loss}-{masks}",
+        seed=params.seed,
+        key=key,
+    )
+    network: Any = trained.model.network
+    header = {"kind": recognizer.KIND, "loss": loss, "masks": masks, "network": params.network.model_dump()}
+    trained.write(out, header, curve, network)
+    metrics.write(costs, trained.cost)
+    return {
+        "faces": len(rows),
+        "people": len(people),
+        "parameters": parameters(network),
+        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
+    }
+
+
+if __name__ == "__main__":
+    launch.run_stage("train_recognizer")

@@ -1,0 +1,189 @@
+"""The gender classifier: networks, folds, scores with intervals, training, and the search for its numbers."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision import models
+
+from stages import evaluate_gender, train_gender, tune_gender
+from stages.common import bootstrap, images, params, tables
+from stages.common.errors import UnmaskError
+from stages.gender import classifier, training
+from stages.training import loop
+from tests.conftest import ROOT, face_row, write_table
+
+
+def network(**changes: object) -> classifier.Network:
+    return classifier.Network(**{"name": "resnet10", "size": 32, "backbone": None, "frozen": False, **changes})
+
+
+def section(**changes: object) -> train_gender.Params:
+    schedule = loop.Schedule(
+        steps=16, batch_size=8, learning_rate=0.002, weight_decay=0.0, checkpoint_every=8, precision="float32"
+    )
+    values = {
+        "seed": 0,
+        "render_masks": params.read_yaml(ROOT / "params.yaml")["render_masks"],
+        "network": network().model_dump(),
+        "masked": 0.0,
+        "folds": 2,
+        "schedule": schedule.model_dump(),
+    }
+    return train_gender.Params(**{**values, **changes})
+
+
+def person(number: int, photos: int = 3) -> list[tables.Face]:
+    """Return photos of a person: women bright, men dark, which is easy to learn."""
+    sex = "female" if number % 2 else "male"
+    rows = [face_row(10 * number + index, identity=f"p{number}") for index in range(photos)]
+    for row in rows:
+        image = images.decode(row["image"]) // 3 + (150 if sex == "female" else 0)
+        row |= {"sex": sex, "split": "test" if number > 5 else "train", "image": images.encode_png(image)}
+    return rows
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> dict[str, Path]:
+    rows = [face for number in range(8) for face in person(number)]
+    masked = [{**face, "mask": images.encode_png(np.full((112, 112), 255, np.uint8))} for face in rows]
+    masked[0]["mask"] = None
+    return {"bare": write_table(tmp_path / "bare", rows), "masked": write_table(tmp_path / "masked", masked)}
+
+
+def train(faces: Path, to: Path, **changes: object) -> dict:
+    return train_gender.train_gender(
+        faces,
+        ROOT / "data/mask_templates",
+        to / "w.safetensors",
+        to / "curve.csv",
+        to / "costs.json",
+        section(**changes),
+    )
+
+
+def test_it_learns_and_is_judged_by_people_it_did_not_see(faces: dict[str, Path], tmp_path: Path):
+    result = train(faces["bare"], tmp_path)
+    assert result["people"] == {"female": 3, "male": 3}
+    _, fold_of = classifier.load_all(tmp_path / "w.safetensors")
+    assert fold_of.keys() == {f"p{number}" for number in range(8)}
+    for fold in (0, 1):  # two women and two men in each
+        people = [int(name[1:]) % 2 for name, where in fold_of.items() if where == fold]
+        assert sorted(people) == [0, 0, 1, 1]
+    found = evaluate_gender.evaluate_gender(
+        faces["bare"],
+        faces["masked"],
+        tmp_path / "w.safetensors",
+        tmp_path / "f.png",
+        evaluate_gender.Params(seed=0, resamples=100),
+    )
+    assert found["folds"]["bare"]["balanced_accuracy"] == 1.0
+    assert found["folds"]["bare"]["images"] == 24
+    assert found["folds"]["masked"]["images"] == 23  # one got no mask
+    assert found["folds"]["bare"]["interval"] == {"low": 1.0, "high": 1.0}
+    assert found["folds"]["bare"]["confusion"] == [[12, 0], [0, 12]]
+    assert found["test_people"]["bare"]["images"] == 6
+    assert "prove next to nothing" in found["warning"]
+    assert not list(Path(".scratch").rglob("*.pth"))
+
+
+def test_one_sex_or_nobody_known_is_an_error(tmp_path: Path):
+    men = [face for number in (0, 2, 4) for face in person(number)]
+    with pytest.raises(UnmaskError, match="folds is 2, but of one sex there are 0 people"):
+        train(write_table(tmp_path / "men", men), tmp_path)
+    nobody = [{**face, "sex": None} for face in men]
+    with pytest.raises(UnmaskError, match="says of nobody whether it is a woman or a man"):
+        train(write_table(tmp_path / "nobody", nobody), tmp_path)
+    with pytest.raises(UnmaskError, match="all male"):
+        classifier.class_weights(men)
+
+
+def test_each_sex_counts_the_same():
+    rows = [{"sex": "female"}] * 2 + [{"sex": "male"}] * 6
+    assert classifier.class_weights(rows) == [2.0, pytest.approx(2 / 3)]
+    assert training.balanced_accuracy(["female", "male", "male", "male"], [True, False, True, False]) == pytest.approx(
+        (1 + 1 / 3) / 2
+    )
+
+
+def test_an_interval_by_people_is_wider_than_one_by_photos():
+    """Ten photos each of eight people, each right or wrong as a whole: it is worth eight trials, not eighty."""
+    right = np.repeat([1, 1, 1, 1, 1, 1, 0, 0], 10)
+    people = np.repeat(np.arange(8), 10).tolist()
+
+    def mean(places: np.ndarray) -> float:
+        return float(right[places].mean())
+
+    by_people = bootstrap.interval(mean, people, n=500, seed=0)
+    by_photos = bootstrap.interval(mean, list(range(80)), n=500, seed=0)
+    assert by_people[0] < by_photos[0] < 0.75 < by_photos[1] < by_people[1]
+    assert by_photos[1] - by_photos[0] == pytest.approx(2 * 1.96 * np.sqrt(0.75 * 0.25 / 80), rel=0.15)
+    # Drawn within strata of which all agree, nothing varies.
+    assert bootstrap.interval(mean, people, right.tolist(), n=50, seed=0) == (0.75, 0.75)
+
+
+# ---------------------------------------------------------------- pretrained backbones
+
+
+def test_inception_starts_from_a_file_and_learns_its_last_layer_alone(tmp_path: Path):
+    torch.manual_seed(0)
+    original = models.inception_v3(weights=None, aux_logits=True, init_weights=False)
+    torch.save(original.state_dict(), tmp_path / "inception.pth")
+    built = network(name="inception_v3", size=75, backbone=tmp_path / "inception.pth", frozen=True).build()
+    assert [name for name, weight in built.named_parameters() if weight.requires_grad] == ["fc.weight", "fc.bias"]
+    assert built.fc.out_features == 2
+    assert torch.equal(built.Mixed_7c.branch1x1.conv.weight, original.Mixed_7c.branch1x1.conv.weight)
+    model = classifier.Training(built, [1.0, 1.0], frozen=True).train()
+    assert not model.network.training
+    assert model([torch.zeros(3, 75, 75, dtype=torch.uint8)], [], "tensor").shape == (1, 2)
+
+
+def test_bad_backbones_are_named(tmp_path: Path):
+    with pytest.raises(UnmaskError, match="no backbone to freeze"):
+        network(frozen=True).build()
+    with pytest.raises(UnmaskError, match="there is no file"):
+        network(backbone=tmp_path / "none.pth").build()
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(UnmaskError, match="cannot be read as weights"):
+        network(backbone=tmp_path / "text.pth").build()
+    torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "other.pth")
+    with pytest.raises(UnmaskError, match="has no place in it"):
+        network(backbone=tmp_path / "other.pth").build()
+    with pytest.raises(UnmaskError, match="75 pixels at least"):
+        network(name="inception_v3", size=64).build()
+
+
+# ---------------------------------------------------------------- the search
+
+
+def search(faces: dict[str, Path], history: Path, trials: int, **space: dict) -> dict:
+    chosen = tune_gender.Params(
+        seed=0,
+        render_masks=section().render_masks,
+        train_gender=training.Training(**section().model_dump(exclude={"seed", "render_masks"})),
+        trials=trials,
+        storage="sqlite:///.scratch/tune.db",
+        space=space or {"schedule.learning_rate": {"low": 0.0005, "high": 0.005, "log": True}},
+    )
+    return tune_gender.tune_gender(faces["bare"], faces["masked"], ROOT / "data/mask_templates", history, chosen)
+
+
+def test_a_search_goes_on_where_it_stopped(faces: dict[str, Path], tmp_path: Path):
+    assert search(faces, tmp_path / "h.csv", 1)["trials"] == 1
+    result = search(faces, tmp_path / "h.csv", 2)
+    assert result["trials"] == 2
+    with (tmp_path / "h.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line["trial"] for line in lines] == ["0", "1"]
+    assert float(lines[-1]["best"]) == pytest.approx(result["best"]["balanced_accuracy"], abs=1e-4)
+    assert 0.0005 <= float(lines[0]["schedule.learning_rate"]) <= 0.005
+
+
+def test_a_space_that_does_not_fit_is_named(faces: dict[str, Path], tmp_path: Path):
+    where = {"low": 0.1, "high": 0.9, "log": False}
+    with pytest.raises(UnmaskError, match=r"'schedule\.rate' is no number"):
+        search(faces, tmp_path / "h.csv", 1, **{"schedule.rate": where})
+    with pytest.raises(UnmaskError, match=r"space\.masked: train_gender does not allow 1\.5"):
+        search(faces, tmp_path / "h.csv", 1, masked={**where, "high": 1.5})

@@ -1,0 +1,118 @@
+"""Recognizers: the network, its training, dlib's, and who is nearest."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import dlib
+import numpy as np
+import pytest
+import torch
+
+from stages import train_recognizer
+from stages.common import dlib_models, images, params, tables
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.recognition import dlib_embedding, identification, recognizer
+from stages.training import loop
+from tests.conftest import ROOT, drawn_face, face_row, write_table
+
+
+def network(**changes: object) -> recognizer.Network:
+    values = {"size": 32, "layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "embedding": 16, "dropout": 0.0}
+    return recognizer.Network(**{**values, **changes})
+
+
+def section(**changes: object) -> train_recognizer.Params:
+    values = {
+        "seed": 0,
+        "render_masks": params.read_yaml(ROOT / "params.yaml")["render_masks"],
+        "network": network().model_dump(),
+        "margin": 20.0,
+        "scale": 16.0,
+        "masked": 1.0,
+        "schedule": loop.Schedule(
+            steps=30, batch_size=8, learning_rate=0.005, weight_decay=0.0, checkpoint_every=10, precision="float32"
+        ).model_dump(),
+    }
+    return train_recognizer.Params(**{**values, **changes})
+
+
+def train(faces: Path, to: Path, *, masks: str = "bare", loss: str = "arcface") -> dict:
+    return train_recognizer.train_recognizer(
+        loss,
+        masks,
+        faces,
+        ROOT / "data/mask_templates",
+        to / "w.safetensors",
+        to / "curve.csv",
+        to / "costs.json",
+        section(),
+    )
+
+
+@pytest.mark.parametrize("size", [32, 48, 112])
+def test_embeddings_have_length_one_and_know_no_mirror(size: int):
+    torch.manual_seed(0)
+    one = recognizer.Recognizer(network(size=size).build(), size)
+    face, _ = drawn_face(0, 64)
+    found = one.embed([face, face[:, ::-1].copy()])
+    assert found.shape == (2, 16)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert np.allclose(found[0], found[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("masks", ["bare", "masked"])
+def test_faces_of_one_person_come_together(tmp_path: Path, masks: str):
+    rows = [face_row(person * 7, identity=f"p{person}") for person in range(3) for _ in range(4)]
+    for index, face in enumerate(rows):
+        face["face_id"] = f"drawn/{face['identity']}/{index:03d}"
+    table = write_table(tmp_path / "faces", rows)
+    result = train(table, tmp_path, masks=masks)
+    assert (result["faces"], result["people"]) == (12, 3)
+    one = recognizer.load(tmp_path / "w.safetensors")
+    found = one.embed([images.decode(face["image"]) for face in tables.read(table)])
+    identities = [face["identity"] for face in tables.read(table)]
+    assert identification.rank_1_of_first(found, found, identities) == 1.0
+
+
+def test_bad_options_and_one_person_alone_are_named(tmp_path: Path):
+    table = write_table(tmp_path / "faces", [face_row(index, identity="p") for index in range(3)])
+    with pytest.raises(UnmaskError, match="has 1 people in split 'train'"):
+        train(table, tmp_path)
+    with pytest.raises(UnmaskError, match="--loss is 'l2'"):
+        train(table, tmp_path, loss="l2")
+    with pytest.raises(UnmaskError, match="--masks is 'some'"):
+        train(table, tmp_path, masks="some")
+
+
+def test_the_network_in_torch_is_dlibs(orl_photo: Callable[[str], Pixels]):
+    chips = [cv2.resize(orl_photo(name), (150, 150)) for name in ("s1/1", "s2/1")]
+    path = dlib_models.model_file(dlib_embedding.WEIGHTS)
+    of_dlib = np.array(dlib.face_recognition_model_v1(path).compute_face_descriptor(chips))
+    with torch.inference_mode():
+        of_torch = dlib_embedding.network()(torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).float())
+    assert np.allclose(of_torch.numpy(), of_dlib, atol=1e-5)
+
+
+def test_other_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "w.dat").write_bytes(b"no network")
+    monkeypatch.setattr(dlib_embedding, "model_file", lambda _: tmp_path / "w.dat")
+    with pytest.raises(UnmaskError, match="is not dlib's ResNet-29"):
+        dlib_embedding.network.__wrapped__()
+
+
+def test_dlibs_embedding_tells_drawn_people_apart():
+    (one, points), (other, _) = drawn_face(0), drawn_face(5)
+    noisy = np.clip(one.astype(int) + 3, 0, 255).astype(np.uint8)
+    found = dlib_embedding.embed([one, noisy, other], [points] * 3)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert found[0] @ found[1] > found[0] @ found[2]
+    assert dlib_embedding.embed([], []).shape == (0, 128)
+
+
+def test_rank_1_asks_every_photo_but_the_first():
+    gallery = np.float32([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8], [0.9, 0.1]])
+    # a's first and b's first are enrolled; of the others, one of a's is nearer to b.
+    assert identification.rank_1_of_first(gallery, gallery, ["a", "a", "b", "b", "b"]) == pytest.approx(2 / 3)
+    assert identification.rank_1_of_first(gallery[:2], gallery[:2], ["a", "b"]) is None
