@@ -138,6 +138,7 @@ def overlapping_zip() -> bytes:
         ("a.tgz", b"no gzip", "is a damaged archive"),
         ("a.tar.xz", b"no xz", "is a damaged archive"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,  # gzip writes the time into its bytes
 )
 def test_archives_that_are_refused(name: str, data: bytes, message: str | None, tmp_path: Path):
     write(tmp_path / "raw", {name: data})
