@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PEOPLE, PHOTOS = 26, 2  # of ORL, by name
 SMALL = PEOPLE * PHOTOS  # faces in the small repository
 SALT = 0  # of the split: of these people it puts some into each, and a woman into train and into test
+TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")  # before `-m` of a program
 SHARED = Path(os.environ.get("UNMASK_SHARED", ROOT.parent / "shared"))
 
 

@@ -23,7 +23,7 @@ from stages.inpainting.gan import InpaintingGAN, structure
 from stages.inpainting.lpips import Lpips
 from stages.recognition import recognizer
 from stages.training import weights
-from tests.conftest import ROOT, drawn_face, face_row, run, write_table
+from tests.conftest import ROOT, TWO_PROCESSES, drawn_face, face_row, run, write_table
 from tests.tiny_gan import SIZES, halves, hole, network, schedule, train
 
 
@@ -278,7 +278,7 @@ def test_a_gan_that_was_stopped_ends_with_the_same_weights(monkeypatch: pytest.M
 
 def test_two_processes_train_a_gan_as_one(tmp_path: Path):
     found = []
-    for name, torchrun in (("one", []), ("two", ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"])):
+    for name, torchrun in (("one", ()), ("two", TWO_PROCESSES)):
         (tmp_path / name).mkdir()
         program = [sys.executable, *torchrun, "-m", "tests.tiny_gan", "w.safetensors"]
         run(*program, cwd=tmp_path / name, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")

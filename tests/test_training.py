@@ -18,7 +18,7 @@ from stages.common.errors import UnmaskError
 from stages.training import loop, weights
 from stages.training.stream import Stream
 from tests import tiny_training
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, TWO_PROCESSES, run
 
 # ---------------------------------------------------------------- the order
 
@@ -95,8 +95,8 @@ def test_two_processes_learn_as_one(tmp_path: Path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     assert program(tmp_path / "one", "rows.json").wait() == 0
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    run(sys.executable, *torchrun, "-m", "tests.tiny_training", "rows.json", cwd=tmp_path / "two", PYTHONPATH=str(ROOT))
+    tiny = ("-m", "tests.tiny_training", "rows.json")
+    run(sys.executable, *TWO_PROCESSES, *tiny, cwd=tmp_path / "two", PYTHONPATH=str(ROOT))
     one, two = (json.loads((tmp_path / name / "rows.json").read_text()) for name in ("one", "two"))
     assert [row["step"] for row in two["rows"]] == [row["step"] for row in one["rows"]]
     assert two["weights"] == pytest.approx(one["weights"], abs=1e-4)
