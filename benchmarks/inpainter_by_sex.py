@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages import evaluate_inpainting, inpaint, train_inpainter, train_shared_inpainter
+from stages import evaluate_inpainting, inpaint, pretrain_inpainter, train_inpainter, train_shared_inpainter
 from stages.common import metrics, params
 from stages.common.tables import SEXES
 
@@ -30,31 +30,54 @@ def measure(seed: int, steps: int | None, work: Path) -> dict:
         return json.loads(result.read_text())
     work.mkdir(parents=True, exist_ok=True)
     role = params.read_yaml(params.PARAMS_FILE)["roles"]["inpainting"]
-    models = {name: work / f"{name}.safetensors" for name in ("shared", *SEXES)}
+    models = {name: work / f"{name}.safetensors" for name in ("pretrained", "shared", *SEXES)}
     common = {
         "faces": Path(f"data/aligned/{role}"),
         "templates": Path("data/mask_templates"),
-        "recognizer": Path("models/recognizer-arcface-bare.safetensors"),
     }
+    recognizer = Path("models/recognizer-softmax-bare.safetensors")
     written = {"curve": work / "curve.csv", "costs": work / "costs.json"}
-    chosen = params.load(train_shared_inpainter.Params, "train_shared_inpainter").model_copy(update={"seed": seed})
-    if steps:
-        chosen = chosen.model_copy(update={"schedule": chosen.schedule.model_copy(update={"steps": steps})})
-    train_shared_inpainter.train_shared_inpainter("gan", **common, **written, out=models["shared"], params=chosen)
+    of_all = {}
+    for stage in (pretrain_inpainter, train_shared_inpainter):
+        name = stage.__name__.rsplit(".", 1)[1]
+        chosen = params.load(stage.Params, name).model_copy(update={"seed": seed})
+        if steps:
+            chosen = chosen.model_copy(update={"schedule": chosen.schedule.model_copy(update={"steps": steps})})
+        of_all[name] = chosen
+    pretrain_inpainter.pretrain_inpainter(
+        **common, **written, out=models["pretrained"], params=of_all["pretrain_inpainter"]
+    )
+    train_shared_inpainter.train_shared_inpainter(
+        **common,
+        **written,
+        pretrained=models["pretrained"],
+        recognizer=recognizer,
+        out=models["shared"],
+        params=of_all["train_shared_inpainter"],
+    )
     of_sex = params.load(train_inpainter.Params, "train_inpainter").model_copy(update={"seed": seed})
     for sex in SEXES:
         train_inpainter.train_inpainter(
-            sex, **common, **written, shared=models["shared"], out=models[sex], params=of_sex
+            sex, **common, **written, shared=models["shared"], recognizer=recognizer, out=models[sex], params=of_sex
         )
     masked, none = Path(f"data/masked/{role}"), Path("none")
     fill = params.load(inpaint.Params, "inpaint").model_copy(update={"region_from": "truth", "sex_from": "known"})
-    inpaint.inpaint(masked, none, none, none, out=work / "inpainted", figure=work / "f.png", params=fill, **models)
+    inpaint.inpaint(
+        masked,
+        none,
+        none,
+        none,
+        out=work / "inpainted",
+        figure=work / "f.png",
+        params=fill,
+        **{name: models[name] for name in ("shared", *SEXES)},
+    )
     found = evaluate_inpainting.evaluate_inpainting(
         common["faces"],
         masked,
         work / "inpainted",
         models["shared"],
-        Path("models/inpainter-shared-l1.safetensors"),
+        models["pretrained"],
         work / "f.png",
         params.load(evaluate_inpainting.Params, "evaluate_inpainting"),
     )

@@ -1,7 +1,7 @@
 """Compare what was filled in with the photo, on people not seen in training, beside seven other ways to fill.
 
 python -m stages.evaluate_inpainting --faces data/aligned/orl --masked data/masked/orl --inpainted data/inpainted/orl \
-    --shared models/inpainter-shared-gan.safetensors --l1 models/inpainter-shared-l1.safetensors \
+    --shared models/inpainter-shared.safetensors --pretrained models/inpainter-pretrained.safetensors \
     --figure metrics/figures/evaluate_inpainting.png --metrics metrics/evaluate_inpainting.json
 """
 
@@ -95,7 +95,7 @@ class Judged:
 
 
 def evaluate_inpainting(
-    faces: Path, masked: Path, inpainted: Path, shared: Path, l1: Path, figure: Path, params: Params
+    faces: Path, masked: Path, inpainted: Path, shared: Path, pretrained: Path, figure: Path, params: Params
 ) -> dict[str, Any]:
     """Score what `inpaint` filled in, and other ways to fill the same regions.
 
@@ -104,7 +104,7 @@ def evaluate_inpainting(
         masked: the same faces with drawn masks.
         inpainted: what `inpaint` made of these.
         shared: weights of the shared GAN.
-        l1: weights of the same generator, trained by pixels alone.
+        pretrained: weights of the same generator, trained by pixels alone.
         figure: a contact sheet, a row a face: bare, masked, region, each way to fill.
         params: section `evaluate_inpainting`.
 
@@ -118,7 +118,7 @@ def evaluate_inpainting(
         UnmaskError: the split has no face with a drawn mask and landmarks, or the training split no bare face.
     """
     known = baselines.Known(_known(faces, params))
-    by_gan, by_l1 = inpainter.load(shared), inpainter.load(l1)
+    by_gan, by_l1 = inpainter.load(shared), inpainter.load(pretrained)
     ways: dict[str, Callable[[Case], Pixels]] = {
         "masked": lambda case: case.masked,
         "zeroed": lambda case: baselines.filled(case.masked, case.found, np.zeros_like(case.masked)),
@@ -211,7 +211,7 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
 
 
 def _known(faces: Path, params: Params) -> list[Pixels]:
-    rows = inpainter.bare(faces, "train")
+    rows = tables.bare(faces, inpainter.COLUMNS, "train")
     drawn = generator(params.seed, "evaluate_inpainting").permutation(len(rows))[: params.known_faces]
     return [images.decode(rows[place]["image"]) for place in sorted(drawn)]
 

@@ -2,7 +2,7 @@
 
 python -m stages.inpaint --faces data/masked/orl --parser models/parser-scanet.safetensors \
     --detector models/detector.safetensors --gender models/gender.safetensors \
-    --shared models/inpainter-shared-gan.safetensors --female models/inpainter-female.safetensors \
+    --shared models/inpainter-shared.safetensors --female models/inpainter-female.safetensors \
     --male models/inpainter-male.safetensors --out data/inpainted/orl --figure metrics/figures/inpaint-orl.png \
     --metrics metrics/inpaint-orl.json
 

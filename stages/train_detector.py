@@ -65,7 +65,7 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
         UnmaskError: no face to train on, or not one mask could be drawn.
     """
     chosen = detector.config(params.config)
-    rows = _drawable(faces)
+    rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
     own = params.render_masks.own_styles(templates)
     code = Path(__file__).parent
     key = loop.key_of(
@@ -97,16 +97,6 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
         "parameters": sum(weight.numel() for weight in trained.model.parameters()),
         "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
     }
-
-
-def _drawable(faces: Path) -> list[Face]:
-    wanted = ["face_id", "identity", "split", "wears_mask", "image", "landmarks", "face_type"]
-    wanted = [name for name in wanted if name in tables.columns(faces)]
-    rows = [face for face in tables.read(faces, wanted) if face["split"] == "train" and not face.get("wears_mask")]
-    rows = [face for face in rows if face["landmarks"] is not None]
-    if not rows:
-        raise UnmaskError(f"{faces} has no bare face with landmarks in split 'train'")
-    return rows
 
 
 def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Iterator[coco.Example]:

@@ -1,7 +1,7 @@
 """Fine-tune the shared inpainter on the faces of one sex.
 
 python -m stages.train_inpainter --sex female --faces data/aligned/orl --templates data/mask_templates \
-    --shared models/inpainter-shared-gan.safetensors --recognizer models/recognizer-arcface-bare.safetensors \
+    --shared models/inpainter-shared.safetensors --recognizer models/recognizer-softmax-bare.safetensors \
     --out models/inpainter-female.safetensors --curve metrics/curves/train_inpainter-female.csv \
     --costs metrics/costs/train_inpainter-female.json --metrics metrics/train_inpainter-female.json
 """
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from stages.common import tables
 from stages.common.errors import UnmaskError
 from stages.common.params import StageParams
 from stages.common.tables import SEXES
@@ -62,7 +63,7 @@ def train_inpainter(
     if sex not in SEXES:
         raise UnmaskError(f"--sex is {sex!r}, it must be one of {', '.join(SEXES)}")
     network = params.inpainter
-    rows = inpainter.bare(faces, "train", sex)
+    rows = tables.bare(faces, inpainter.COLUMNS, "train", sex=sex)
     drawn = params.render_masks.flattened()
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
     key = loop.key_of(

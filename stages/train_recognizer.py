@@ -16,15 +16,30 @@ from torch import nn
 
 from stages.common import metrics, tables
 from stages.common.errors import UnmaskError
-from stages.common.params import StageParams
+from stages.common.params import Section, StageParams
 from stages.occlusion import looks
 from stages.recognition import recognizer
 from stages.recognition.networks import parameters
 from stages.training import launch, loop
 
-LOSSES = {"arcface": losses.ArcFaceLoss}
+MARGINS = {"sphereface": losses.SphereFaceLoss, "cosface": losses.CosFaceLoss, "arcface": losses.ArcFaceLoss}
+LOSSES = ("softmax", *MARGINS)
 MASKS = ("bare", "masked")
 CODE = ("faces", "occlusion", "recognition")  # on which the result depends; with other code no run is continued
+
+
+class Softmax(Section):
+    """A softmax over cosines, without a margin."""
+
+    scale: float = Field(gt=0)
+    """Of the cosines before the softmax."""
+
+
+class Margin(Softmax):
+    """A softmax that asks a face to be closer to its own person by a margin."""
+
+    margin: float = Field(gt=0, lt=90)
+    """ArcFace: degrees; CosFace: of the cosine; SphereFace: factor of the angle."""
 
 
 class Params(StageParams):
@@ -35,10 +50,10 @@ class Params(StageParams):
     seed: int = Field(ge=0)
     render_masks: looks.Looks
     network: recognizer.Network
-    margin: float = Field(gt=0, lt=90)
-    """Degrees by which an embedding must be closer to its own person than to others."""
-    scale: float = Field(gt=0)
-    """Of the cosines before the softmax."""
+    softmax: Softmax
+    sphereface: Margin
+    cosface: Margin
+    arcface: Margin
     masked: float = Field(ge=0, le=1)
     """Share of the training images with a mask, where masks are trained with."""
     schedule: loop.Schedule
@@ -50,9 +65,9 @@ def train_recognizer(
     """Train a recognizer on the people of a table's train split.
 
     Args:
-        loss: `arcface`.
+        loss: `softmax`, `sphereface` (arXiv:1704.08063), `cosface` (arXiv:1801.09414) or `arcface` (arXiv:1801.07698).
         masks: `bare`: photos as they are; `masked`: on a share of them a mask is drawn anew in each round.
-        faces: a table of bare faces; with landmarks if masks are drawn.
+        faces: a table of faces; such as wear a real mask are left out, on such without landmarks no mask is drawn.
         templates: folder of the user's own masks.
         out: the weights to write.
         curve: the losses to write, CSV.
@@ -65,11 +80,11 @@ def train_recognizer(
     Raises:
         UnmaskError: there are fewer than two people to train on.
     """
-    for option, value, known in (("loss", loss, tuple(LOSSES)), ("masks", masks, MASKS)):
+    for option, value, known in (("loss", loss, LOSSES), ("masks", masks, MASKS)):
         if value not in known:
             raise UnmaskError(f"--{option} is {value!r}, it must be one of {', '.join(known)}")
-    wanted = ["face_id", "identity", "split", "image", "landmarks", "face_type"]
-    rows = [face for face in tables.read(faces, wanted) if face["split"] == "train"]
+    wanted = ["face_id", "identity", "image", "landmarks", "face_type"]
+    rows = tables.bare(faces, wanted, "train", with_landmarks=False)
     people = {face["identity"] for face in rows}
     if len(people) < 2:
         raise UnmaskError(f"{faces} has {len(people)} people in split 'train': a recognizer needs two at least")
@@ -77,14 +92,12 @@ def train_recognizer(
     share = params.masked if masks == "masked" else 0.0
     change = functools.partial(looks.perhaps_masked, share=share, looks=drawn, own=drawn.own_styles(templates))
     code = Path(__file__).parent
-    about = {"loss": loss, "masks": masks, **params.model_dump()}
+    numbers = getattr(params, loss)
+    about = {"loss": loss, "masks": masks, **params.model_dump(exclude=set(LOSSES)), **numbers.model_dump()}
     key = loop.key_of(about, [faces, templates, Path(__file__), *(code / name for name in CODE)])
 
     def build() -> recognizer.Training:
-        criterion: nn.Module = LOSSES[loss](
-            len(people), params.network.embedding, margin=params.margin, scale=params.scale
-        )
-        return recognizer.Training(params.network.build(), criterion)
+        return recognizer.Training(params.network.build(), _criterion(loss, len(people), params))
 
     trained = loop.train(
         build,
@@ -104,6 +117,16 @@ def train_recognizer(
         "parameters": parameters(network),
         "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
     }
+
+
+def _criterion(loss: str, people: int, params: Params) -> nn.Module:
+    size = params.network.embedding
+    if loss == "softmax":
+        softmax: nn.Module = losses.NormalizedSoftmaxLoss(people, size, temperature=1 / params.softmax.scale)
+        return softmax
+    numbers = getattr(params, loss)
+    criterion: nn.Module = MARGINS[loss](people, size, margin=numbers.margin, scale=numbers.scale)
+    return criterion
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Train an inpainter on the faces of all people: the GAN, or for comparison the same generator by pixels alone.
+"""Train the inpainter of all people as a GAN, from what differences of pixels alone have taught it.
 
-python -m stages.train_shared_inpainter --objective gan --faces data/aligned/orl --templates data/mask_templates \
-    --recognizer models/recognizer-arcface-bare.safetensors --out models/inpainter-shared-gan.safetensors \
-    --curve metrics/curves/train_shared_inpainter-gan.csv --costs metrics/costs/train_shared_inpainter-gan.json \
-    --metrics metrics/train_shared_inpainter-gan.json
+python -m stages.train_shared_inpainter --faces data/aligned/orl --templates data/mask_templates \
+    --pretrained models/inpainter-pretrained.safetensors --recognizer models/recognizer-softmax-bare.safetensors \
+    --out models/inpainter-shared.safetensors --curve metrics/curves/train_shared_inpainter.csv \
+    --costs metrics/costs/train_shared_inpainter.json --metrics metrics/train_shared_inpainter.json
 """
 
 import functools
@@ -12,14 +12,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.common.errors import UnmaskError
+from stages.common import tables
 from stages.common.params import StageParams
 from stages.inpainting import inpainter, samples
 from stages.occlusion import looks
 from stages.recognition import recognizer as recognition
 from stages.training import launch, loop
-
-OBJECTIVES = ("gan", "l1")
 
 
 class Params(StageParams):
@@ -34,21 +32,21 @@ class Params(StageParams):
 
 
 def train_shared_inpainter(
-    objective: str,
     faces: Path,
     templates: Path,
+    pretrained: Path,
     recognizer: Path,
     out: Path,
     curve: Path,
     costs: Path,
     params: Params,
 ) -> dict[str, Any]:
-    """Train an inpainter on the bare faces of a table's train split, a mask drawn anew on each in every round.
+    """Go on training the pretrained inpainter with all losses of `inpainter.losses`, on the same faces.
 
     Args:
-        objective: `gan`: all losses of `inpainter.losses`; `l1`: differences of pixels alone.
         faces: a table of faces with landmarks; such as wear a real mask are left out.
         templates: folder of the user's own masks.
+        pretrained: weights to start from, of the same `inpainter:` section.
         recognizer: weights of the recognizer of the identity loss.
         out: the weights to write.
         curve: the losses to write, CSV.
@@ -58,26 +56,18 @@ def train_shared_inpainter(
     Returns:
         On how many faces of how many people it was trained, its parameters and its last losses.
     """
-    if objective not in OBJECTIVES:
-        raise UnmaskError(f"--objective is {objective!r}, it must be one of {', '.join(OBJECTIVES)}")
     network = params.inpainter
-    if objective == "l1":
-        network = network.model_copy(update={"losses": network.losses.pixels_alone()})
-    rows = inpainter.bare(faces, "train")
+    rows = tables.bare(faces, inpainter.COLUMNS, "train")
     drawn = params.render_masks.flattened()
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
-    key = loop.key_of(
-        {"objective": objective, **params.model_dump()},
-        [faces, templates, recognizer, Path(__file__), *inpainter.CODE],
-    )
-    mean = inpainter.mean_face(rows, network.size)
+    key = loop.key_of(params.model_dump(), [faces, templates, pretrained, recognizer, Path(__file__), *inpainter.CODE])
     trained = inpainter.train(
         samples.Samples(rows, draw, blended=network.blended, size=network.size, seed=params.seed),
         network,
         params.schedule,
-        start=lambda networks: networks.generator.mean_face.copy_(mean),
+        start=functools.partial(inpainter.continue_from, pretrained),
         recognizer=recognition.load(recognizer) if network.losses.identity else None,
-        name=f"train_shared_inpainter-{objective}",
+        name="train_shared_inpainter",
         key=key,
     )
     trained.write(out, curve, costs)

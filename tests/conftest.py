@@ -165,6 +165,10 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         evaluate_parser__timed_images=2,
         train_detector__size=64,
         train_recognizer__network__size=32,
+        recognizers__trained={"softmax-bare": {"loss": "softmax", "masks": "bare"}},
+        recognizers__compared=["softmax-bare"],
+        verify__resamples=100,
+        identify__resamples=100,
         train_gender__network__size=32,
         train_gender__folds=2,
         inpainter__size=32,
@@ -177,6 +181,7 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train_detector",
         "train_recognizer",
         "train_gender",
+        "pretrain_inpainter",
         "train_shared_inpainter",
         "train_inpainter",
     ):

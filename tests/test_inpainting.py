@@ -12,7 +12,7 @@ import torchvision
 from safetensors.torch import load_file
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from stages import evaluate_inpainting, inpaint, train_inpainter, train_shared_inpainter
+from stages import evaluate_inpainting, inpaint, pretrain_inpainter, train_inpainter, train_shared_inpainter
 from stages.common import images, params, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
@@ -308,10 +308,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     paths = {
-        name: folder / f"{name}.safetensors" for name in ("shared", "l1", "female", "male", "gender", "recognizer")
+        name: folder / f"{name}.safetensors"
+        for name in ("shared", "pretrained", "female", "male", "gender", "recognizer")
     }
     same = inpainter.Networks(SIZES)
-    for name in ("shared", "l1", "female", "male"):
+    for name in ("shared", "pretrained", "female", "male"):
         weights.save(paths[name], same, {"kind": inpainter.KIND, **SIZES})
     small = classifier.Network(name="resnet10", size=32, backbone=None, frozen=False)
     about = {"kind": classifier.KIND, "network": small.model_dump(mode="json"), "fold_of": {}}
@@ -409,7 +410,13 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
     run_inpaint(faces["masked"], models, tmp_path / "out")
     chosen = evaluate_inpainting.Params(seed=0, split="test", known_faces=3, resamples=100, alexnet=None)
     result = evaluate_inpainting.evaluate_inpainting(
-        faces["bare"], faces["masked"], tmp_path / "out", models["shared"], models["l1"], tmp_path / "f.png", chosen
+        faces["bare"],
+        faces["masked"],
+        tmp_path / "out",
+        models["shared"],
+        models["pretrained"],
+        tmp_path / "f.png",
+        chosen,
     )
     assert (result["images"], result["people"], result["pixels_changed_outside"]) == (4, 1, 0)
     assert {"masked", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "ours"} <= result["ways"].keys()
@@ -423,7 +430,13 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
     chosen = chosen.model_copy(update={"split": "val"})
     with pytest.raises(UnmaskError, match="no face with a drawn mask and landmarks in split 'val'"):
         evaluate_inpainting.evaluate_inpainting(
-            faces["bare"], faces["masked"], tmp_path / "out", models["shared"], models["l1"], tmp_path / "f.png", chosen
+            faces["bare"],
+            faces["masked"],
+            tmp_path / "out",
+            models["shared"],
+            models["pretrained"],
+            tmp_path / "f.png",
+            chosen,
         )
 
 
@@ -441,11 +454,18 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
         "inpainter": network(identity=0.5).model_dump(),
         "schedule": schedule(2).model_dump(),
     }
-    shared = tmp_path / "shared.safetensors"
-    result = train_shared_inpainter.train_shared_inpainter(
-        "gan", **common, out=shared, params=train_shared_inpainter.Params(**section)
+    pretrained, shared = tmp_path / "pretrained.safetensors", tmp_path / "shared.safetensors"
+    without = {name: value for name, value in common.items() if name != "recognizer"}
+    result = pretrain_inpainter.pretrain_inpainter(
+        **without, out=pretrained, params=pretrain_inpainter.Params(**section)
     )
     assert (result["faces"], result["people"]) == (4, 1)
+    assert result["last"].keys() == {"loss", "loss_hole", "loss_context"}
+    result = train_shared_inpainter.train_shared_inpainter(
+        **common, pretrained=pretrained, out=shared, params=train_shared_inpainter.Params(**section)
+    )
+    assert (result["faces"], result["people"]) == (4, 1)
+    assert result["last"].keys() >= {"loss_structure", "loss_adversarial", "loss_features", "loss_identity"}
     female = functools.partial(
         train_inpainter.train_inpainter,
         **common,
@@ -454,16 +474,14 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
         params=train_inpainter.Params(**section),
     )
     assert female("female")["people"] == 1
+    _, mean = weights.load(pretrained, inpainter.KIND)
     _, before = weights.load(shared, inpainter.KIND)
     _, after = weights.load(tmp_path / "sex.safetensors", inpainter.KIND)
+    assert torch.equal(before["generator.mean_face"], mean["generator.mean_face"])
     assert torch.equal(before["generator.mean_face"], after["generator.mean_face"])
     assert not torch.equal(before["generator.last.4.bias"], after["generator.last.4.bias"])
     with pytest.raises(UnmaskError, match="no bare male face with landmarks in split 'train'"):
         female("male")
     with pytest.raises(UnmaskError, match="must be one of female, male"):
         female("other")
-    with pytest.raises(UnmaskError, match="must be one of gan, l1"):
-        train_shared_inpainter.train_shared_inpainter(
-            "l2", **common, out=shared, params=train_shared_inpainter.Params(**section)
-        )
     assert json.loads((tmp_path / "costs.json").read_text())["seconds"] > 0

@@ -7,26 +7,31 @@ import re
 import shutil
 from pathlib import Path
 
+import networkx as nx
 import pytest
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 from stages.common import params, tables
+from stages.train_recognizer import MASKS
 from tests.conftest import ROOT, SMALL, commit, copy_repository, edit_params, run
 
 PARAMS = params.read_yaml(ROOT / "params.yaml")
-PIPELINE = params.read_yaml(ROOT / "dvc.yaml")["stages"]
+PIPELINE = {
+    name: {**stage.get("do", {}), **stage} for name, stage in params.read_yaml(ROOT / "dvc.yaml")["stages"].items()
+}
 BY_HAND = {"tune_gender"}  # no stage of the pipeline
 UNTRACKED = {"accept_terms", "parallel", "datasets"}  # they change no result, or are dvc.yaml's own
 
 pytestmark = pytest.mark.xdist_group("repository")  # one process makes it, and runs all that needs it
 
 
-def stages() -> list[PipelineStage]:
-    return [stage for stage in Repo(str(ROOT)).index.stages if isinstance(stage, PipelineStage)]
+def stages(root: Path) -> dict[str, PipelineStage]:
+    found = (stage for stage in Repo(str(root)).index.stages if isinstance(stage, PipelineStage))
+    return {stage.name: stage for stage in found}
 
 
-STAGES = {stage.name: stage for stage in stages()}
+STAGES = stages(ROOT)
 
 
 def module_file(name: str) -> Path | None:
@@ -96,7 +101,9 @@ def test_one_name_four_times(name: str):
     assert f"python -m stages.{name}\n" in PIPELINE[name]["cmd"].replace(" --", "\n--")
     assert len(PIPELINE[name]["desc"]) <= 80
     item = "".join(f"-${{item.{axis}}}" for axis in PIPELINE[name].get("matrix", {}))
-    assert PIPELINE[name]["metrics"][0].keys() == {f"metrics/{name}{item}.json"}
+    item += "-${key}" * ("foreach" in PIPELINE[name])
+    if name != "report":  # which measures nothing
+        assert PIPELINE[name]["metrics"][0].keys() == {f"metrics/{name}{item}.json"}
 
 
 @pytest.mark.parametrize("name", PIPELINE)
@@ -107,12 +114,12 @@ def test_params_are_those_of_the_model(name: str):
     # A stage over models tracks the section of its model only: `train_parser.${item.model}`.
     tracked = {key.split(".")[0] for key in PIPELINE[name].get("params", []) if isinstance(key, str)}
     sections = {name} if name in PARAMS else set()
-    assert tracked == (sections | set(model.top_level)) - UNTRACKED
+    assert tracked == (sections | set(getattr(model, "top_level", ()))) - UNTRACKED
 
 
 def test_params_yaml_has_no_section_that_nobody_reads():
-    shared = {"seed", "roles", "inpainter"}
-    assert PARAMS.keys() - UNTRACKED - shared - BY_HAND == PIPELINE.keys() - {"fetch", "label_parts"}
+    shared = {"seed", "roles", "inpainter", "recognizers"}
+    assert PARAMS.keys() - UNTRACKED - shared - BY_HAND == PIPELINE.keys() - {"fetch", "label_parts", "embed", "report"}
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -146,18 +153,30 @@ def test_topics_do_not_import_each_other_or_stages():
                 assert parts[0] in allowed, f"{file.name} of {topic} imports {parts[0]}"
 
 
+def test_a_margin_runs_its_recognizers_their_scores_and_the_report():
+    graph = Repo(str(ROOT)).index.graph
+    changed = [
+        stage for stage in graph if any("train_recognizer.arcface" in getattr(dep, "params", []) for dep in stage.deps)
+    ]
+    assert sorted(stage.name for stage in changed) == [f"train_recognizer@arcface-{masks}" for masks in MASKS]
+    follow = {stage.name for one in changed for stage in nx.ancestors(graph, one)}  # DVC's arrows point back
+    kinds = ("embed", "train_heads", "verify", "identify")
+    assert follow == {f"{kind}@arcface-{masks}" for kind in kinds for masks in MASKS} | {"report"}
+
+
 # ---------------------------------------------------------------- the run
 
 
 def test_the_whole_pipeline_runs_on_few_faces(small_repository: Path):
     metrics = {path.stem: json.loads(path.read_text()) for path in (small_repository / "metrics").glob("*.json")}
-    assert metrics.keys() == {name.replace("@", "-") for name in STAGES}
+    names = stages(small_repository)
+    assert metrics.keys() == {name.replace("@", "-") for name in names if name != "report"}
     assert metrics["clean-orl"]["faces"] == metrics["render_masks-orl"]["masked"] == SMALL
     assert metrics["remove_masks-orl"]["faces"] == metrics["inpaint-orl"]["faces"] == SMALL
     assert metrics["clean-orl"]["rejected"] == {"beyond_limit": 400 - SMALL}
     assert tables.count(small_repository / "data/masked/orl") == SMALL
-    for name in STAGES:
-        if not name.startswith(("fetch", "train_")):
+    for name in names:
+        if not name.startswith(("fetch", "train_", "pretrain_", "import_", "embed", "report")):
             figure = small_repository / f"metrics/figures/{name.replace('@', '-')}.png"
             assert figure.stat().st_size > 1000
     curve = (small_repository / "metrics/curves/train_detector.csv").read_text().splitlines()
@@ -189,9 +208,10 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
                     "render_masks@orl",
                     *(f"{name}_parser@{model}" for name in ("train", "evaluate") for model in ("scanet", "extractor")),
                     "train_detector",
-                    "train_recognizer@arcface-bare",
+                    "train_recognizer@softmax-bare",
                     "train_gender",
-                    *(f"train_shared_inpainter@{objective}" for objective in ("gan", "l1")),
+                    "pretrain_inpainter",
+                    "train_shared_inpainter",
                     *(f"train_inpainter@{sex}" for sex in ("female", "male")),
                 ],
             ),

@@ -28,8 +28,10 @@ def section(**changes: object) -> train_recognizer.Params:
         "seed": 0,
         "render_masks": params.read_yaml(ROOT / "params.yaml")["render_masks"],
         "network": network().model_dump(),
-        "margin": 20.0,
-        "scale": 16.0,
+        "softmax": {"scale": 16.0},
+        "sphereface": {"margin": 1.7, "scale": 16.0},
+        "cosface": {"margin": 0.35, "scale": 16.0},
+        "arcface": {"margin": 20.0, "scale": 16.0},
         "masked": 1.0,
         "schedule": loop.Schedule(
             steps=30, batch_size=8, learning_rate=0.005, weight_decay=0.0, checkpoint_every=10, precision="float32"
@@ -62,13 +64,16 @@ def test_embeddings_have_length_one_and_know_no_mirror(size: int):
     assert np.allclose(found[0], found[1], atol=1e-5)
 
 
-@pytest.mark.parametrize("masks", ["bare", "masked"])
-def test_faces_of_one_person_come_together(tmp_path: Path, masks: str):
+@pytest.mark.parametrize(
+    ("loss", "masks"),
+    [("arcface", "bare"), ("arcface", "masked"), ("softmax", "bare"), ("cosface", "bare"), ("sphereface", "bare")],
+)
+def test_faces_of_one_person_come_together(tmp_path: Path, loss: str, masks: str):
     rows = [face_row(person * 7, identity=f"p{person}") for person in range(3) for _ in range(4)]
     for index, face in enumerate(rows):
         face["face_id"] = f"drawn/{face['identity']}/{index:03d}"
     table = write_table(tmp_path / "faces", rows)
-    result = train(table, tmp_path, masks=masks)
+    result = train(table, tmp_path, loss=loss, masks=masks)
     assert (result["faces"], result["people"]) == (12, 3)
     one = recognizer.load(tmp_path / "w.safetensors")
     found = one.embed([images.decode(face["image"]) for face in tables.read(table)])

@@ -148,6 +148,30 @@ def number_face(face: tables.Face, fail_on: str = "") -> tuple[tables.Face | Non
     return {**face, "mask_style": face["identity"]}, {"half": 0.5, "never": 0}
 
 
+def test_bare_faces_are_those_without_a_real_mask(tmp_path: Path):
+    rows = [face_row(index) for index in range(8)]
+    for index, row in enumerate(rows):
+        row |= {"wears_mask": [True, False, None][index % 3], "sex": ["female", None][index % 2]}
+    rows[1]["landmarks"] = None
+    folder = write_table(tmp_path / "faces", rows)
+    only = ["face_id", "identity"]
+
+    def found(**options: object) -> list[str]:
+        return [row["face_id"] for row in tables.bare(folder, only, rows[0]["split"], **options)]
+
+    here = [row for row in rows if row["split"] == rows[0]["split"] and not row["wears_mask"]]
+    ids = sorted(row["face_id"] for row in here)
+    assert sorted(found(with_landmarks=False)) == ids
+    assert sorted(found()) == sorted(row["face_id"] for row in here if row["landmarks"] is not None)
+    women = sorted(row["face_id"] for row in here if row["sex"] == "female" and row["landmarks"] is not None)
+    assert sorted(found(sex="female")) == women
+    assert 0 < len(women) < len(ids)
+    with pytest.raises(UnmaskError, match="no bare male face with landmarks in split"):
+        found(sex="male")
+    plain = [{name: value for name, value in face_row(0).items() if name not in {"wears_mask", "sex"}}]
+    assert len(tables.bare(write_table(tmp_path / "plain", plain), only, plain[0]["split"])) == 1
+
+
 def test_map_faces_is_the_same_with_one_and_two_workers(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     results = []
     for workers in ("1", "2"):

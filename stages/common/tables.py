@@ -130,6 +130,37 @@ def read(folder: Path, only: Sequence[str] | None = None) -> Iterator[Face]:
         yield from read_part(path, only)
 
 
+def bare(
+    folder: Path, only: Sequence[str], split: str, *, sex: str | None = None, with_landmarks: bool = True
+) -> list[Face]:
+    """Return the faces of a table that wear no real mask.
+
+    Args:
+        folder: the table; it may lack the columns `wears_mask` and `sex`.
+        only: the columns wanted.
+        split: of the faces.
+        sex: of the faces; None: all, also such of whom nobody knows.
+        with_landmarks: whether a face without landmarks is left out.
+
+    Raises:
+        UnmaskError: there is none.
+    """
+    wanted = dict.fromkeys([*only, "split", "landmarks", "wears_mask", "sex"])
+    has = columns(folder)
+    rows = [
+        face
+        for face in read(folder, [name for name in wanted if name in has or name not in {"wears_mask", "sex"}])
+        if not face.get("wears_mask")
+        and face["split"] == split
+        and sex in {None, face.get("sex")}
+        and (face["landmarks"] is not None or not with_landmarks)
+    ]
+    if not rows:
+        which = f"bare {f'{sex} ' if sex else ''}face{' with landmarks' if with_landmarks else ''}"
+        raise UnmaskError(f"{folder} has no {which} in split {split!r}")
+    return rows
+
+
 def joined(
     first: Path, second: Path, only_first: Sequence[str], only_second: Sequence[str]
 ) -> Iterator[tuple[Face, Face]]:

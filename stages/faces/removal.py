@@ -12,6 +12,13 @@ def remove(image: Pixels, region: Pixels) -> Pixels:
     return np.where((region > 0)[..., None], np.uint8(0), image)
 
 
+def upper_half(image: Pixels) -> Pixels:
+    """Return an aligned face with 0 in its lower half, where masks are: brows, eyes and the bridge of the nose stay."""
+    result = image.copy()
+    result[image.shape[0] // 2 :] = 0
+    return result
+
+
 def equalize(first: Pixels, second: Pixels, of_first: Pixels, of_second: Pixels) -> tuple[Pixels, Pixels]:
     """Return two aligned photos of one size with both masks removed from both, so that they show the same parts.
 

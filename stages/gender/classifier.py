@@ -14,7 +14,6 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, ResNet
 
@@ -22,10 +21,10 @@ from stages.common import images
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.params import FilePath, Section
-from stages.common.seeding import generator
 from stages.common.tables import SEXES, Face
 from stages.faces.augmentation import augment
 from stages.training import weights
+from stages.training.samples import FaceSamples
 
 KIND = "gender"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, on which torchvision's weights were trained
@@ -112,8 +111,8 @@ def normalized(faces: Tensor) -> Tensor:
     return (faces.float() / 255 - mean) / std
 
 
-class Samples(Dataset[Any]):
-    """Faces of people whose sex is known, changed by chance in each round; `round * n + index` is always the same.
+class Samples(FaceSamples):
+    """Faces of people whose sex is known.
 
     Args:
         faces: rows with `sex` and `image`, kept encoded.
@@ -122,18 +121,14 @@ class Samples(Dataset[Any]):
         seed: of all chance.
     """
 
+    name = "train_gender"
+
     def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
-        self.faces, self.change, self.size, self.seed = faces, change, size, seed
+        super().__init__(faces, seed)
+        self.change, self.size = change, size
 
-    def __len__(self) -> int:
-        """Return the number of faces."""
-        return len(self.faces)
-
-    def __getitem__(self, key: int) -> dict[str, Any]:
-        """Return sample `round * len + index`."""
-        turn, index = divmod(key, len(self.faces))
-        face = self.faces[index]
-        rng = generator(self.seed, "train_gender", turn, face["face_id"])
+    def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
+        """Return a face, perhaps masked, and its sex."""
         image = augment(self.change(face, images.decode(face["image"]), rng), self.size, rng)
         data = BaseDataElement(metainfo={"face_id": face["face_id"]})
         data.set_data({"sex": SEXES.index(face["sex"])})

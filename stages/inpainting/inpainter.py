@@ -11,8 +11,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from stages.common import images, metrics, tables
-from stages.common.errors import UnmaskError
+from stages.common import images, metrics
 from stages.common.images import Pixels
 from stages.common.params import Section
 from stages.common.tables import Face
@@ -22,6 +21,7 @@ from stages.inpainting.samples import Samples
 from stages.training import loop, weights
 
 KIND = "inpainter"
+COLUMNS = ("face_id", "identity", "image", "landmarks", "face_type")  # of the faces to train on
 # On which a training's result depends, beside what every training runs; with other code no run is continued.
 CODE = tuple(Path(__file__).parent.parent / name for name in ("faces", "inpainting", "occlusion", "recognition"))
 
@@ -123,27 +123,6 @@ def train(
     result.generator.load_state_dict(gan.averaged.module.state_dict())
     result.discriminator.load_state_dict(gan.discriminator.state_dict())
     return Trained(run, result, {"kind": KIND, **about})
-
-
-def bare(faces: Path, split: str, sex: str | None = None) -> list[Face]:
-    """Return the faces of a split (and sex) that wear no mask and have landmarks.
-
-    Raises:
-        UnmaskError: there is none.
-    """
-    wanted = ["face_id", "identity", "sex", "split", "wears_mask", "image", "landmarks", "face_type"]
-    has = tables.columns(faces)
-    rows = [
-        face
-        for face in tables.read(faces, [name for name in wanted if name in has])
-        if face["split"] == split
-        and face["landmarks"] is not None
-        and not face.get("wears_mask")
-        and sex in {None, face.get("sex")}
-    ]
-    if not rows:
-        raise UnmaskError(f"{faces} has no bare {sex + ' ' if sex else ''}face with landmarks in split {split!r}")
-    return rows
 
 
 def mean_face(faces: Sequence[Face], size: int) -> torch.Tensor:

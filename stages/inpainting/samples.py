@@ -1,7 +1,4 @@
-"""What an inpainter learns from: bare faces, and each with a mask on it that is drawn anew in every round.
-
-Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
-"""
+"""What an inpainter learns from: bare faces, and each with a mask on it that is drawn anew in every round."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,14 +7,13 @@ import cv2
 import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
-from torch.utils.data import Dataset
 
 from stages.common import images
 from stages.common.images import Pixels
-from stages.common.seeding import generator
 from stages.common.tables import Face
 from stages.faces import regions
 from stages.faces.augmentation import jitter, relight
+from stages.training.samples import FaceSamples
 
 Rng = np.random.Generator
 Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
@@ -25,7 +21,7 @@ Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
 WIDEN = 2.0  # hundredths of the width by which a region is widened at most: what is found is rarely the exact one
 
 
-class Samples(Dataset[Any]):
+class Samples(FaceSamples):
     """Faces to fill in. The network sees the masked photo, so it learns what masks do to the pixels around them.
 
     Args:
@@ -37,18 +33,14 @@ class Samples(Dataset[Any]):
         seed: of all chance.
     """
 
+    name = "train_inpainter"
+
     def __init__(self, faces: Sequence[Face], draw: Draw, *, blended: float, size: int, seed: int) -> None:
-        self.faces, self.draw, self.blended, self.size, self.seed = faces, draw, blended, size, seed
+        super().__init__(faces, seed)
+        self.draw, self.blended, self.size = draw, blended, size
 
-    def __len__(self) -> int:
-        """Return the number of faces."""
-        return len(self.faces)
-
-    def __getitem__(self, key: int) -> dict[str, Any]:
-        """Return sample `round * len + index`."""
-        turn, index = divmod(key, len(self.faces))
-        face = self.faces[index]
-        rng = generator(self.seed, "train_inpainter", turn, face["face_id"])
+    def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
+        """Return a face, perhaps blended, with a mask, and without one; see `sample`."""
         photo = images.decode(face["image"])
         if rng.random() < self.blended:
             other = images.decode(self.faces[int(rng.integers(len(self.faces)))]["image"])

@@ -1,7 +1,4 @@
-"""What a parser learns from: faces, changed by chance in each round through them.
-
-Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
-"""
+"""What a parser learns from: faces and their label maps, changed by chance in each round through them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,14 +6,13 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from stages.common import images
 from stages.common.images import Pixels
-from stages.common.seeding import generator
 from stages.common.tables import Face
 from stages.faces import parts
 from stages.parsing import parser
+from stages.training.samples import FaceSamples
 
 Rng = np.random.Generator
 PLACES = 6  # along each side, at which light and shape are changed on their own
@@ -25,7 +21,7 @@ Change = Callable[[Face, Pixels, Pixels, Rng], tuple[Pixels, Pixels]]
 """Maps a face, its image (H, W, 3) and its label map (H, W) to a changed image and label map."""
 
 
-class Samples(Dataset[Any]):
+class Samples(FaceSamples):
     """Faces with labels as mmseg's samples.
 
     Args:
@@ -35,18 +31,14 @@ class Samples(Dataset[Any]):
         seed: of all chance.
     """
 
+    name = "train_parser"
+
     def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
-        self.faces, self.change, self.size, self.seed = faces, change, size, seed
+        super().__init__(faces, seed)
+        self.change, self.size = change, size
 
-    def __len__(self) -> int:
-        """Return the number of faces."""
-        return len(self.faces)
-
-    def __getitem__(self, key: int) -> dict[str, Any]:
-        """Return sample `round * len + index`."""
-        turn, index = divmod(key, len(self.faces))
-        face = self.faces[index]
-        rng = generator(self.seed, "train_parser", turn, face["face_id"])
+    def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
+        """Return a changed face and its labels; see `parser.sample`."""
         image, labels = images.decode(face["image"]), images.decode_gray(face["labels"])
         image, labels = self.change(face, image, labels, rng)
         return parser.sample(*augment(image, labels, self.size, rng), face["face_id"])

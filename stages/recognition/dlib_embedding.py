@@ -119,15 +119,39 @@ def _tensors(data: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
         yield marker.group().decode(), np.frombuffer(data, "<f4", int(np.prod(numbers[-4:])), place).copy()
 
 
+class Embedder:
+    """Embeds faces with dlib's network.
+
+    Args:
+        net: the network.
+    """
+
+    def __init__(self, net: ResNet29) -> None:
+        self.net = net
+
+    def __call__(self, faces: Sequence[Pixels], landmarks: Sequence[Points | None]) -> NDArray[np.float32]:
+        """Return embeddings of length 1, (n, 128), of RGB faces (H, W, 3) with their landmarks (68, 2), in pixels.
+
+        That of a face and that of its mirror image are added up.
+
+        Raises:
+            UnmaskError: a face has no landmarks, by which dlib cuts it out.
+        """
+        if any(points is None for points in landmarks):
+            raise UnmaskError("a face without landmarks cannot be cut out for dlib's recognizer")
+        chips = [_chip(face, points) for face, points in zip(faces, landmarks, strict=True) if points is not None]
+        found = [np.zeros((0, 128), np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(chips), BATCH):
+                batch = torch.from_numpy(np.stack(chips[start : start + BATCH])).permute(0, 3, 1, 2).float()
+                both = functional.normalize(self.net(batch)) + functional.normalize(self.net(batch.flip(3)))
+                found.append(functional.normalize(both).numpy())
+        return np.concatenate(found)
+
+
 def embed(faces: Sequence[Pixels], landmarks: Sequence[Points]) -> NDArray[np.float32]:
-    """Return embeddings of length 1, (n, 128), of RGB faces (H, W, 3) with their landmarks (68, 2), in pixels."""
-    chips = [_chip(face, points) for face, points in zip(faces, landmarks, strict=True)]
-    found = [np.zeros((0, 128), np.float32)]
-    with torch.inference_mode():
-        for start in range(0, len(chips), BATCH):
-            batch = torch.from_numpy(np.stack(chips[start : start + BATCH])).permute(0, 3, 1, 2).float()
-            found.append(functional.normalize(network()(batch)).numpy())
-    return np.concatenate(found)
+    """Return embeddings by the network of the package; see `Embedder`."""
+    return Embedder(network())(faces, landmarks)
 
 
 def _chip(face: Pixels, points: Points) -> Any:

@@ -1,14 +1,146 @@
 """Who is it? Embeddings are float32 (n, d), of length 1."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.common.errors import UnmaskError
 
-def rank_1_of_first(
-    gallery: NDArray[np.float32], probes: NDArray[np.float32], identities: Sequence[str]
-) -> float | None:
+Embeddings = NDArray[np.float32]
+BLOCK = 512  # probes that are compared at a time
+NEAREST = 100  # photos of the gallery that an index finds of each probe
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search in a gallery found for each probe.
+
+    Attributes:
+        rank: of the probe's own person among the people of the gallery, from 1; 0 if it is not in the gallery. Others
+            that are just as similar come before it.
+        best: highest similarity of anybody, float32 (n,).
+    """
+
+    rank: NDArray[np.int64]
+    best: NDArray[np.float32]
+
+    def cmc(self, ranks: Sequence[int]) -> dict[str, float]:
+        """Return the share of mated probes whose person is among the first k, by k.
+
+        Raises:
+            UnmaskError: no probe's person is in the gallery.
+        """
+        mated = self.rank[self.rank > 0]
+        if not mated.size:
+            raise UnmaskError("no probe shows a person of the gallery: there is nobody to identify")
+        return {str(k): float(np.mean(mated <= k)) for k in ranks}
+
+    def fnir_at(self, fpir: float) -> float | None:
+        """Return the share of mated probes that are missed if at most so many of the others may raise an alarm.
+
+        ISO/IEC 19795-1: an alarm is a candidate whose score reaches the threshold; a mated probe is missed if its
+        person is not the first candidate, or its score is below. None if not even one non-mated probe may raise an
+        alarm: then the rate is not measurable.
+        """
+        strangers = np.sort(self.best[self.rank == 0])[::-1]
+        allowed = int(fpir * len(strangers) + 1e-9)
+        mated = self.rank > 0
+        if allowed < 1 or not mated.any():
+            return None
+        # Above the first score that must raise no alarm, ties included.
+        threshold = strangers[allowed] if allowed < len(strangers) else -np.inf
+        hit = (self.rank == 1) & (self.best > threshold)
+        return float(1 - hit[mated].mean())
+
+
+def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, people: Sequence[str]) -> Search:
+    """Compare each probe with the whole gallery, exactly, a block of probes at a time.
+
+    Args:
+        gallery: of the photos enrolled, any number a person; a person is as similar as the most similar photo.
+        enrolled: whom they show.
+        probes: of the photos asked about.
+        people: whom they show.
+
+    Raises:
+        UnmaskError: the gallery is empty.
+    """
+    if not len(gallery):
+        raise UnmaskError("the gallery is empty: there is nobody to look for")
+    names = sorted(set(enrolled))
+    number = {name: place for place, name in enumerate(names)}
+    owner = np.array([number[name] for name in enrolled])
+    order = np.argsort(owner, kind="stable")
+    starts = np.searchsorted(owner[order], np.arange(len(names)))
+    sorted_gallery = np.ascontiguousarray(gallery[order].T)
+    wanted = np.array([number.get(name, -1) for name in people], np.int64)
+    rank, best = np.zeros(len(probes), np.int64), np.zeros(len(probes), np.float32)
+    for start in range(0, len(probes), BLOCK):
+        place = slice(start, start + BLOCK)
+        of_people = np.maximum.reduceat(probes[place] @ sorted_gallery, starts, axis=1)
+        best[place] = of_people.max(1)
+        mated = np.flatnonzero(wanted[place] >= 0)
+        own = of_people[mated, wanted[place][mated]]
+        rank[start + mated] = (of_people[mated] >= own[:, None]).sum(1)
+    return Search(rank, best)
+
+
+def search_index(
+    gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, people: Sequence[str], *, index: str
+) -> Search:
+    """Look each probe up in a faiss index of the gallery; for millions of photos.
+
+    Only the `NEAREST` photos that the index finds of a probe count. If its person is not among them, its rank is the
+    number of people found plus one; who is further behind, nobody knows.
+
+    Args:
+        gallery: of the photos enrolled.
+        enrolled: whom they show.
+        probes: of the photos asked about.
+        people: whom they show.
+        index: as faiss' index_factory has it: `Flat` is exact, `IVF1024,Flat` looks at a part of the gallery.
+
+    Raises:
+        UnmaskError: the gallery is empty, faiss is not installed or does not know such an index.
+    """
+    if not len(gallery):
+        raise UnmaskError("the gallery is empty: there is nobody to look for")
+    try:
+        import faiss  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise UnmaskError("identify.index: only `exact` goes without faiss: pip install '.[faiss]'") from None
+    try:
+        found = faiss.index_factory(gallery.shape[1], index, faiss.METRIC_INNER_PRODUCT)
+        found.train(gallery)
+        found.add(gallery)
+    except RuntimeError as error:
+        raise UnmaskError(f"identify.index: {index!r} cannot be made of {len(gallery)} photos: {error}") from None
+    scores, places = found.search(probes, min(NEAREST, len(gallery)))
+    in_gallery = set(enrolled)
+    rank = np.zeros(len(probes), np.int64)
+    for probe, person in enumerate(people):
+        if person not in in_gallery:
+            continue
+        there = places[probe] >= 0  # an index may find fewer than it was asked for
+        found_ones = zip(places[probe][there], scores[probe][there], strict=True)
+        candidates = [(enrolled[place], score) for place, score in found_ones]
+        own = max((score for name, score in candidates if name == person), default=-2)
+        ahead = {name for name, score in candidates if score >= own} - {person}
+        rank[probe] = len(ahead) + 1
+    return Search(rank, np.asarray(scores[:, 0], np.float32))
+
+
+def first_of_each(identities: Sequence[str]) -> list[int]:
+    """Return the place of each person's first photo."""
+    first: dict[str, int] = {}
+    for place, identity in enumerate(identities):
+        first.setdefault(identity, place)
+    return list(first.values())
+
+
+def rank_1_of_first(gallery: Embeddings, probes: Embeddings, identities: Sequence[str]) -> float | None:
     """Return how often the most similar of all people's first photos is that of the same person.
 
     Args:
@@ -19,13 +151,11 @@ def rank_1_of_first(
     Returns:
         A share of the probes; None if everybody has one photo only.
     """
-    first: dict[str, int] = {}
-    for place, identity in enumerate(identities):
-        first.setdefault(identity, place)
-    enrolled = list(first.values())
-    asked = [place for place in range(len(identities)) if place not in set(enrolled)]
+    enrolled = first_of_each(identities)
+    asked = sorted(set(range(len(identities))) - set(enrolled))
     if not asked:
         return None
-    nearest = np.argmax(probes[asked] @ gallery[enrolled].T, axis=1)
-    right = [identities[enrolled[found]] == identities[place] for found, place in zip(nearest, asked, strict=True)]
-    return float(np.mean(right))
+    found = search(
+        gallery[enrolled], [identities[place] for place in enrolled], probes[asked], [identities[i] for i in asked]
+    )
+    return found.cmc([1])["1"]

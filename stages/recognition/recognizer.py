@@ -11,16 +11,15 @@ from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from stages.common import images
 from stages.common.images import Pixels
 from stages.common.params import Section
-from stages.common.seeding import generator
 from stages.common.tables import Face
 from stages.faces.augmentation import augment
 from stages.recognition.networks import IResNet, normalized
 from stages.training import weights
+from stages.training.samples import FaceSamples
 
 KIND = "recognizer"
 Rng = np.random.Generator
@@ -70,8 +69,8 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
             return {"loss": self.criterion(embeddings.float(), people)}
 
 
-class Samples(Dataset[Any]):
-    """Faces of known people, changed by chance in each round; sample `round * n + index` is always the same.
+class Samples(FaceSamples):
+    """Faces of known people.
 
     Args:
         faces: rows with `identity` and `image`, kept encoded.
@@ -80,20 +79,16 @@ class Samples(Dataset[Any]):
         seed: of all chance.
     """
 
+    name = "train_recognizer"
+
     def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
-        self.faces, self.change, self.size, self.seed = faces, change, size, seed
+        super().__init__(faces, seed)
+        self.change, self.size = change, size
         people = sorted({face["identity"] for face in faces})
         self.person = {identity: number for number, identity in enumerate(people)}
 
-    def __len__(self) -> int:
-        """Return the number of faces."""
-        return len(self.faces)
-
-    def __getitem__(self, key: int) -> dict[str, Any]:
-        """Return sample `round * len + index`."""
-        turn, index = divmod(key, len(self.faces))
-        face = self.faces[index]
-        rng = generator(self.seed, "train_recognizer", turn, face["face_id"])
+    def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
+        """Return a face, perhaps masked, and the number of its person."""
         image = augment(self.change(face, images.decode(face["image"]), rng), self.size, rng)
         data = BaseDataElement(metainfo={"face_id": face["face_id"]})
         data.set_data({"person": self.person[face["identity"]]})

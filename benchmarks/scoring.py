@@ -1,0 +1,58 @@
+"""Time and memory of scoring embeddings of 512 numbers: all metrics of verification and identification.
+
+python -m benchmarks.scoring
+
+First c-RMFRD's size: 831 photos enrolled, 3,627 probes, 248 people, in one process. Then 10,000 against 100,000, in a
+process of its own, whose peak memory is told.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from stages.recognition import identification, verification
+
+NUMBERS = 512
+SIZES = {"c-RMFRD": (831, 3627, 248), "large": (10_000, 100_000, 5_000)}
+
+
+def drawn(n: int, people: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Return n embeddings of length 1, noise around a center of each person, and whom they show."""
+    centers = np.random.default_rng(0).normal(size=(people, NUMBERS)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    owner = rng.integers(people, size=n)
+    found = centers[owner] + 2 * rng.normal(size=(n, NUMBERS)).astype(np.float32)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found, [f"p{person}" for person in owner]
+
+
+def measure(size: str) -> None:
+    """Score once and print."""
+    n_gallery, n_probes, people = SIZES[size]
+    gallery, enrolled = drawn(n_gallery, people, 1)
+    probes, asked = drawn(n_probes, people, 2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    curve = verification.of_all_pairs(gallery, probes, (enrolled, asked), same_photos=False)
+    scores = [curve.auc(), curve.eer(), *(curve.tar_at(far) for far in (0.1, 0.01, 0.001, 0.0001))]
+    known = [place for place, name in enumerate(enrolled) if int(name[1:]) % 2]  # half of the people are strangers
+    closed = identification.search(gallery, enrolled, probes, asked)
+    opened = identification.search(gallery[known], [enrolled[place] for place in known], probes, asked)
+    scores += [*closed.cmc([1, 5, 10]).values(), *(opened.fnir_at(fpir) for fpir in (0.01, 0.1))]
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"{size}: {n_gallery:,} x {n_probes:,} faces, {len(scores)} metrics: {seconds:.2f} s, "
+        f"{peak / 2**10:,.0f} MB at most, {before / 2**10:,.0f} MB of them before"
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        measure(sys.argv[1])
+    else:
+        for name in SIZES:
+            subprocess.run([sys.executable, "-m", "benchmarks.scoring", name], check=True)

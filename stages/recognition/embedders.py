@@ -1,0 +1,93 @@
+"""A recognizer of any kind, from its file: trained here, dlib's, or an ONNX model.
+
+All are files `models/recognizer-<name>.safetensors`; an ONNX model is a tensor of bytes in one.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from stages.common.errors import UnmaskError
+from stages.common.images import Pixels
+from stages.faces.landmarks import Points
+from stages.recognition import dlib_embedding, recognizer
+from stages.recognition.networks import normalized
+from stages.training import weights
+
+Embed = Callable[[Sequence[Pixels], Sequence[Points | None]], NDArray[np.float32]]
+"""Maps aligned faces, RGB uint8 (H, W, 3) of one size, and their landmarks to embeddings of length 1, (n, d)."""
+DLIB, ONNX = "dlib", "onnx"
+
+
+class OnnxModel(nn.Module):
+    """An ONNX model's file, to be kept as weights are.
+
+    Args:
+        data: content of the file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.register_buffer("file", torch.frombuffer(bytearray(data), dtype=torch.uint8))
+
+
+def load(path: Path) -> Embed:
+    """Return what embeds faces, from a recognizer's file.
+
+    Raises:
+        UnmaskError: no such file, it holds something else, or onnxruntime is needed and not installed.
+    """
+    about, state = weights.load(path, recognizer.KIND)
+    if about.get("pretrained") == DLIB:
+        network = dlib_embedding.ResNet29()
+        weights.fill(network, state, path)
+        return dlib_embedding.Embedder(network.eval().requires_grad_(False))
+    if about.get("pretrained") == ONNX:
+        return _OnnxEmbedder(state["file"].numpy().tobytes(), about)
+    trained = recognizer.load(path)
+    return lambda faces, _: trained.embed(faces)
+
+
+class _OnnxEmbedder:
+    """An ArcFace-style model: aligned RGB faces in, embeddings out."""
+
+    def __init__(self, data: bytes, about: dict[str, Any]) -> None:
+        self.session = session(data)
+        self.size, self.mean, self.scale = about["size"], about["mean"], about["scale"]
+
+    def __call__(self, faces: Sequence[Pixels], landmarks: Sequence[Points | None]) -> NDArray[np.float32]:
+        """Return embeddings of length 1; those of a face and its mirror image are added up."""
+        del landmarks
+        inputs = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2)).float()
+        if inputs.shape[2:] != (self.size, self.size):
+            inputs = nn.functional.interpolate(inputs, (self.size, self.size), mode="bilinear", antialias=True)
+        inputs = (inputs - self.mean) / self.scale
+        name = self.session.get_inputs()[0].name
+        both = [torch.from_numpy(self.session.run(None, {name: some.numpy()})[0]) for some in (inputs, inputs.flip(3))]
+        return np.asarray(normalized(normalized(both[0]) + normalized(both[1])), np.float32)
+
+
+def session(data: bytes) -> Any:
+    """Return onnxruntime's session of a model.
+
+    Raises:
+        UnmaskError: onnxruntime is not installed, or the bytes are no model of one input of images (n, 3, h, w).
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise UnmaskError("an ONNX recognizer needs onnxruntime: pip install '.[onnx]'") from None
+    try:
+        opened = onnxruntime.InferenceSession(data, providers=onnxruntime.get_available_providers())
+    except Exception as error:  # onnxruntime raises many kinds
+        raise UnmaskError(f"onnxruntime cannot read the model: {error}") from None
+    inputs = opened.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
+        shapes = [entry.shape for entry in inputs]
+        raise UnmaskError(f"the ONNX model takes {shapes}, expected one input of images (n, 3, h, w)")
+    return opened

@@ -1,0 +1,184 @@
+"""Heads on frozen embeddings, which move that of a masked face to where the bare face's would lie.
+
+Both are trained on pairs of embeddings of one photo, bare and under another condition, of people who are in no test.
+Embeddings are float32 (n, d), of length 1.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.common.errors import UnmaskError
+from stages.common.seeding import generator
+from stages.recognition.embeddings import CONDITIONS
+from stages.recognition.networks import normalized
+from stages.training import weights
+
+KIND = "heads"
+NAMES = ("mean_shift", "unmasking")
+Embeddings = NDArray[np.float32]
+
+
+class MeanShift(nn.Module):
+    """Adds what bare embeddings have more than masked ones, on average.
+
+    Args:
+        size: numbers in an embedding.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(size))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return embeddings of length 1."""
+        return normalized(embeddings + self.shift)
+
+
+class Unmasking(nn.Module):
+    """A small network that adds to an embedding what the mask took from it; untrained, it adds nothing.
+
+    After the embedding unmasking model of "Self-restrained triplet loss for accurate masked face recognition"
+    (arXiv:2103.01716), made residual.
+
+    Args:
+        size: numbers in an embedding.
+        hidden: numbers between its two layers.
+    """
+
+    def __init__(self, size: int, hidden: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(size, hidden), nn.Linear(hidden, size)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return embeddings of length 1."""
+        return normalized(embeddings + self.last(functional.relu(self.first(embeddings))))
+
+
+def mean_shift(bare: Embeddings, masked: Embeddings) -> MeanShift:
+    """Return the head that moves the mean of masked embeddings to that of the same photos' bare ones."""
+    head = MeanShift(bare.shape[1])
+    head.shift.copy_(torch.from_numpy(bare.mean(0) - masked.mean(0)))
+    return head
+
+
+def self_restrained(anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float) -> Tensor:
+    """Return the self-restrained triplet loss (arXiv:2103.01716), from squared distances.
+
+    A triplet loss while anchors are closer to strangers than positives are; after that the strangers' distance is what
+    it is between bare faces, and only the way to the positive is made shorter.
+
+    Args:
+        anchors: of masked faces, corrected (n, d).
+        positives: of bare faces of the same people.
+        negatives: of bare faces of others.
+        margin: by how much the positive must be closer.
+    """
+    to_positive = (anchors - positives).square().sum(1)
+    to_negative = (anchors - negatives).square().sum(1)
+    apart = (positives - negatives).square().sum(1).mean().detach()
+    limit = to_negative if to_negative.mean() < apart else apart
+    return functional.relu(to_positive - limit + margin).mean()
+
+
+def unmasking(
+    bare: Embeddings,
+    masked: Embeddings,
+    people: Sequence[str],
+    *,
+    hidden: int,
+    steps: int,
+    learning_rate: float,
+    weight_decay: float,
+    margin: float,
+    seed: int,
+) -> Unmasking:
+    """Train the unmasking network on all photos at once in each step.
+
+    Args:
+        bare: embeddings of photos.
+        masked: of the same photos under another condition.
+        people: whom they show.
+        hidden: see `Unmasking`.
+        steps: how many times its weights are changed.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        margin: of the loss.
+        seed: of all chance.
+
+    Raises:
+        UnmaskError: the photos show one person alone: there are no negatives.
+    """
+    if len(set(people)) < 2:
+        raise UnmaskError("an unmasking network learns from at least two people, the photos show one")
+    torch.manual_seed(seed)
+    rng = generator(seed, "unmasking")
+    head = Unmasking(bare.shape[1], hidden)
+    optimizer = torch.optim.AdamW(head.parameters(), learning_rate, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    bare_ones, masked_ones = torch.from_numpy(bare), torch.from_numpy(masked)
+    names = np.array(people)
+    same = names[:, None] == names[None]
+    for _ in range(steps):
+        draws = rng.random(same.shape)
+        positive = np.argmax(np.where(same, draws, -1), 1)
+        negative = np.argmax(np.where(same, -1, draws), 1)
+        loss = self_restrained(head(masked_ones), bare_ones[positive], bare_ones[negative], margin)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return head.eval()
+
+
+class Heads(nn.Module):
+    """The heads of a recognizer, two for each condition but the bare one.
+
+    Args:
+        size: numbers in an embedding.
+        hidden: see `Unmasking`.
+    """
+
+    def __init__(self, size: int, hidden: int) -> None:
+        super().__init__()
+        self.size, self.hidden = size, hidden
+        self.of = nn.ModuleDict(
+            {
+                condition: nn.ModuleDict({"mean_shift": MeanShift(size), "unmasking": Unmasking(size, hidden)})
+                for condition in CONDITIONS[1:]
+            }
+        )
+
+    def put(self, condition: str, trained: Mapping[str, nn.Module]) -> None:
+        """Take over trained heads."""
+        for name, head in trained.items():
+            self.of[condition][name].load_state_dict(head.state_dict())
+
+    def correct(self, condition: str, name: str, embeddings: Embeddings) -> Embeddings:
+        """Return the embeddings of faces under a condition, corrected by the head `name`."""
+        return apply(self.of[condition][name], embeddings)
+
+
+def apply(head: nn.Module, embeddings: Embeddings) -> Embeddings:
+    """Return embeddings corrected by a head."""
+    with torch.inference_mode():
+        return np.asarray(head(torch.from_numpy(embeddings)), np.float32)
+
+
+def load(path: Path) -> Heads:
+    """Return the heads that `train_heads` wrote.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, state = weights.load(path, KIND)
+    found = Heads(about["size"], about["hidden"])
+    weights.fill(found, state, path)
+    return found.eval()

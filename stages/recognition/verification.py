@@ -1,0 +1,229 @@
+"""Are these two the same person? Scores of pairs, and what they say of a recognizer.
+
+A score is a cosine, -1 to 1. Pairs are counted in steps of 2^-20, which is finer than what float32 knows of a cosine of
+hundreds of numbers, so a thousand million pairs take no more memory than a thousand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from stages.common.errors import UnmaskError
+
+Scores = NDArray[np.float32]
+Counts = NDArray[np.int64]
+STEPS = 2**20  # in a score of 1
+AT_A_TIME = 2**23  # pairs that are scored at a time
+RESAMPLED_AT_A_TIME = 50  # of which all pairs are in memory
+FEWEST = 30  # impostor pairs that a threshold must leave to chance; below, the rate is not measurable
+
+
+def count(scores: Scores) -> Counts:
+    """Return how many scores there are at each step from -1 to 1, int64 (2^21 + 1).
+
+    Raises:
+        UnmaskError: a score is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise UnmaskError(f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite")
+    steps = np.rint((np.clip(scores, -1, 1) + 1) * np.float64(STEPS)).astype(np.int32)
+    return np.bincount(steps.ravel(), minlength=2 * STEPS + 1)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What is accepted at each threshold that there is, from the highest down; the first accepts nothing.
+
+    Attributes:
+        thresholds: float64 (n,); a pair is accepted if its score is not below. The first one is infinite.
+        accepted_genuine: genuine pairs accepted, int64 (n,).
+        accepted_impostor: impostor pairs accepted, int64 (n,).
+    """
+
+    thresholds: NDArray[np.float64]
+    accepted_genuine: Counts
+    accepted_impostor: Counts
+
+    @property
+    def tar(self) -> NDArray[np.float64]:
+        """True accept rate at each threshold."""
+        return self.accepted_genuine / self.accepted_genuine[-1]
+
+    @property
+    def far(self) -> NDArray[np.float64]:
+        """False accept rate at each threshold."""
+        return self.accepted_impostor / self.accepted_impostor[-1]
+
+    def auc(self) -> float:
+        """Return the area under TAR over FAR: how often a genuine pair has the higher score; ties count half."""
+        return float(np.trapezoid(self.tar, self.far))
+
+    def decidability(self) -> float:
+        """Return how many standard deviations lie between the means of genuine and impostor scores (d').
+
+        It still tells two recognizers apart where few people leave both an AUC of 1. From J. Daugman, "Biometric
+        decision landscapes" (2000).
+        """
+        used = self.thresholds[1:]
+        means, variances = [], []
+        for accepted in (self.accepted_genuine, self.accepted_impostor):
+            share = np.diff(accepted) / accepted[-1]
+            means.append(float(share @ used))
+            variances.append(float(share @ (used - means[-1]) ** 2))
+        spread = np.sqrt(sum(variances) / 2)
+        return float((means[0] - means[1]) / spread) if spread else 0.0
+
+    def eer(self) -> float:
+        """Return the rate at which as many genuine pairs are rejected as impostors accepted, on straight lines."""
+        ahead = self.far - (1 - self.tar)  # rises from -1 to 1
+        place = int(np.argmax(ahead >= 0))
+        before, after = ahead[place - 1], ahead[place]
+        share = before / (before - after)
+        return float(self.far[place - 1] + share * (self.far[place] - self.far[place - 1]))
+
+    def tar_at(self, far: float) -> float | None:
+        """Return the largest TAR with a FAR of at most `far`.
+
+        None if not even `FEWEST` impostor pairs may be accepted: then one pair more or less changes the answer.
+        """
+        if not self.measurable(far):
+            return None
+        return float(self.tar[self._last(far)])
+
+    def threshold_at(self, far: float) -> float | None:
+        """Return the lowest threshold with a FAR of at most `far`; None where `tar_at` is."""
+        return float(self.thresholds[self._last(far)]) if self.measurable(far) else None
+
+    def measurable(self, far: float) -> bool:
+        """Tell whether there are enough impostor pairs for this FAR."""
+        return bool(self.accepted_impostor[-1] * far >= FEWEST)
+
+    def rejected(self, threshold: float) -> float:
+        """Return the share of genuine pairs below a threshold."""
+        return float(1 - self.tar[np.searchsorted(-self.thresholds, -threshold, side="right") - 1])
+
+    def _last(self, far: float) -> int:
+        return int(np.searchsorted(self.accepted_impostor, far * self.accepted_impostor[-1] + 1e-9, side="right")) - 1
+
+
+def curve(genuine: Counts, impostor: Counts) -> Curve:
+    """Return the curve of counted scores.
+
+    Raises:
+        UnmaskError: there is no genuine or no impostor pair.
+    """
+    for name, counts in (("genuine", genuine), ("impostor", impostor)):
+        if not counts.any():
+            raise UnmaskError(f"there is no {name} pair: a verification needs both kinds")
+    used = np.flatnonzero(genuine + impostor)[::-1]
+    start = np.zeros(1, np.int64)
+    return Curve(
+        np.concatenate([[np.inf], used / STEPS - 1]),
+        np.concatenate([start, np.cumsum(genuine[used])]),
+        np.concatenate([start, np.cumsum(impostor[used])]),
+    )
+
+
+def of_scores(scores: Scores, genuine: NDArray[np.bool_]) -> Curve:
+    """Return the curve of pairs.
+
+    Args:
+        scores: float32 (n,).
+        genuine: whether both photos are of one person, bool (n,).
+    """
+    return curve(count(scores[genuine]), count(scores[~genuine]))
+
+
+def of_all_pairs(
+    references: NDArray[np.float32],
+    probes: NDArray[np.float32],
+    people: tuple[Sequence[str], Sequence[str]],
+    *,
+    same_photos: bool,
+) -> Curve:
+    """Return the curve of all pairs of a reference and a probe, in little memory.
+
+    Args:
+        references: embeddings of length 1, (n, d).
+        probes: the same, (m, d).
+        people: of the references, and of the probes.
+        same_photos: the probes are the same photos under the same or another condition: each photo is paired with
+            those after it, and not with itself.
+    """
+    names = {name: number for number, name in enumerate(sorted({*people[0], *people[1]}))}
+    of_references, of_probes = (np.array([names[name] for name in some], np.int32) for some in people)
+    genuine, impostor = (np.zeros(2 * STEPS + 1, np.int64) for _ in range(2))
+    block = max(1, AT_A_TIME // len(references))
+    for start in range(0, len(probes), block):
+        scores = probes[start : start + block] @ references.T
+        same = of_probes[start : start + block, None] == of_references[None]
+        if same_photos:
+            later = np.arange(len(references))[None] > np.arange(start, start + len(scores))[:, None]
+            genuine += count(scores[same & later])
+            impostor += count(scores[~same & later])
+        else:
+            genuine += count(scores[same])
+            impostor += count(scores[~same])
+    return curve(genuine, impostor)
+
+
+def resampled(
+    scores: Scores,
+    genuine: NDArray[np.bool_],
+    people: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    fars: Sequence[float],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return AUC, and TAR at some FARs, of pairs of which each counts as often as its people were drawn.
+
+    A pair of one person counts as often as that one, a pair of two as often as the product.
+
+    Args:
+        scores: float32 (n,).
+        genuine: bool (n,).
+        people: numbers of the two people of each pair, int64 (n, 2).
+        counts: how often each person was drawn, int64 (resamples, people).
+        fars: false accept rates.
+
+    Returns:
+        AUC, float64 (resamples,), and TAR, float64 (resamples, fars); NaN where pairs of one kind do not count at all.
+    """
+    falling = np.argsort(-scores[genuine], kind="stable")
+    of_genuine, own = scores[genuine][falling], people[genuine][falling, 0]
+    n = counts.shape[1]
+    pairs, kind = np.unique(people[~genuine] @ [n, 1], return_inverse=True)  # of people, one number each
+    shape = (len(of_genuine) + 1, len(pairs))
+    places = [np.searchsorted(-of_genuine, -scores[~genuine], side=side) for side in ("left", "right")]
+    # How many impostor pairs of which people come between two genuine pairs: ties before it, and after it.
+    as_high, higher = (sparse.csr_array((np.ones(len(place)), (place, kind)), shape) for place in places)
+    auc, tar = np.empty(len(counts)), np.empty((len(counts), len(fars)))
+    for start in range(0, len(counts), RESAMPLED_AT_A_TIME):
+        block = slice(start, start + RESAMPLED_AT_A_TIME)
+        of_people = counts[block].T.astype(float)
+        weights, others = of_people[own], of_people[pairs // n] * of_people[pairs % n]
+        n_own, n_others = weights.sum(0), as_high.sum(0) @ others
+        above, above_or_equal = (np.cumsum(steps @ others, axis=0)[:-1] for steps in (higher, as_high))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            auc[block] = 1 - (weights * (above + above_or_equal)).sum(0) / (2 * n_own * n_others)
+            for place, far in enumerate(fars):
+                accepted = (weights * (above_or_equal <= far * n_others + 1e-9)).sum(0)
+                tar[block, place] = np.where(n_others > 0, accepted / n_own, np.nan)
+    return auc, tar
+
+
+def folds_accuracy(scores: Scores, genuine: NDArray[np.bool_], fold: NDArray[np.int64]) -> tuple[float, float]:
+    """Return mean and standard deviation over folds of the share of pairs called right (the LFW protocol).
+
+    In each fold the threshold is the one that is best on all other folds.
+    """
+    results = []
+    for number in np.unique(fold):
+        here = fold == number
+        found = of_scores(scores[~here], genuine[~here])
+        right = found.accepted_genuine + (found.accepted_impostor[-1] - found.accepted_impostor)
+        threshold = found.thresholds[int(np.argmax(right))]
+        results.append(float(np.mean((scores[here] >= threshold - 0.5 / STEPS) == genuine[here])))
+    return float(np.mean(results)), float(np.std(results))

@@ -1,0 +1,215 @@
+"""Embeddings under each condition, the heads that correct them, verification and identification by them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stages import embed, identify, import_recognizer, train_heads, verify
+from stages.common import params
+from stages.common.errors import UnmaskError
+from stages.recognition import embedders, embeddings, heads, recognizer
+from stages.recognition.embeddings import Faces
+from tests.conftest import ROOT, face_row, write_table
+from tests.test_inpainting import tiny_recognizer
+
+SIZE = 24
+ALL = (*embeddings.CONDITIONS, embeddings.BARE_UPPER)
+
+
+def faces(condition: str, people: int = 12, photos: int = 4) -> Faces:
+    """Return faces whose masked embeddings are turned by one and the same shift, and noisier than bare ones."""
+    rng = np.random.default_rng(0)
+    centers = np.repeat(rng.normal(size=(people, SIZE)), photos, 0)
+    found = centers + 0.4 * rng.normal(size=centers.shape)
+    if condition != "bare":
+        shift = np.random.default_rng(1).normal(size=SIZE)
+        found = 0.6 * found + 1.2 * shift + 0.3 * rng.normal(size=centers.shape)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    names = [f"p{person:02d}" for person in range(people) for _ in range(photos)]
+    splits = [("train", "val", "test")[int(name[1:]) % 3] for name in names]
+    ids = [f"drawn/{name}/{number % photos}" for number, name in enumerate(names)]
+    return Faces(ids, names, splits, found.astype(np.float32))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "dlib.parquet"
+    embeddings.write(path, [(condition, faces(condition)) for condition in ALL], SIZE)
+    return path
+
+
+def chosen(model: type, section: str, **changes: object) -> object:
+    content = params.read_yaml(ROOT / "params.yaml")
+    top = {name: content[name] for name in model.top_level}
+    return model(**{**content[section], **top, **changes})
+
+
+def test_a_table_comes_back_as_it_was(table: Path):
+    found = embeddings.read(table)
+    assert list(found) == list(ALL)
+    assert found["masked"].face_ids == faces("masked").face_ids
+    assert np.array_equal(found["masked"].embeddings, faces("masked").embeddings)
+
+
+def test_an_embedding_with_nan_is_named(tmp_path: Path):
+    bad = faces("bare")
+    bad.embeddings[5, 3] = np.nan
+    with pytest.raises(UnmaskError, match=r"the embedding of drawn/p01/1, bare, is not finite"):
+        embeddings.write(tmp_path / "x.parquet", [("bare", bad)], SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------- heads
+
+
+def test_an_untrained_unmasking_network_changes_nothing():
+    some = faces("masked").embeddings
+    assert np.allclose(heads.apply(heads.Unmasking(SIZE, 8), some), some, atol=1e-6)
+
+
+def test_a_mean_shift_takes_the_shift_away():
+    bare, masked = faces("bare").embeddings, faces("masked").embeddings
+    corrected = heads.apply(heads.mean_shift(bare, masked), masked)
+    assert np.allclose(np.linalg.norm(corrected, axis=1), 1, atol=1e-5)
+    assert (bare * corrected).sum(1).mean() > (bare * masked).sum(1).mean() + 0.2
+
+
+def test_the_loss_is_restrained_once_strangers_are_far_enough():
+    anchors, positives, negatives = (torch.tensor([[value, 0.0]]) for value in (0.0, 0.5, 0.7))
+    # Strangers are 0.49 away, bare ones lie 0.04 apart: those count.
+    assert float(heads.self_restrained(anchors, positives, negatives, 0.1)) == pytest.approx(0.25 - 0.04 + 0.1)
+    far = torch.tensor([[2.0, 0.0]])
+    # Strangers are 1 away, bare ones lie 2.25 apart: a plain triplet loss, 0.25 - 1 + 0.1 < 0.
+    assert float(heads.self_restrained(torch.tensor([[1.0, 0.0]]), positives, far, 0.1)) == 0.0
+
+
+def test_one_person_alone_teaches_no_unmasking():
+    one = faces("bare").at([0, 1, 2])
+    numbers = {"hidden": 4, "steps": 1, "learning_rate": 0.1, "weight_decay": 0.0, "margin": 0.1, "seed": 0}
+    with pytest.raises(UnmaskError, match="at least two people"):
+        heads.unmasking(one.embeddings, one.embeddings, one.identities, **numbers)
+
+
+# ---------------------------------------------------------------- the stages
+
+
+@pytest.fixture
+def trained(table: Path, tmp_path: Path) -> Path:
+    found = train_heads.train_heads(table, tmp_path / "heads.safetensors", chosen(train_heads.Params, "train_heads"))
+    closeness = found["masked"]["cosine_to_bare"]
+    assert closeness["mean_shift"] > closeness["as it is"]
+    assert (found["masked"]["faces"], found["masked"]["people"]) == (16, 4)
+    return tmp_path / "heads.safetensors"
+
+
+def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Path):
+    few = {"resamples": 100, "interval_pairs": 1000, "fars": [0.5, 0.0001]}
+    found = verify.verify(table, trained, tmp_path / "roc.png", chosen(verify.Params, "verify", **few))
+    series = found["series"]
+    bare, masked = series["as_it_is"]["bare-bare"], series["as_it_is"]["masked-bare"]
+    assert bare["pairs"] == {"genuine": 4 * 6, "impostor": 16 * 15 // 2 - 4 * 6}
+    assert masked["pairs"] == {"genuine": 2 * 4 * 6, "impostor": 16 * 15 - 2 * 4 * 6}
+    assert masked["auc"] < series["mean_shift"]["masked-bare"]["auc"] <= bare["auc"] + 0.02
+    assert series["mean_shift"]["masked-bare"]["interval"]["auc_ahead_of_masked"]["high"] > 0
+    assert masked["interval"]["auc_ahead_of_masked"] == {"low": 0.0, "high": 0.0}
+    assert masked["interval"]["auc"]["low"] <= masked["auc"] <= masked["interval"]["auc"]["high"]
+    assert masked["tar_at_far"]["0.0001"] is None
+    assert masked["interval"]["tar_at_0.0001"] is None
+    rejected = masked["false_rejects_at_bare_threshold"]
+    assert 0 <= rejected["0.5"] < 1
+    assert rejected["0.0001"] is None
+    assert found["best_on_val"]["series"] in series["as_it_is"]
+    assert (tmp_path / "roc.png").stat().st_size > 5000
+
+
+def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path: Path):
+    found = identify.identify(table, trained, tmp_path / "cmc.png", chosen(identify.Params, "identify", resamples=100))
+    bare = found["series"]["as_it_is"]["bare-bare"]
+    assert (bare["gallery"], bare["probes"], found["people"]) == (4, 12, 4)
+    assert bare["rank"]["1"] <= bare["rank"]["5"] == 1.0
+    assert bare["rank_1_interval"]["low"] <= bare["rank"]["1"] <= bare["rank_1_interval"]["high"]
+    masked = found["series"]["as_it_is"]["masked-bare"]["rank"]["1"]
+    assert masked < found["series"]["mean_shift"]["masked-bare"]["rank"]["1"]
+    assert bare["strangers"] > 0
+
+
+def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Path):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("Input,Target,Label\np02/0.png,p02/1.png,1\np02/0.png,p05/1.png,0\np02/0.png,p99/1.png,0\n")
+    settings = {"pairs": pairs, "resamples": 100, "interval_pairs": 1000}
+    with pytest.raises(UnmaskError, match=r"1 of 3 pairs name a face that is not there, the first is p99/1"):
+        verify.verify(table, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings))
+    found = verify.verify(
+        table, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings, missing="count")
+    )
+    assert found["series"]["as_it_is"]["masked-bare"]["pairs"] == {"genuine": 1, "impostor": 1, "missing": 1}
+    gallery = tmp_path / "gallery.csv"
+    gallery.write_text("p02/0.png\np02/0.png\n")
+    with pytest.raises(UnmaskError, match="names p02/0 twice"):
+        identify.identify(
+            table, trained, tmp_path / "f.png", chosen(identify.Params, "identify", gallery=gallery, resamples=100)
+        )
+
+
+def test_every_face_is_embedded_under_every_condition(tmp_path: Path):
+    rows = [{**face_row(index), "mask_style": "cloth" if index % 2 else None} for index in range(6)]
+    rows[4]["landmarks"] = None
+    one = write_table(tmp_path / "faces", rows)
+    import_recognizer.import_recognizer(
+        "dlib",
+        tmp_path,
+        tmp_path / "dlib.safetensors",
+        import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}}),
+    )
+    found = embed.embed(one, one, one, one, tmp_path / "dlib.safetensors", tmp_path / "e.parquet", embed.Params())
+    assert found == {
+        "faces": {"bare": 5, "masked": 3, "zeroed": 3, "inpainted": 3, "upper": 3, "bare_upper": 5},
+        "without_landmarks": 1,
+        "numbers": 128,
+    }
+    stored = embeddings.read(tmp_path / "e.parquet")
+    assert np.allclose(stored["masked"].embeddings[0], stored["bare"].embeddings[1], atol=1e-5)
+    assert not np.allclose(stored["upper"].embeddings[0], stored["bare"].embeddings[1], atol=1e-2)
+
+
+def test_a_recognizer_that_nobody_described_is_named(tmp_path: Path):
+    described = import_recognizer.Params.model_validate(
+        {"mine": {"kind": "onnx", "file": "no.onnx", "size": 112, "mean": 127.5, "scale": 127.5}}
+    )
+    with pytest.raises(UnmaskError, match=r"'other', section import_recognizer of params\.yaml has mine"):
+        import_recognizer.import_recognizer("other", tmp_path, tmp_path / "w", described)
+    with pytest.raises(UnmaskError, match=r"import_recognizer\.mine\.file: there is no"):
+        import_recognizer.import_recognizer("mine", tmp_path, tmp_path / "w", described)
+
+
+def test_a_model_of_ours_comes_back_from_onnx(tmp_path: Path):
+    """Exported and imported as any ONNX model, it gives the embeddings that it gave."""
+    torch.manual_seed(0)
+    network = tiny_recognizer().build().eval()
+    model = tmp_path / "mine.onnx"
+    example = torch.zeros(2, 3, 32, 32)
+    torch.onnx.export(
+        network, (example,), str(model), dynamic_shapes=({0: torch.export.Dim("n")},), external_data=False
+    )
+    described = {"mine": {"kind": "onnx", "file": "mine.onnx", "size": 32, "mean": 0.0, "scale": 255.0}}
+    found = import_recognizer.import_recognizer(
+        "mine", tmp_path, tmp_path / "w.safetensors", import_recognizer.Params.model_validate(described)
+    )
+    assert found == {"kind": "onnx", "bytes": model.stat().st_size}
+    rng = np.random.default_rng(0)
+    for size in (32, 48):
+        some = [rng.integers(0, 256, (size, size, 3), np.uint8) for _ in range(3)]
+        expected = recognizer.Recognizer(network, 32).embed(some)
+        assert np.allclose(embedders.load(tmp_path / "w.safetensors")(some, [None] * 3), expected, atol=1e-4)
+
+
+def test_a_file_that_is_no_model_is_told(tmp_path: Path):
+    (tmp_path / "no.onnx").write_bytes(b"no model")
+    described = {"mine": {"kind": "onnx", "file": "no.onnx", "size": 32, "mean": 0.0, "scale": 255.0}}
+    with pytest.raises(UnmaskError, match="onnxruntime cannot read the model"):
+        import_recognizer.import_recognizer(
+            "mine", tmp_path, tmp_path / "w", import_recognizer.Params.model_validate(described)
+        )
+    assert not (tmp_path / "w").exists()

@@ -1,0 +1,209 @@
+"""Verification and identification against scikit-learn and cases done by hand, ties among them."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from stages.common.errors import UnmaskError
+from stages.recognition import identification, verification
+
+
+def drawn(n: int = 4000, seed: int = 0, step: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores, in steps if wanted so that there are ties, and which are genuine."""
+    rng = np.random.default_rng(seed)
+    genuine = rng.random(n) < 0.2
+    scores = np.clip(rng.normal(0.2, 0.2, n) + 0.3 * genuine, -1, 1)
+    if step:
+        scores = np.round(scores / step) * step
+    return scores.astype(np.float32), genuine
+
+
+@pytest.mark.parametrize("step", [0.0, 0.05, 0.5])
+def test_the_curve_is_scikit_learns(step: float):
+    scores, genuine = drawn(step=step)
+    found = verification.of_scores(scores, genuine)
+    far, tar, thresholds = roc_curve(genuine, scores, drop_intermediate=False)
+    assert found.auc() == pytest.approx(roc_auc_score(genuine, scores), abs=1e-6)
+    # Scores closer than a millionth are one step, so ours may have a few thresholds less.
+    assert np.allclose(np.interp(far, found.far, found.tar), np.interp(far, far, tar), atol=0.003)
+    for target in (0.5, 0.1, 0.02):
+        expected = tar[far <= target].max()
+        assert found.tar_at(target) == pytest.approx(expected, abs=1e-9)
+        assert found.threshold_at(target) == pytest.approx(thresholds[far <= target][-1], abs=1e-5)
+    assert len(thresholds) * 0.99 <= len(found.thresholds) <= len(thresholds)
+
+
+def test_a_case_by_hand_with_ties():
+    scores = np.float32([0.9, 0.8, 0.8, 0.5, 0.5, 0.1])
+    genuine = np.array([True, True, False, True, False, False])
+    found = verification.of_scores(scores, genuine)
+    assert found.thresholds[1:].tolist() == pytest.approx([0.9, 0.8, 0.5, 0.1], abs=1e-6)
+    assert found.accepted_genuine.tolist() == [0, 1, 2, 3, 3]
+    assert found.accepted_impostor.tolist() == [0, 0, 1, 2, 3]
+    # 9 comparisons: 0.9 beats all three; 0.8 ties with one, beats two; 0.5 ties with one, beats one.
+    assert found.auc() == pytest.approx((3 + 2.5 + 1.5) / 9)
+    assert found.eer() == pytest.approx(1 / 3)
+    assert found.rejected(0.8) == pytest.approx(1 / 3)
+    assert found.rejected(0.95) == 1.0
+    assert found.rejected(-1.0) == 0.0
+
+
+def test_perfect_and_equal_scores():
+    genuine = np.repeat([True, False], 50)
+    perfect = verification.of_scores(np.repeat(np.float32([0.9, 0.1]), 50), genuine)
+    assert (perfect.auc(), perfect.eer(), perfect.tar_at(0.9)) == (1.0, 0.0, 1.0)
+    equal = verification.of_scores(np.full(100, 0.3, np.float32), genuine)
+    assert (equal.auc(), equal.eer(), equal.tar_at(0.7)) == (0.5, 0.5, 0.0)
+
+
+def test_a_far_that_chance_alone_decides_is_not_measurable():
+    scores, genuine = drawn(2000)
+    found = verification.of_scores(scores, genuine)
+    impostors = (~genuine).sum()
+    assert found.tar_at(30 / impostors) is not None
+    assert found.tar_at(29 / impostors) is None
+    assert found.threshold_at(1e-4) is None
+
+
+def test_one_kind_of_pairs_or_nan_is_an_error():
+    with pytest.raises(UnmaskError, match="there is no impostor pair"):
+        verification.of_scores(np.float32([0.1, 0.2]), np.array([True, True]))
+    with pytest.raises(UnmaskError, match="1 of 1 scores are not finite"):
+        verification.of_scores(np.float32([np.nan, 0.2]), np.array([True, False]))
+
+
+def faces(people: int, photos: int, seed: int = 0, size: int = 16) -> tuple[np.ndarray, list[str]]:
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(people, size))
+    found = np.repeat(centers, photos, 0) + rng.normal(size=(people * photos, size))
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found.astype(np.float32), [f"p{person:02d}" for person in range(people) for _ in range(photos)]
+
+
+def test_all_pairs_in_blocks_are_all_pairs(monkeypatch: pytest.MonkeyPatch):
+    embeddings, names = faces(7, 4)
+    monkeypatch.setattr(verification, "AT_A_TIME", 3 * len(names))
+    rows, columns = np.triu_indices(len(names), 1)
+    same = np.array([names[a] == names[b] for a, b in zip(rows, columns, strict=True)])
+    expected = verification.of_scores((embeddings @ embeddings.T)[rows, columns], same)
+    found = verification.of_all_pairs(embeddings, embeddings, (names, names), same_photos=True)
+    assert found.accepted_genuine[-1] == 7 * 6
+    assert found.auc() == pytest.approx(expected.auc(), abs=1e-6)
+
+
+def test_two_sets_of_photos_are_paired_each_with_each():
+    embeddings, names = faces(7, 4)
+    references, probes = slice(0, None, 2), slice(1, None, 2)
+    found = verification.of_all_pairs(
+        embeddings[references], embeddings[probes], (names[references], names[probes]), same_photos=False
+    )
+    assert (found.accepted_genuine[-1], found.accepted_impostor[-1]) == (7 * 2 * 2, 14 * 14 - 7 * 2 * 2)
+
+
+def test_resampled_people_count_as_if_their_pairs_were_repeated():
+    scores, genuine = drawn(300, step=0.02)
+    rng = np.random.default_rng(1)
+    people = rng.integers(0, 6, (300, 2))
+    people[:, 1] = np.where(genuine, people[:, 0], (people[:, 0] + 1 + people[:, 1] % 5) % 6)
+    counts = np.stack([np.bincount(rng.integers(6, size=6), minlength=6) for _ in range(20)])
+    auc, tar = verification.resampled(scores, genuine, people, counts, [0.3, 0.1])
+    for count, one, at in zip(counts, auc, tar, strict=True):
+        weights = np.where(genuine, count[people[:, 0]], count[people[:, 0]] * count[people[:, 1]])
+        repeated = verification.of_scores(np.repeat(scores, weights), np.repeat(genuine, weights))
+        assert one == pytest.approx(repeated.auc(), abs=1e-6)
+        best = [repeated.tar[repeated.far <= far + 1e-12].max() for far in (0.3, 0.1)]
+        assert at == pytest.approx(best)
+
+
+def test_resampled_without_a_pair_of_one_kind_is_not_a_number():
+    people = np.array([[0, 0], [0, 1]])
+    auc, tar = verification.resampled(
+        np.float32([0.5, 0.4]), np.array([True, False]), people, np.array([[2, 0], [1, 1]]), [0.1]
+    )
+    assert np.isnan(auc[0])
+    assert np.isnan(tar[0, 0])
+    assert auc[1] == 1
+    assert tar[1, 0] == 1
+
+
+def test_folds_take_their_threshold_from_the_others():
+    scores = np.float32([0.9, 0.1, 0.8, 0.2, 0.4, 0.35])
+    genuine = np.array([True, False, True, False, True, False])
+    fold = np.array([0, 0, 1, 1, 2, 2])
+    # The first and second fold are called right by any threshold of the others; 0.8 or 0.4 for the third calls 0.4
+    # genuine only if the threshold is 0.4 or less, which the other folds do not know: best of theirs is 0.8.
+    mean, spread = verification.folds_accuracy(scores, genuine, fold)
+    assert mean == pytest.approx((1 + 1 + 0.5) / 3)
+    assert spread == pytest.approx(np.std([1, 1, 0.5]))
+
+
+# ---------------------------------------------------------------- identification
+
+
+def test_ranks_by_hand_and_ties_count_against_the_person():
+    gallery = np.float32([[1, 0], [0, 1], [0.6, 0.8], [1, 0]])
+    enrolled = ["a", "b", "c", "d"]
+    probes = np.float32([[1, 0], [0, 1], [0.6, 0.8], [0.8, 0.6], [1, 0]])
+    found = identification.search(gallery, enrolled, probes, ["a", "b", "c", "b", "nobody"])
+    # a's photo is just as similar to d: rank 2.
+    assert found.rank.tolist() == [2, 1, 1, 4, 0]
+    assert found.cmc([1, 2, 4]) == {"1": 0.5, "2": 0.75, "4": 1.0}
+
+
+def test_a_person_is_as_similar_as_the_best_photo():
+    gallery = np.float32([[0, 1], [1, 0], [0.9, np.sqrt(1 - 0.81)]])
+    found = identification.search(gallery, ["a", "b", "a"], np.float32([[0.9, np.sqrt(1 - 0.81)]]), ["a"])
+    assert found.rank.tolist() == [1]
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
+    embeddings, names = faces(9, 5)
+    first = identification.first_of_each(names)
+    enrolled = [names[place] for place in first]
+    whole = identification.search(embeddings[first], enrolled, embeddings, names)
+    monkeypatch.setattr(identification, "BLOCK", 7)
+    blocks = identification.search(embeddings[first], enrolled, embeddings, names)
+    assert np.array_equal(whole.rank, blocks.rank)
+    assert np.array_equal(whole.best, blocks.best)
+    similar = embeddings @ embeddings[first].T
+    assert whole.cmc([1])["1"] == np.mean(
+        [enrolled[row.argmax()] == name for row, name in zip(similar, names, strict=True)]
+    )
+
+
+def test_alarms_for_strangers_by_hand():
+    rank = np.array([1, 1, 2, 1, 0, 0, 0, 0])
+    best = np.float32([0.9, 0.5, 0.95, 0.7, 0.8, 0.6, 0.4, 0.3])
+    found = identification.Search(rank, best)
+    # One of four strangers may raise an alarm: the threshold lies above 0.6. The second is too low, the third is
+    # another person.
+    assert found.fnir_at(0.25) == 0.5
+    assert found.fnir_at(1.0) == 0.25
+    assert found.fnir_at(0.1) is None
+
+
+def test_an_empty_gallery_and_strangers_alone_are_named():
+    with pytest.raises(UnmaskError, match="the gallery is empty"):
+        identification.search(np.zeros((0, 2), np.float32), [], np.float32([[1, 0]]), ["a"])
+    with pytest.raises(UnmaskError, match="nobody to identify"):
+        identification.search(np.float32([[1, 0]]), ["b"], np.float32([[1, 0]]), ["a"]).cmc([1])
+
+
+def test_an_index_finds_what_the_exact_search_finds():
+    rng = np.random.default_rng(0)
+    gallery, probes = (some / np.linalg.norm(some, axis=1, keepdims=True) for some in rng.normal(size=(2, 60, 16)))
+    gallery, probes = gallery.astype(np.float32), probes.astype(np.float32)
+    enrolled = [f"p{number % 20}" for number in range(60)]
+    people = [f"p{number % 25}" for number in range(60)]  # five of them are not in the gallery
+    exact = identification.search(gallery, enrolled, probes, people)
+    found = identification.search_index(gallery, enrolled, probes, people, index="Flat")
+    assert found.rank.tolist() == exact.rank.tolist()
+    assert np.allclose(found.best, exact.best, atol=1e-6)
+    with pytest.raises(UnmaskError, match="'Nothing7' cannot be made of 60 photos"):
+        identification.search_index(gallery, enrolled, probes, people, index="Nothing7")
+
+
+def test_the_index_counts_ties_against_the_person():
+    gallery = np.float32([[1, 0], [0, 1], [1, 0]])
+    found = identification.search_index(gallery, ["a", "b", "c"], np.float32([[1, 0]]), ["a"], index="Flat")
+    assert found.rank.tolist() == [2]
