@@ -225,7 +225,7 @@ def test_orl(tmp_path: Path):
 def test_lfw(tmp_path: Path):
     names = ["lfw/Ann_Lee/Ann_Lee_0001.jpg", "lfw/Ann_Lee/Bob_0002.jpg"]
     photos, rejects = listed(lfw, write(tmp_path, {"lfw.tar": tar_of(dict.fromkeys(names, b"x"))}))
-    assert [(photo.identity, photo.name) for photo in photos] == [("Ann_Lee", "0001")]
+    assert [(photo.identity, photo.name) for photo in photos] == [("Ann_Lee", "Ann_Lee_0001")]
     assert [reject.reason for reject in rejects] == ["bad_name"]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from stages.common.errors import UnmaskError
+from stages.datasets import celeba_lists
 from stages.datasets.files import Files
 from stages.datasets.photo import Photo, Reject
 from stages.faces.parts import CLASSES
@@ -17,7 +18,6 @@ from stages.faces.parts import CLASSES
 FIRST_VAL, FIRST_TEST = 162771, 182638
 
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
-IDENTITIES = "identity_CelebA.txt"
 ATTRIBUTES = "CelebAMask-HQ-attribute-anno.txt"
 
 
@@ -29,8 +29,9 @@ def photos(files: Files) -> Iterator[Photo | Reject]:
     """
     by_name = {PurePosixPath(name).name: name for name in files.names() if name.endswith(".txt")}
     originals = _mapping(files, by_name)
-    people = _pairs(files, by_name[IDENTITIES]) if IDENTITIES in by_name else {}
-    sexes = _sexes(files, by_name[ATTRIBUTES]) if ATTRIBUTES in by_name else {}
+    identities = by_name.get(celeba_lists.IDENTITIES)
+    people = celeba_lists.pairs(files, identities) if identities else {}
+    sexes = celeba_lists.sexes(files, by_name[ATTRIBUTES]) if ATTRIBUTES in by_name else {}
     images = [name for name in files.names() if re.search(r"(^|/)CelebA-HQ-img/\d+\.(jpg|png)$", name)]
     if not images:
         raise UnmaskError("no photo CelebA-HQ-img/<id>.jpg found")
@@ -67,19 +68,3 @@ def _mapping(files: Files, by_name: dict[str, str]) -> dict[int, tuple[int, str]
             raise UnmaskError(f"{MAPPING}, line {number}: expected `idx orig_idx orig_file`, got {line!r}")
         result[int(fields[0])] = (int(fields[1]), fields[2])
     return result
-
-
-def _pairs(files: Files, name: str) -> dict[str, str]:
-    """Return the second word of each line by the first."""
-    return dict(fields[:2] for line in files.text(name).splitlines() if len(fields := line.split()) >= 2)
-
-
-def _sexes(files: Files, name: str) -> dict[str, str]:
-    """Return `male` or `female` by file name, from the list of 40 attributes."""
-    lines = files.text(name).splitlines()
-    columns = lines[1].split() if len(lines) > 1 else []
-    if "Male" not in columns:
-        raise UnmaskError(f"{name}: line 2 should name the attributes, `Male` among them")
-    column = columns.index("Male") + 1
-    rows = (line.split() for line in lines[2:])
-    return {row[0]: "male" if row[column] == "1" else "female" for row in rows if len(row) == len(columns) + 1}

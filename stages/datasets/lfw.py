@@ -1,8 +1,10 @@
-"""Labeled Faces in the Wild, any of its alignments: lfw*/<Name>/<Name>_<NNNN>.jpg, 250x250, as a tar or a folder."""
+"""Labeled Faces in the Wild, any of its alignments: lfw*/<Name>/<Name>_<NNNN>.jpg, 250x250, as a tar or a folder.
+
+pairs.txt beside them is read by `verify.pairs`.
+"""
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from stages.datasets import person_folders
 from stages.datasets.files import Files
@@ -12,9 +14,7 @@ from stages.datasets.photo import Photo, Reject
 def photos(files: Files) -> Iterator[Photo | Reject]:
     """Yield all photos; one that is not named after its folder is rejected."""
     for photo in person_folders.photos(files):
-        if isinstance(photo, Reject):
+        if isinstance(photo, Reject) or re.fullmatch(re.escape(photo.identity) + r"_\d{4}", photo.name):
             yield photo
-        elif number := re.fullmatch(re.escape(photo.identity) + r"_(\d{4})", photo.name):
-            yield replace(photo, name=number[1])
         else:
             yield Reject(photo.file, "bad_name", f"expected {photo.identity}_<NNNN>.jpg")
