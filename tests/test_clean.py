@@ -61,8 +61,8 @@ def test_good_photos_are_kept_as_they_are(tmp_path: Path):
     assert (result["photos"], result["faces"], result["people"], result["unexplained"]) == (12, 12, 4, 0)
     assert rejects == []
     by_id = {face["face_id"]: face for face in tables.read(Path("table"))}
-    assert by_id["lfw/p1/0002"]["image"] == GOOD["p1/p1_0002.jpg"]
-    assert by_id["lfw/p1/0002"]["identity"] == "p1"
+    assert by_id["lfw/p1/p1_0002"]["image"] == GOOD["p1/p1_0002.jpg"]
+    assert by_id["lfw/p1/p1_0002"]["identity"] == "p1"
     assert result["stored_anew_as_png"] == 0
 
 
@@ -91,7 +91,7 @@ def test_every_reason_is_counted_and_listed(tmp_path: Path):
     assert result["rejected"]["too_small"] == 2
     details = {reject["file"]: reject["detail"] for reject in rejects}
     assert details["p0/p0_1004.jpg"] == "12000x12000 pixels"
-    assert details["p0/p0_1006.jpg"] == "as lfw/p0/0000"
+    assert details["p0/p0_1006.jpg"] == "as lfw/p0/p0_0000"
 
 
 def test_photos_of_every_kind_are_stored_as_png(tmp_path: Path):
@@ -174,18 +174,18 @@ def test_label_maps_are_painted_in_the_publishers_order(tmp_path: Path):
 
 
 def test_a_reviewed_exclusion_is_honoured(tmp_path: Path):
-    result, rejects = run(people(tmp_path, GOOD), "lfw/p0/0001,wrong person\n")
+    result, rejects = run(people(tmp_path, GOOD), "lfw/p0/p0_0001,wrong person\n")
     assert result["faces"] == 11
     assert rejects == [
-        {"file": "p0/p0_0001.jpg", "face_id": "lfw/p0/0001", "reason": "curated", "detail": "wrong person"}
+        {"file": "p0/p0_0001.jpg", "face_id": "lfw/p0/p0_0001", "reason": "curated", "detail": "wrong person"}
     ]
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("lfw/p0/0001,wrong\nlfw/p0/7777,gone\n", r"faces that are not in the dataset: line 3: lfw/p0/7777"),
-        ("lfw/p0/0001,a\nlfw/p0/0001,b\n", r"curation\.csv, line 3: lfw/p0/0001 stands there twice"),
+        ("lfw/p0/p0_0001,wrong\nlfw/p0/p0_7777,gone\n", r"faces that are not in the dataset: line 3: lfw/p0/p0_7777"),
+        ("lfw/p0/p0_0001,a\nlfw/p0/p0_0001,b\n", r"curation\.csv, line 3: lfw/p0/p0_0001 stands there twice"),
     ],
 )
 def test_an_exclusion_list_must_match(tmp_path: Path, lines: str, message: str):
@@ -195,7 +195,7 @@ def test_an_exclusion_list_must_match(tmp_path: Path, lines: str, message: str):
 
 
 def test_an_exclusion_list_without_header(tmp_path: Path):
-    Path("curation.csv").write_text("lfw/p0/0001,wrong\n")
+    Path("curation.csv").write_text("lfw/p0/p0_0001,wrong\n")
     with pytest.raises(UnmaskError, match="the first line must be face_id,reason"):
         clean.clean(
             people(tmp_path, GOOD),
@@ -210,10 +210,10 @@ def test_an_exclusion_list_without_header(tmp_path: Path):
 def test_a_limit_leaves_out_and_says_so(tmp_path: Path):
     result, rejects = run(people(tmp_path, GOOD), limit={"people": 2, "photos": 2})
     assert [face["face_id"] for face in sorted(tables.read(Path("table")), key=lambda face: face["face_id"])] == [
-        "lfw/p0/0000",
-        "lfw/p0/0001",
-        "lfw/p1/0000",
-        "lfw/p1/0001",
+        "lfw/p0/p0_0000",
+        "lfw/p0/p0_0001",
+        "lfw/p1/p1_0000",
+        "lfw/p1/p1_0001",
     ]
     assert result["rejected"] == {"beyond_limit": 8}
     assert len(rejects) == 8
