@@ -409,15 +409,16 @@ def test_a_folder_of_photos_has_no_truth_and_no_known_sex(models: dict[str, Path
 def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
     run_inpaint(faces["masked"], models, tmp_path / "out")
     chosen = evaluate_inpainting.Params(seed=0, split="test", known_faces=3, resamples=100, alexnet=None)
-    result = evaluate_inpainting.evaluate_inpainting(
+    evaluate = functools.partial(
+        evaluate_inpainting.evaluate_inpainting,
         faces["bare"],
         faces["masked"],
         tmp_path / "out",
         models["shared"],
         models["pretrained"],
         tmp_path / "f.png",
-        chosen,
     )
+    result = evaluate(chosen)
     assert (result["images"], result["people"], result["pixels_changed_outside"]) == (4, 1, 0)
     assert {"masked", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "ours"} <= result["ways"].keys()
     ways = result["ways"]
@@ -429,15 +430,7 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
     assert (tmp_path / "f.png").stat().st_size > 1000
     chosen = chosen.model_copy(update={"split": "val"})
     with pytest.raises(UnmaskError, match="no face with a drawn mask and landmarks in split 'val'"):
-        evaluate_inpainting.evaluate_inpainting(
-            faces["bare"],
-            faces["masked"],
-            tmp_path / "out",
-            models["shared"],
-            models["pretrained"],
-            tmp_path / "f.png",
-            chosen,
-        )
+        evaluate(chosen)
 
 
 def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
