@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint format check-lock readme-table benchmark lock
+.PHONY: help repro test test-slow fuzz lint format check-lock readme-table benchmark lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ test: $(VENV)/installed-dev lint  ## Run linters and the tests
 
 test-slow: $(VENV)/installed-dev  ## Run the tests that take minutes
 	pytest -m slow
+
+fuzz: $(VENV)/installed-dev  ## Read 10,000 broken files of every kind
+	UNMASK_FUZZ=300 pytest -q tests/test_fuzz.py
 
 lint: $(VENV)/installed-dev  ## Check style and types
 	ruff check .

@@ -7,17 +7,20 @@ python -m stages.embed --faces data/aligned/orl --masked data/masked/orl --zeroe
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from stages.common import images, tables
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.params import StageParams
+from stages.common.seeding import fraction
 from stages.common.tables import Face
 from stages.faces.removal import upper_half
 from stages.recognition import embedders, embeddings
@@ -26,13 +29,33 @@ BATCH = 32
 
 
 class Params(StageParams):
-    """There is nothing to choose."""
+    """Section `embed:` of params.yaml."""
+
+    top_level: ClassVar = ("seed",)
+
+    seed: int = Field(ge=0)
+    train_faces: int = Field(ge=1)
+    """Of the people to train on, at most so many faces, drawn by chance: only `train_heads` learns from them."""
 
 
-def embed(
-    faces: Path, masked: Path, zeroed: Path, inpainted: Path, weights: Path, out: Path, params: Params
+def embed(  # noqa: PLR0913 -- four tables of each of two datasets
+    faces: Path,
+    masked: Path,
+    zeroed: Path,
+    inpainted: Path,
+    weights: Path,
+    out: Path,
+    params: Params,
+    test_faces: Path | None = None,
+    test_masked: Path | None = None,
+    test_zeroed: Path | None = None,
+    test_inpainted: Path | None = None,
 ) -> dict[str, Any]:
     """Write embeddings of length 1; that of a face and that of its mirror image are added up.
+
+    If the test people are of another dataset, the four tables of that one are given, too: of these the split `test`
+    is taken, of the first four the others. Where people of a table wear real masks, these photos are its masked ones,
+    and not those on which one was drawn.
 
     Args:
         faces: a table of bare aligned faces.
@@ -41,57 +64,104 @@ def embed(
         inpainted: the same, filled in.
         weights: a recognizer.
         out: the table of embeddings to write, see `stages.recognition.embeddings`.
-        params: empty.
+        params: section `embed`.
+        test_faces: like `faces`, of the dataset to test on.
+        test_masked: like `masked`.
+        test_zeroed: like `zeroed`.
+        test_inpainted: like `inpainted`.
 
     Returns:
-        How many faces there are under each condition, how many have no landmarks and were left out, and how many
-        numbers an embedding has.
+        How many faces there are under each condition, how many of the masked ones wear a real mask, how many have no
+        landmarks and were left out, and how many numbers an embedding has.
 
     Raises:
         UnmaskError: a condition has no face, or an embedding is not finite.
     """
-    del params
     find = embedders.load(weights)
-    sources: dict[str, tuple[Path, Callable[[Pixels], Pixels] | None]] = {
-        "bare": (faces, None),
-        "masked": (masked, None),
-        "zeroed": (zeroed, None),
-        "inpainted": (inpainted, None),
-        "upper": (masked, upper_half),
-        embeddings.BARE_UPPER: (faces, upper_half),
-    }
-    left_out: Counter[str] = Counter()
+    datasets = [(Tables(faces, masked, zeroed, inpainted), tables.SPLITS)]
+    if test_faces and test_masked and test_zeroed and test_inpainted and test_faces != faces:
+        others = Tables(test_faces, test_masked, test_zeroed, test_inpainted)
+        datasets = [(datasets[0][0], ("train", "val")), (others, ("test",))]
+    numbers: Counter[str] = Counter()
     done: Counter[str] = Counter()
 
     def batches() -> Iterator[tuple[str, embeddings.Faces]]:
-        for condition, (table, change) in sources.items():
-            rows = _rows(table, condition, left_out)
-            while batch := list(itertools.islice(rows, BATCH)):
-                pictures = [images.decode(face["image"]) for face in batch]
-                changed = [change(picture) for picture in pictures] if change else pictures
-                found = find(changed, [face["landmarks"] for face in batch])
-                columns = ([face[name] for face in batch] for name in ("face_id", "identity", "split"))
-                done[condition] += len(batch)
-                yield condition, embeddings.Faces(*columns, found)
-            if not done[condition]:
-                raise UnmaskError(f"{table} has no face to embed under the condition {condition!r}")
+        for some, splits in datasets:
+            real, drawn = some.real_masks(), _drawn(some.faces, splits, params)
+            for condition, (table, change) in some.conditions().items():
+                rows = _rows(table, condition, real, drawn, numbers)
+                while batch := list(itertools.islice(rows, BATCH)):
+                    pictures = [images.decode(face["image"]) for face in batch]
+                    changed = [change(picture) for picture in pictures] if change else pictures
+                    found = find(changed, [face["landmarks"] for face in batch])
+                    columns = ([face[name] for face in batch] for name in ("face_id", "identity", "split"))
+                    done[condition] += len(batch)
+                    yield condition, embeddings.Faces(*columns, found)
+                if not done[condition]:
+                    raise UnmaskError(f"{table} has no face to embed under the condition {condition!r}")
 
     stream = batches()
     first = next(stream)
     size = first[1].embeddings.shape[1]
     embeddings.write(out, itertools.chain([first], stream), size)
-    return {"faces": dict(done), "without_landmarks": left_out["bare"], "numbers": int(np.int64(size))}
+    return {
+        "faces": dict(done),
+        "real_masks": numbers["real masks"],
+        "without_landmarks": numbers["bare without landmarks"],
+        "numbers": int(np.int64(size)),
+    }
 
 
-def _rows(table: Path, condition: str, left_out: Counter[str]) -> Iterator[Face]:
-    """Yield faces with landmarks; of the bare ones all, of the others those on which a mask was drawn."""
-    wanted = ["face_id", "identity", "split", "image", "landmarks"]
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a dataset: aligned faces, and the same masked, with the mask's pixels at 0, and filled in."""
+
+    faces: Path
+    masked: Path
+    zeroed: Path
+    inpainted: Path
+
+    def conditions(self) -> dict[str, tuple[Path, Callable[[Pixels], Pixels] | None]]:
+        """Return by condition the table, and how its images are changed."""
+        return {
+            "bare": (self.faces, None),
+            "masked": (self.masked, None),
+            "zeroed": (self.zeroed, None),
+            "inpainted": (self.inpainted, None),
+            "upper": (self.masked, upper_half),
+            embeddings.BARE_UPPER: (self.faces, upper_half),
+        }
+
+    def real_masks(self) -> bool:
+        """Tell whether anybody wears a real mask."""
+        has = "wears_mask" in tables.columns(self.faces)
+        return has and any(face["wears_mask"] for face in tables.read(self.faces, ["wears_mask"]))
+
+
+def _drawn(faces: Path, splits: Sequence[str], params: Params) -> set[str]:
+    """Return the face_ids of the splits wanted, of split `train` at most `train_faces`."""
+    ids: dict[str, list[str]] = {split: [] for split in tables.SPLITS}
+    for face in tables.read(faces, ["face_id", "split"]):
+        ids[face["split"]].append(face["face_id"])
+    ids["train"].sort(key=lambda face_id: fraction(params.seed, "embed", face_id))
+    ids["train"] = ids["train"][: params.train_faces]
+    return {face_id for split in splits for face_id in ids[split]}
+
+
+def _rows(table: Path, condition: str, real: bool, drawn: set[str], numbers: Counter[str]) -> Iterator[Face]:
+    """Yield faces with landmarks: the bare ones; or those with a mask, real ones if there are any, else drawn ones."""
     bare = condition in {"bare", embeddings.BARE_UPPER}
-    for face in tables.read(table, wanted if bare else [*wanted, "mask_style"]):
+    wanted = ["face_id", "identity", "split", "image", "landmarks"]
+    wanted += ["wears_mask"] if real else [] if bare else ["mask_style"]
+    for face in tables.read(table, wanted):
+        with_mask = face["wears_mask"] if real else not bare and face["mask_style"] is not None
+        if face["face_id"] not in drawn or bool(with_mask) == bare:
+            continue
         if face["landmarks"] is None:
-            left_out[condition] += 1
-        elif bare or face["mask_style"] is not None:
-            yield face
+            numbers[f"{condition} without landmarks"] += 1
+            continue
+        numbers["real masks"] += int(real and condition == "masked")
+        yield face
 
 
 if __name__ == "__main__":

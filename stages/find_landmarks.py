@@ -25,7 +25,7 @@ class Params(StageParams):
 
 
 def find_landmarks(faces: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
-    """Add `landmarks`, `landmarks_by` and `face_type` to a face table.
+    """Add `landmarks`, `landmarks_by` and `face_type` to a face table, and `wears_mask` where nobody said.
 
     Args:
         faces: the table of the clean photos.
@@ -34,10 +34,12 @@ def find_landmarks(faces: Path, out: Path, figure: Path, params: Params) -> dict
         params: section `find_landmarks`.
 
     Returns:
-        How many faces each backend and detector found, how many are of each face type, and what is unusual.
+        How many faces each backend and detector found, how many are of each face type, how many were seen to wear a
+        mask that nobody had told of, and what is unusual.
     """
     work = functools.partial(_with_landmarks, params=params)
-    numbers = tables.map_faces(work, faces, out, needs=["image"], adds=["landmarks", "landmarks_by", "face_type"])
+    adds = ["landmarks", "landmarks_by", "face_type", "wears_mask"]
+    numbers = tables.map_faces(work, faces, out, needs=["image"], adds=adds)
     figures.show_table(
         out,
         figure,
@@ -51,6 +53,7 @@ def find_landmarks(faces: Path, out: Path, figure: Path, params: Params) -> dict
         "faces": numbers["faces"],
         "found_by": {name.removeprefix("by "): number for name, number in numbers.items() if name.startswith("by ")},
         "not_found": numbers["not found"],
+        "masks_seen": numbers["mask seen"],
         "face_types": {name: numbers[f"type {name}"] for name in FACE_TYPES},
         "photos_with_several_faces": numbers["several faces"],
         "landmarks_outside_the_image": numbers["outside"],
@@ -60,13 +63,17 @@ def find_landmarks(faces: Path, out: Path, figure: Path, params: Params) -> dict
 def _with_landmarks(face: Face, params: Params) -> tuple[Face, Mapping[str, float]]:
     image = images.decode(face["image"])
     found, seen = main_face(image, face, params.search)
+    wears_mask = face.get("wears_mask")
     if found is None:
-        return {**face, "landmarks": None, "landmarks_by": None, "face_type": None}, {"not found": 1}
+        nothing = {"landmarks": None, "landmarks_by": None, "face_type": None, "wears_mask": wears_mask}
+        return {**face, **nothing}, {"not found": 1}
     kind = face.get("face_type") or params.face_types.of(image, found.points)
     height, width = image.shape[:2]
     outside = ((found.points < 0) | (found.points > [width - 1, height - 1])).any()
     numbers = {f"by {found.by}": 1, f"type {kind}": 1, "several faces": int(seen > 1), "outside": int(outside)}
-    return {**face, "landmarks": found.points, "landmarks_by": found.by, "face_type": kind}, numbers
+    numbers["mask seen"] = int(found.masked and wears_mask is None)
+    about = {"landmarks_by": found.by, "face_type": kind, "wears_mask": True if found.masked else wears_mask}
+    return {**face, "landmarks": found.points, **about}, numbers
 
 
 if __name__ == "__main__":

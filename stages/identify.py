@@ -5,6 +5,7 @@ python -m stages.identify --embeddings data/embeddings/dlib.parquet --heads mode
 """
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -68,10 +69,14 @@ def identify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dic
     table, correct = stored.read(embeddings), correcting.load(heads)
     result: dict[str, Any] = {}
     lines = {}
-    missing = 0
+    lists = {
+        what: _read(file, what, series.names(table, params.split), params)
+        for what, file in (("gallery", params.gallery), ("probes", params.probes))
+    }
     for one in series.all_of(table, correct, params.split):
-        enrolled, asked, missing = _chosen(one, params)
-        gallery, probes = one.references.at(enrolled), one.probes.at(asked)
+        gallery, probes = _chosen(one, lists["gallery"].names, lists["probes"].names)
+        if not (len(gallery) and len(probes)):  # a list of bare photos only has nothing to say of masked ones
+            continue
         found = _search(gallery, probes, params)
         first = (found.rank == 1)[found.rank > 0]
         people = [name for name, rank in zip(probes.identities, found.rank, strict=True) if rank]
@@ -96,37 +101,50 @@ def identify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dic
         "series": result,
         "split": params.split,
         "people": len(set(table["bare"].of(params.split).identities)),
-        "missing": missing,
+        "missing": sum(one.missing for one in lists.values()),
     }
 
 
-def _chosen(one: series.Series, params: Params) -> tuple[list[int], list[int], int]:
-    """Return the places of the photos enrolled and of those asked about, and how many of the lists are missing."""
-    enrolled, missing = _listed(one.references, params.gallery, "gallery", params)
-    if enrolled is None:
-        enrolled = identification.first_of_each(one.references.identities)
-    asked, more = _listed(one.probes, params.probes, "probes", params)
-    if asked is None:
-        known = {one.references.face_ids[place] for place in enrolled}
-        asked = [place for place, face_id in enumerate(one.probes.face_ids) if face_id not in known]
-    return enrolled, asked, missing + more
+@dataclass(frozen=True)
+class Listed:
+    """The names of a published list (None: there is none), and how many more of it are not there."""
+
+    names: list[str] | None
+    missing: int = 0
 
 
-def _listed(faces: Faces, file: Path | None, what: str, params: Params) -> tuple[list[int] | None, int]:
+def _read(file: Path | None, what: str, known: set[str], params: Params) -> Listed:
     if file is None:
-        return None, 0
+        return Listed(None)
     names = protocols.read_list(file)
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise UnmaskError(f"{file} names {twice} twice")
-    place = {face_id.split("/", 1)[1]: number for number, face_id in enumerate(faces.face_ids)}
-    absent = [name for name in names if name not in place]
+    absent = [name for name in names if name not in known]
     if absent and params.missing == "error":
         raise UnmaskError(
             f"identify.{what}: {len(absent)} of {len(names)} photos of {file} are not there, the first is {absent[0]}; "
             f"with identify.missing: count they are left out and counted"
         )
-    return [place[name] for name in names if name in place], len(absent)
+    return Listed([name for name in names if name in known], len(absent))
+
+
+def _chosen(one: series.Series, gallery: list[str] | None, probes: list[str] | None) -> tuple[Faces, Faces]:
+    """Return the faces enrolled and those asked about: by the lists; else each person's first, and all others."""
+    known, asked = series.sides(one)
+    if gallery is None:
+        enrolled = one.references.at(identification.first_of_each(one.references.identities))
+    else:
+        enrolled = _named(known, gallery)
+    if probes is None:
+        gone = set(enrolled.face_ids)
+        return enrolled, one.probes.at([n for n, face_id in enumerate(one.probes.face_ids) if face_id not in gone])
+    return enrolled, _named(asked, probes)
+
+
+def _named(faces: Faces, names: list[str]) -> Faces:
+    place = series.places(faces)
+    return faces.at([place[name] for name in names if name in place])
 
 
 def _open_set(gallery: Faces, probes: Faces, params: Params) -> identification.Search:

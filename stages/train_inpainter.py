@@ -7,13 +7,15 @@ python -m stages.train_inpainter --sex female --faces data/aligned/orl --templat
 """
 
 import functools
+import shutil
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from stages.common import tables
 from stages.common.errors import UnmaskError
+from stages.common.outputs import whole_file
 from stages.common.params import StageParams
 from stages.common.tables import SEXES
 from stages.inpainting import inpainter, samples
@@ -30,6 +32,8 @@ class Params(StageParams):
     seed: int = Field(ge=0)
     render_masks: looks.Looks
     inpainter: inpainter.Network
+    without_faces: Literal["error", "shared"]
+    """What to do if no face of the sex is known: stop, or let the shared inpainter fill in those faces, too."""
     schedule: loop.Schedule
 
 
@@ -58,12 +62,21 @@ def train_inpainter(
         params: section `train_inpainter`.
 
     Returns:
-        On how many faces of how many people it was trained, its parameters and its last losses.
+        On how many faces of how many people it was trained, its parameters and its last losses; 0 faces if there are
+        none and the shared weights were written.
+
+    Raises:
+        UnmaskError: `sex` is none of these, or there is no face of it and `without_faces` is `error`.
     """
     if sex not in SEXES:
         raise UnmaskError(f"--sex is {sex!r}, it must be one of {', '.join(SEXES)}")
     network = params.inpainter
-    rows = tables.bare(faces, inpainter.COLUMNS, "train", sex=sex)
+    try:
+        rows = tables.bare(faces, inpainter.COLUMNS, "train", sex=sex)
+    except tables.NoFacesError as error:
+        if params.without_faces == "error":
+            raise UnmaskError(f"{error}; train_inpainter.without_faces: shared goes on without") from None
+        return _as_shared(shared, out, curve)
     drawn = params.render_masks.flattened()
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
     key = loop.key_of(
@@ -81,6 +94,15 @@ def train_inpainter(
     )
     trained.write(out, curve, costs)
     return {"faces": len(rows), "people": len({face["identity"] for face in rows}), **trained.summary()}
+
+
+def _as_shared(shared: Path, out: Path, curve: Path) -> dict[str, Any]:
+    """Write the shared weights, and a curve without points."""
+    with whole_file(curve) as staging:
+        staging.write_text("step,loss_hole\n", encoding="utf-8")
+    with whole_file(out) as staging:
+        shutil.copyfile(shared, staging)
+    return {"faces": 0, "people": 0}
 
 
 if __name__ == "__main__":

@@ -63,16 +63,22 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
         UnmaskError: no pairs of one kind, or faces of a list of pairs are missing.
     """
     table, correct = stored.read(embeddings), correcting.load(heads)
-    wanted = None if params.pairs is None else protocols.read_pairs(params.pairs)
-    chosen = list(series.all_of(table, correct, params.split))
-    number = {name: place for place, name in enumerate(sorted(set(table["bare"].of(params.split).identities)))}
-    pairs = [_pairs(one, number, wanted, params) for one in chosen]
-    curves = [verification.of_scores(some.scores, some.genuine) for some in pairs]
-    bare = curves[[one.name for one in chosen].index(series.BARE)]
-    intervals = _intervals(pairs, [one.name for one in chosen], len(number), params)
+    wanted = None if params.pairs is None else _read(params.pairs, series.names(table, params.split), params)
+    people = {*table["bare"].of(params.split).identities, *table["masked"].of(params.split).identities}
+    number = {name: place for place, name in enumerate(sorted(people))}
+    compared = [
+        (one, pairs)
+        for one in series.all_of(table, correct, params.split)
+        if (pairs := _pairs(one, number, wanted, params))
+    ]
+    if not compared:
+        raise UnmaskError(f"{params.pairs}: no series of photos has pairs of both kinds among the listed ones")
+    bare = next((pairs.curve for one, pairs in compared if one.name == series.BARE), None)
+    intervals = _intervals(compared, len(number), params)
     on_val = _on_val(table, correct)
     result: dict[str, Any] = {}
-    for one, some, curve, interval in zip(chosen, pairs, curves, intervals, strict=True):
+    for (one, some), interval in zip(compared, intervals, strict=True):
+        curve = some.curve
         for far in params.fars:
             if not curve.measurable(far):
                 interval |= {f"tar_at_{far:g}": None, f"tar_at_{far:g}_ahead_of_masked": None}
@@ -81,24 +87,25 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
             "eer": curve.eer(),
             "tar_at_far": {f"{far:g}": curve.tar_at(far) for far in params.fars},
             "false_rejects_at_bare_threshold": {
-                f"{far:g}": None if (limit := bare.threshold_at(far)) is None else curve.rejected(limit)
+                f"{far:g}": curve.rejected(limit) if bare and (limit := bare.threshold_at(far)) is not None else None
                 for far in params.fars
             },
             "interval": interval,
             "decidability_val": on_val.get((one.head, one.name)),
-            "pairs": {"genuine": int(some.genuine.sum()), "impostor": int((~some.genuine).sum())},
+            "pairs": {"genuine": int(curve.accepted_genuine[-1]), "impostor": int(curve.accepted_impostor[-1])},
         }
         if wanted is not None and len(np.unique(some.fold)) > 1:
             mean, spread = verification.folds_accuracy(some.scores, some.genuine, some.fold)
             scores["folds_accuracy"] = {"mean": mean, "standard_deviation": spread}
-        if some.missing:
-            scores["pairs"]["missing"] = some.missing
+        if wanted is not None and wanted.missing:
+            scores["pairs"]["missing"] = wanted.missing
         result.setdefault(one.head, {})[one.name] = scores
-    remedies = {key: value for key, value in on_val.items() if series.is_remedy(key[1])}
+    there = {(one.head, one.name) for one, _ in compared}
+    remedies = {key: value for key, value in on_val.items() if key in there and series.is_remedy(key[1])}
     best = max(remedies, key=lambda key: remedies[key], default=None)
     lines = {
-        (one.name, one.head): (curve.far, curve.tar)
-        for one, curve in zip(chosen, curves, strict=True)
+        (one.name, one.head): (some.curve.far, some.curve.tar)
+        for one, some in compared
         if one.name == series.BARE or series.is_remedy(one.name)
     }
     plots.roc(figure, lines, title="True over false accepts, people not seen in training")
@@ -106,7 +113,7 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
         "series": result,
         "best_on_val": best and {"head": best[0], "series": best[1]},
         "split": params.split,
-        "people": len(set(chosen[0].probes.identities)),
+        "people": len(people),
     }
 
 
@@ -120,78 +127,123 @@ def _on_val(table: Mapping[str, stored.Faces], correct: correcting.Heads) -> dic
             one.references.embeddings,
             one.probes.embeddings,
             (one.references.identities, one.probes.identities),
-            same_photos=True,
+            same_photos=one.same_photos,
         ).decidability()
         for one in series.all_of(table, correct, "val")
     }
 
 
 @dataclass(frozen=True)
+class Listed:
+    """The pairs of a published list whose photos are there, and how many more it has."""
+
+    pairs: list[protocols.Pair]
+    missing: int
+
+
+def _read(file: Path, known: set[str], params: Params) -> Listed:
+    pairs = protocols.read_pairs(file)
+    found = [pair for pair in pairs if pair.one in known and pair.other in known]
+    missing = len(pairs) - len(found)
+    if missing and params.missing == "error":
+        pair = next(pair for pair in pairs if pair.one not in known or pair.other not in known)
+        name = pair.one if pair.one not in known else pair.other
+        raise UnmaskError(
+            f"{file}: {missing} of {len(pairs)} pairs name a face that is not there, the first is {name}; "
+            f"with verify.missing: count they are left out and counted"
+        )
+    return Listed(found, missing)
+
+
+@dataclass(frozen=True)
 class Pairs:
-    """Scored pairs.
+    """The curve of all pairs of a series, and some of them, drawn by chance, for its intervals.
 
     Attributes:
-        scores: float32 (n,).
+        curve: of all pairs.
+        scores: of some, float32 (n,).
         genuine: bool (n,).
         people: numbers of the two people, int64 (n, 2).
-        fold: int64 (n,).
-        missing: pairs of a list of which a face is not there.
+        fold: of pairs of a list, int64 (n,).
     """
 
+    curve: verification.Curve
     scores: verification.Scores
     genuine: NDArray[np.bool_]
     people: NDArray[np.int64]
     fold: NDArray[np.int64]
-    missing: int = 0
 
 
-def _pairs(one: series.Series, number: Mapping[str, int], wanted: list[protocols.Pair] | None, params: Params) -> Pairs:
-    of_references, of_probes = (
-        np.array([number[name] for name in faces.identities], np.int64) for faces in (one.references, one.probes)
-    )
-    missing, fold = 0, np.zeros(0, np.int64)
+def _pairs(one: series.Series, number: Mapping[str, int], wanted: Listed | None, params: Params) -> Pairs | None:
+    """Return the pairs of a series; None if a list has no pairs of one kind for it."""
+    references, probes = (one.references, one.probes) if wanted is None else series.sides(one)
     if wanted is None:
-        rows, columns = np.triu_indices(len(one.probes), 1)
-        if one.probes is not one.references:  # each of the two photos may be the probe
-            rows, columns = np.concatenate([rows, columns]), np.concatenate([columns, rows])
+        rows, columns = _drawn(one, generator(params.seed, "verify pairs"), params.interval_pairs)
         fold = np.zeros(len(rows), np.int64)
     else:
-        rows, columns, fold, missing = _listed(one, wanted, params)
-    scores = np.einsum("nd,nd->n", one.probes.embeddings[rows], one.references.embeddings[columns])
-    people = np.stack([of_probes[rows], of_references[columns]], 1)
-    return Pairs(scores.astype(np.float32), people[:, 0] == people[:, 1], people, fold, missing)
-
-
-def _listed(one: series.Series, wanted: list[protocols.Pair], params: Params) -> tuple[Any, Any, Any, int]:
-    """Return the places of probes and references of a list of pairs, their folds, and how many are missing."""
-    probe, reference = (
-        {face_id.split("/", 1)[1]: place for place, face_id in enumerate(faces.face_ids)}
-        for faces in (one.probes, one.references)
+        probe, reference = series.places(probes), series.places(references)
+        there = [pair for pair in wanted.pairs if pair.one in reference and pair.other in probe]
+        places = [(probe[pair.other], reference[pair.one], pair.fold) for pair in there]
+        rows, columns, fold = np.array(places, np.int64).reshape(-1, 3).T
+    of_references, of_probes = (
+        np.array([number[name] for name in faces.identities], np.int64) for faces in (references, probes)
     )
-    absent = [pair for pair in wanted if pair.one not in reference or pair.other not in probe]
-    if absent and params.missing == "error":
-        pair = absent[0]
-        name = pair.one if pair.one not in reference else pair.other
-        raise UnmaskError(
-            f"{params.pairs}: {len(absent)} of {len(wanted)} pairs name a face that is not there, the first is {name}; "
-            f"with verify.missing: count they are left out and counted"
+    people = np.stack([of_probes[rows], of_references[columns]], 1)
+    genuine = people[:, 0] == people[:, 1]
+    scores = np.einsum("nd,nd->n", probes.embeddings[rows], references.embeddings[columns]).astype(np.float32)
+    if wanted is None:
+        curve = verification.of_all_pairs(
+            references.embeddings,
+            probes.embeddings,
+            (references.identities, probes.identities),
+            same_photos=one.same_photos,
         )
-    found = [pair for pair in wanted if pair.one in reference and pair.other in probe]
-    places = np.array([(probe[pair.other], reference[pair.one], pair.fold) for pair in found], np.int64).reshape(-1, 3)
-    return places[:, 0], places[:, 1], places[:, 2], len(absent)
+    elif genuine.all() or not genuine.any():
+        return None
+    else:
+        curve = verification.of_scores(scores, genuine)
+    return Pairs(curve, scores, genuine, people, fold)
 
 
-def _intervals(pairs: list[Pairs], names: list[str], people: int, params: Params) -> list[dict[str, Any]]:
+def _drawn(one: series.Series, rng: np.random.Generator, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of probes and references of at most `n` pairs of a series, drawn by chance.
+
+    At most half of them are genuine: among all pairs of thousands of people hardly one would be.
+    """
+    identities, numbers = np.unique(one.probes.identities + one.references.identities, return_inverse=True)
+    of_probes, of_references = np.split(numbers, [len(one.probes)])
+    n_known = len(one.references)
+    own = [
+        (np.flatnonzero(of_probes == person)[:, None] * n_known + np.flatnonzero(of_references == person)).ravel()
+        for person in range(len(identities))
+    ]
+    every = len(one.probes) * n_known
+    anybody = np.arange(every) if every <= 4 * n else np.unique(rng.integers(every, size=4 * n))
+    genuine, others = (_apart(one, pairs) for pairs in (np.concatenate(own), anybody))
+    impostor = others[of_probes[others // n_known] != of_references[others % n_known]]
+    genuine = rng.permutation(genuine)[: n // 2]
+    drawn = np.concatenate([np.sort(genuine), np.sort(rng.permutation(impostor)[: n - len(genuine)])])
+    return np.divmod(drawn, n_known)
+
+
+def _apart(one: series.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the pairs, numbered probe by probe, that are not of one photo, each once."""
+    if not one.same_photos:
+        return pairs
+    rows, columns = np.divmod(pairs, len(one.references))
+    return pairs[columns > rows if one.references is one.probes else columns != rows]
+
+
+def _intervals(compared: list[tuple[series.Series, Pairs]], people: int, params: Params) -> list[dict[str, Any]]:
     """Return the bounds of 95 % intervals, people drawn anew, the same ones for all series."""
-    rng = generator(params.seed, "verify")
-    drawn = rng.integers(people, size=(params.resamples, people))
+    drawn = generator(params.seed, "verify").integers(people, size=(params.resamples, people))
     counts = np.stack([np.bincount(row, minlength=people) for row in drawn])
-    values = []
-    for some in pairs:
-        kept = rng.permutation(len(some.scores))[: params.interval_pairs]
-        columns = (some.scores[kept], some.genuine[kept], some.people[kept])
-        values.append(np.column_stack(verification.resampled(*columns, counts, params.fars)))
-    base = values[names.index("masked-bare")]
+    values = [
+        np.column_stack(verification.resampled(some.scores, some.genuine, some.people, counts, params.fars))
+        for _, some in compared
+    ]
+    names = [one.name for one, _ in compared]
+    base = values[names.index("masked-bare" if "masked-bare" in names else names[0])]
     keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
     return [
         {

@@ -1,32 +1,44 @@
 """Adapters on made-up copies of their publishers' layouts: who is on a photo, what is known of it, what is rejected."""
 
+import io
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
+from stages.common import images
 from stages.common.errors import UnmaskError
+from stages.common.images import UnreadableImageError
 from stages.datasets import (
     ar_face,
     c_rmfrd,
     celeba,
+    coco,
+    cofw,
     faceocc,
     ffhq,
     gender_masked,
     image_label_pairs,
+    inspection,
+    labelme,
+    lfw,
     maskedface_net,
     mfr2,
+    mfsd,
     mlfw,
     photo_folder,
+    realocc,
     rmfrd,
     rwmfd,
 )
+from stages.datasets.files import open_files
 from stages.datasets.photo import Photo
 from stages.faces.parts import CLASSES, MASK
 from stages.recognition import protocols
 from tests.conftest import SHARED, drawn_landmarks
-from tests.test_datasets import listed, write
+from tests.test_datasets import listed, write, zip_of
 
 NOT_THERE = {
     ar_face: "M|F",
@@ -40,6 +52,11 @@ NOT_THERE = {
     photo_folder: "no image file",
     rmfrd: "AFDB_face_dataset",
     rwmfd: "no image file",
+    coco: "no JSON in COCO's form",
+    cofw: "COFW_train_color",
+    labelme: "no JSON of labelme",
+    mfsd: "expected a folder face_crop",
+    realocc: "expected a folder images",
     ffhq: r"ffhq-dataset-v2\.json is missing",
 }
 
@@ -227,6 +244,41 @@ def test_faceocc(tmp_path: Path):
     assert [(photo.split, photo.label_files) for photo in photos] == [("test", ((CLASSES.index("skin"), names[1]),))]
 
 
+def test_realocc(tmp_path: Path):
+    names = ["RealOcc/image/a.jpg", "RealOcc/mask/a.png", "RealOcc/image/b.jpg"]
+    half = np.zeros((16, 20), np.uint8)
+    half[:, :8] = 1
+    folder = write(tmp_path, {**dict.fromkeys(names, b""), names[1]: images.encode_png(half)})
+    photos, rejects = listed(realocc, folder)
+    assert [(photo.split, photo.label_files) for photo in photos] == [("test", ((CLASSES.index("skin"), names[1]),))]
+    assert [reject.reason for reject in rejects] == ["no_label"]
+    assert (painted(folder, photos[0]) == CLASSES.index("skin")).sum() == 16 * 8
+    with pytest.raises(UnmaskError, match=r"RealOcc\.7z is packed: unpack it"):
+        listed(realocc, write(tmp_path / "packed", {"RealOcc.7z": b"7z"}))
+
+
+def test_mfsd(tmp_path: Path):
+    names = ["MSFD/1/face_crop/a.jpg", "MSFD/1/face_crop_segmentation/a.png", "MSFD/1/img/a.jpg", "MSFD/2/img/b.jpg"]
+    photos, rejects = listed(mfsd, write(tmp_path, dict.fromkeys(names, b"")))
+    assert [(photo.name, photo.wears_mask, photo.label_files) for photo in photos] == [("a", True, ((MASK, names[1]),))]
+    assert not rejects
+
+
+def test_the_sexes_of_lfws_people_are_the_users_own(tmp_path: Path):
+    folder = write(tmp_path, {"lfw/Bo_Li/Bo_Li_0001.jpg": b"", "lfw/Mo_Li/Mo_Li_0001.jpg": b""})
+    assert {photo.sex for photo in listed(lfw, folder)[0]} == {None}
+    write(tmp_path, {"sexes.csv": b"identity,sex\nBo_Li,female\n"})
+    assert [photo.sex for photo in listed(lfw, folder)[0]] == ["female", None]
+    for text, message in (
+        ("name,sex\n", "the first line must be identity,sex"),
+        ("identity,sex\nBo_Li,f\n", r"line 2: sex is 'f', not one of female, male"),
+        ("identity,sex\nBo_Li,male\nBo_Li,female\n", "line 3: Bo_Li stands there twice"),
+    ):
+        write(tmp_path, {"sexes.csv": text.encode()})
+        with pytest.raises(UnmaskError, match=message):
+            listed(lfw, folder)
+
+
 def test_maskedface_net(tmp_path: Path):
     names = ["CMFD/00000/00007_Mask.jpg", "IMFD/00000/00007_Mask_Chin.jpg", "CMFD/readme.jpg"]
     photos, rejects = listed(maskedface_net, write(tmp_path, dict.fromkeys(names, b"")))
@@ -235,3 +287,105 @@ def test_maskedface_net(tmp_path: Path):
         ("photo-00007", "Mask_Chin", True),
     ]
     assert [reject.file for reject in rejects] == ["CMFD/readme.jpg"]
+
+
+SQUARE = [[2, 3], [10, 3], [10, 12], [2, 12]]
+
+
+def painted(folder: Path, photo: Photo) -> np.ndarray:
+    with open_files(folder) as files:
+        return inspection.paint_labels(files, photo, 16, 20)
+
+
+def test_labelme(tmp_path: Path):
+    def entry(image: str, *shapes: dict) -> bytes:
+        return json.dumps({"imagePath": image, "shapes": list(shapes), "imageData": None}).encode()
+
+    square = {"label": "Face_Mask", "points": SQUARE, "shape_type": "polygon"}
+    content = {
+        "set/a.jpg": b"",
+        "set/a.json": entry("..\\photos\\a.jpg", square, {"label": "hat", "points": [[0, 0]], "shape_type": "point"}),
+        "set/b.jpg": b"",
+        "set/b.json": entry("b.jpg", {"label": "mask", "points": [[2, 3], [10, 12]], "shape_type": "rectangle"}),
+        "set/c.jpg": b"",
+        "set/c.json": entry("c.jpg"),
+        "set/d.jpg": b"",
+        "set/d.json": entry("d.jpg", {**square, "shape_type": "circle"}),
+        "set/e.json": entry("e.jpg", square),
+        "set/f.json": b"[1",
+    }
+    folder = write(tmp_path, content)
+    photos, rejects = listed(labelme, folder)
+    assert [(photo.name, photo.wears_mask) for photo in photos] == [("set-a", True), ("set-b", True), ("set-c", False)]
+    assert {reject.file: reject.reason for reject in rejects} == {
+        "set/d.jpg": "bad_shape",
+        "set/e.json": "file_missing",
+        "set/f.json": "bad_json",
+    }
+    region = painted(folder, photos[0])
+    assert np.array_equal(region, painted(folder, photos[1]))
+    expected = np.zeros((16, 20), np.uint8)
+    expected[3:13, 2:11] = MASK
+    assert np.array_equal(region, expected)
+
+
+def test_coco(tmp_path: Path):
+    content = {
+        "images": [{"id": number, "file_name": f"{name}.jpg"} for number, name in enumerate("abcd")],
+        "categories": [{"id": 1, "name": "face_mask"}, {"id": 2, "name": "hat"}],
+        "annotations": [
+            {"image_id": 0, "category_id": 1, "segmentation": [np.ravel(SQUARE).tolist(), [0, 0, 1, 0, 1, 1]]},
+            {"image_id": 1, "category_id": 2, "segmentation": [np.ravel(SQUARE).tolist()]},
+            {"image_id": 2, "category_id": 1, "segmentation": {"counts": [3, 4], "size": [16, 20]}},
+        ],
+    }
+    files = {"train/a.jpg": b"", "train/b.jpg": b"", "train/c.jpg": b"", "labels.json": json.dumps(content).encode()}
+    folder = write(tmp_path, files)
+    photos, rejects = listed(coco, folder)
+    assert [(photo.name, photo.wears_mask, len(photo.polygons)) for photo in photos] == [
+        ("train-a", True, 2),
+        ("train-b", False, 0),
+    ]
+    assert {reject.file: reject.reason for reject in rejects} == {"train/c.jpg": "bad_shape", "d.jpg": "file_missing"}
+    assert (painted(folder, photos[0]) == MASK).sum() == 10 * 9 + 3
+    content["categories"] = [{"id": 1, "name": "hat"}]
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    with pytest.raises(UnmaskError, match=r"none of its categories \(hat\) holds 'mask'"):
+        listed(coco, folder)
+
+
+def matlab_file(**cells: list[np.ndarray]) -> bytes:
+    """Return a file as MATLAB 7.3 writes it: cells are references, axes are turned round."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, arrays in cells.items():
+            places = file.create_dataset(name, (1, len(arrays)), h5py.ref_dtype)
+            for number, array in enumerate(arrays):
+                places[0, number] = file.create_dataset(f"#refs#/{name}{number}", data=np.transpose(array)).ref
+        file.create_dataset("phisT", data=np.arange(6.0).reshape(3, 2))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_cofw(packed: bool, tmp_path: Path):
+    rng = np.random.default_rng(0)
+    color, gray = rng.integers(0, 256, (5, 7, 3), np.uint8), rng.integers(0, 256, (4, 6), np.uint8)
+    name = "common/COFW_test_color.mat"
+    content = {name: matlab_file(IsT=[color, gray, gray.astype(float)])}
+    folder = write(tmp_path, {"COFW_color.zip": zip_of(content)} if packed else content)
+    photos, rejects = listed(cofw, folder)
+    assert [(photo.identity, photo.split) for photo in photos] == [(f"photo-test-0000{n}", "test") for n in range(3)]
+    assert not rejects
+    with open_files(folder) as files:
+        assert np.array_equal(images.decode(files.read(photos[0].file)), color)
+        assert np.array_equal(images.decode(files.read(photos[1].file))[..., 0], gray)
+        assert np.load(io.BytesIO(files.read(f"{name}/phisT.npy"))).shape == (2, 3)
+        with pytest.raises(UnreadableImageError, match=r"is float64 \(4, 6\), no image"):
+            files.read(photos[2].file)
+
+
+def test_a_damaged_matlab_file_is_told(tmp_path: Path):
+    data = matlab_file(IsT=[np.zeros((4, 4), np.uint8)])
+    write(tmp_path, {"COFW_test_color.mat": data[:600]})
+    with pytest.raises(UnmaskError, match="is a damaged MATLAB file"):
+        listed(cofw, tmp_path)

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from stages import find_landmarks
-from stages.common import tables
+from stages import find_landmarks, train_landmarker
+from stages.common import params, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels, encode_png
-from stages.faces import landmarks
-from stages.landmarks import boxes, face_alignment
+from stages.faces import alignment, landmarks
+from stages.landmarks import boxes, face_alignment, landmarker
 from stages.landmarks.boxes import Box
 from stages.landmarks.search import Search, all_faces, main_face
-from tests.conftest import drawn_landmarks, write_table
+from stages.occlusion.looks import Looks, Positions
+from stages.training import weights
+from tests.conftest import ROOT, drawn_landmarks, face_row, write_table
 
-SEARCH = {"backends": ["csv", "dlib"], "short_side": 224, "long_side": 1600, "whole_crop": True}
+SEARCH = {"backends": ["csv", "dlib"], "short_side": 224, "long_side": 1600, "masked": True, "whole_crop": True}
+PROPER = Positions(proper=1, below_nose=0, chin=0)
 PARAMS = {"search": SEARCH, "face_types": {"profile_above": 0.6, "blurred_below": 0.13}}
 
 
@@ -41,11 +44,12 @@ def side_by_side(orl_photo: Callable[[str], Pixels]) -> Pixels:
 
 def test_each_photo_says_what_found_it(orl_photo: Callable[[str], Pixels], tmp_path: Path):
     flat = np.full((112, 92, 3), 128, np.uint8)
+    bare = {"wears_mask": False}
     rows = [
-        row("hog", orl_photo("s1/1")),
-        row("cnn", orl_photo("s37/4")),  # a full beard: HOG sees no face
-        row("flat", flat),
-        row("two", side_by_side(orl_photo)),
+        row("hog", orl_photo("s1/1"), **bare),
+        row("cnn", orl_photo("s37/4"), **bare),  # a full beard: HOG sees no face
+        row("flat", flat, **bare),
+        row("two", side_by_side(orl_photo), **bare),
     ]
     result, faces = run(rows, tmp_path)
     assert {name: face["landmarks_by"] for name, face in faces.items()} == {
@@ -60,11 +64,106 @@ def test_each_photo_says_what_found_it(orl_photo: Callable[[str], Pixels], tmp_p
 
 
 def test_without_the_whole_crop_a_face_is_said_not_to_be_found(tmp_path: Path):
-    result, faces = run([row("flat", np.full((112, 92, 3), 128, np.uint8))], tmp_path, whole_crop=False)
+    flat = row("flat", np.full((112, 92, 3), 128, np.uint8), wears_mask=False)
+    result, faces = run([flat], tmp_path, whole_crop=False)
     assert result["not_found"] == 1
     assert faces["flat"]["landmarks"] is None
     assert faces["flat"]["landmarks_by"] is None
     assert faces["flat"]["face_type"] is None
+
+
+# ---------------------------------------------------------------- behind masks
+
+
+def masked(photo: Pixels, seed: int = 0) -> tuple[Pixels, landmarks.Points]:
+    """Return a photo with a mask drawn on its face, and the landmarks of the bare face."""
+    found, _ = main_face(photo, {"wears_mask": False}, Search.model_validate(SEARCH))
+    assert found is not None
+    looks = params.load(Looks, "render_masks", ROOT / "params.yaml").model_copy(update={"positions": PROPER})
+    return looks.draw(photo, found.points, "0_0", np.random.default_rng(seed), {})[1], found.points
+
+
+def test_a_face_behind_a_mask_has_its_landmarks(orl_photo: Callable[[str], Pixels], tmp_path: Path):
+    photos = {f"s{person}": masked(orl_photo(f"s{person}/1"), person) for person in (1, 2, 5)}
+    rows = [
+        row(f"{name}_{known}", photo, wears_mask=known) for name, (photo, _) in photos.items() for known in (True, None)
+    ]
+    result, faces = run(rows, tmp_path)
+    assert result["not_found"] == 0
+    assert 2 <= result["masks_seen"] <= 3  # of the three of whom nobody told
+    for name, (_, points) in photos.items():
+        found = faces[f"{name}_True"]
+        assert found["landmarks_by"] == "landmarker"
+        away = np.linalg.norm(found["landmarks"] - points, axis=1).mean()
+        assert away < 0.12 * landmarks.face_size(points), name
+    seen = [face for face in faces.values() if face["landmarks_by"] != "landmarker"]
+    assert all(face["wears_mask"] is (True if face["landmarks_by"].startswith("landmarker") else None) for face in seen)
+
+
+def test_where_nothing_is_seen_nothing_is_found(tmp_path: Path):
+    """Not even the whole crop, which is for bare faces only: alignment would quietly go wrong."""
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
+    flat = np.full((112, 92, 3), 128, np.uint8)
+    rows = [
+        row(f"{name}_{known}", image, wears_mask=known)
+        for name, image in (("noise", noise), ("flat", flat))
+        for known in (True, None)
+    ]
+    result, faces = run(rows, tmp_path)
+    assert (result["not_found"], result["masks_seen"]) == (4, 0)
+    assert [face["wears_mask"] for face in faces.values()] == [None, True] * 2
+
+
+def test_masked_and_bare_faces_of_one_photo(orl_photo: Callable[[str], Pixels]):
+    one, other = masked(orl_photo("s1/1"))[0], orl_photo("s2/1")
+    photo = np.hstack([one, other])
+    found = all_faces(photo, Search.model_validate(SEARCH))
+    assert sorted(face.points[landmarks.NOSE_TIP, 0] > 92 for face in found) == [False, True]
+    left = min(found, key=lambda face: face.points[landmarks.NOSE_TIP, 0])
+    assert left.masked
+    blind = all_faces(photo, Search.model_validate({**SEARCH, "masked": False}))
+    assert all(face.by.startswith("dlib") for face in blind)
+
+
+def test_a_square_and_its_crop_agree():
+    points = drawn_landmarks(112) + 40
+    matrix = landmarker.Square.around(points).matrix()
+    inside = alignment.apply(matrix, points)
+    assert np.allclose((inside.min(0) + inside.max(0)) / 2, (landmarker.SIZE - 1) / 2, atol=0.01)
+    assert np.ptp(inside, axis=0).max() == pytest.approx(landmarker.SIZE / landmarker.CONTEXT, rel=1e-3)
+    assert np.allclose(landmarker._back(matrix, inside), points, atol=1e-2)
+
+
+def test_the_squares_cover_the_photo():
+    photo = np.zeros((300, 500, 3), np.uint8)
+    squares = list(landmarker.everywhere(photo))
+    rng = np.random.default_rng(0)
+    for _ in range(200):  # wherever a face is, some square has it near its middle, at about its size
+        side = rng.uniform(0.3, 1.0) * 300
+        x, y = rng.uniform(side / 2, 500 - side / 2), rng.uniform(side / 2, 300 - side / 2)
+        fits = [max(abs(one.x - x), abs(one.y - y)) / side for one in squares if 0.7 < one.side / side < 1.45]
+        assert min(fits) < 0.25
+
+
+def test_the_network_is_trained(tmp_path: Path):
+    """Two steps on drawn faces: the weights are written, whole and as float16."""
+    rows = [{**face_row(index), "split": "train", "landmarks_by": "dlib_hog"} for index in range(6)]
+    table = write_table(tmp_path / "faces", rows)
+    content = params.read_yaml(ROOT / "params.yaml")
+    schedule = {**content["train_landmarker"]["schedule"], "steps": 2, "batch_size": 4, "checkpoint_every": 1}
+    chosen = train_landmarker.Params.model_validate(
+        {**content["train_landmarker"], "schedule": schedule, "seed": 0, "render_masks": content["render_masks"]}
+    )
+    result = train_landmarker.train_landmarker(table, ROOT / "data/mask_templates", tmp_path / "w.safetensors", chosen)
+    assert (result["faces"], result["people"]) == (6, 2)
+    _, state = weights.load(tmp_path / "w.safetensors", landmarker.KIND)
+    assert state["last.weight"].dtype == torch.float16
+    some = train_landmarker.Samples(rows, {}, chosen)
+    assert torch.equal(some[7]["inputs"], some[7]["inputs"])
+    assert not torch.equal(some[1]["inputs"], some[7]["inputs"])
+
+
+# ---------------------------------------------------------------- where they lie
 
 
 def test_landmarks_lie_where_the_face_is(orl_photo: Callable[[str], Pixels], tmp_path: Path):

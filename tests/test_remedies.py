@@ -9,7 +9,7 @@ import torch
 from stages import embed, identify, import_recognizer, train_heads, verify
 from stages.common import params
 from stages.common.errors import UnmaskError
-from stages.recognition import embedders, embeddings, heads, recognizer
+from stages.recognition import embedders, embeddings, heads, recognizer, series
 from stages.recognition.embeddings import Faces
 from tests.conftest import ROOT, face_row, write_table
 from tests.test_inpainting import tiny_recognizer
@@ -107,12 +107,12 @@ def trained(table: Path, tmp_path: Path) -> Path:
 def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Path):
     few = {"resamples": 100, "interval_pairs": 1000, "fars": [0.5, 0.0001]}
     found = verify.verify(table, trained, tmp_path / "roc.png", chosen(verify.Params, "verify", **few))
-    series = found["series"]
-    bare, masked = series["as_it_is"]["bare-bare"], series["as_it_is"]["masked-bare"]
+    by_head = found["series"]
+    bare, masked = by_head["as_it_is"]["bare-bare"], by_head["as_it_is"]["masked-bare"]
     assert bare["pairs"] == {"genuine": 4 * 6, "impostor": 16 * 15 // 2 - 4 * 6}
     assert masked["pairs"] == {"genuine": 2 * 4 * 6, "impostor": 16 * 15 - 2 * 4 * 6}
-    assert masked["auc"] < series["mean_shift"]["masked-bare"]["auc"] <= bare["auc"] + 0.02
-    assert series["mean_shift"]["masked-bare"]["interval"]["auc_ahead_of_masked"]["high"] > 0
+    assert masked["auc"] < by_head["mean_shift"]["masked-bare"]["auc"] <= bare["auc"] + 0.02
+    assert by_head["mean_shift"]["masked-bare"]["interval"]["auc_ahead_of_masked"]["high"] > 0
     assert masked["interval"]["auc_ahead_of_masked"] == {"low": 0.0, "high": 0.0}
     assert masked["interval"]["auc"]["low"] <= masked["auc"] <= masked["interval"]["auc"]["high"]
     assert masked["tar_at_far"]["0.0001"] is None
@@ -120,7 +120,7 @@ def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Pat
     rejected = masked["false_rejects_at_bare_threshold"]
     assert 0 <= rejected["0.5"] < 1
     assert rejected["0.0001"] is None
-    assert found["best_on_val"]["series"] in series["as_it_is"]
+    assert found["best_on_val"]["series"] in by_head["as_it_is"]
     assert (tmp_path / "roc.png").stat().st_size > 5000
 
 
@@ -163,15 +163,122 @@ def test_every_face_is_embedded_under_every_condition(tmp_path: Path):
         tmp_path / "dlib.safetensors",
         import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}}),
     )
-    found = embed.embed(one, one, one, one, tmp_path / "dlib.safetensors", tmp_path / "e.parquet", embed.Params())
+    every = embed.Params(seed=0, train_faces=100)
+    found = embed.embed(one, one, one, one, tmp_path / "dlib.safetensors", tmp_path / "e.parquet", every)
     assert found == {
         "faces": {"bare": 5, "masked": 3, "zeroed": 3, "inpainted": 3, "upper": 3, "bare_upper": 5},
+        "real_masks": 0,
         "without_landmarks": 1,
         "numbers": 128,
     }
     stored = embeddings.read(tmp_path / "e.parquet")
     assert np.allclose(stored["masked"].embeddings[0], stored["bare"].embeddings[1], atol=1e-5)
     assert not np.allclose(stored["upper"].embeddings[0], stored["bare"].embeddings[1], atol=1e-2)
+
+
+def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(tmp_path: Path):
+    """Of the first dataset at most two faces to train on; of the other only its test people, masked as they came."""
+    rows = [
+        {**face_row(index, identity=f"p{index}"), "split": split, "mask_style": "cloth", "wears_mask": False}
+        for index, split in enumerate(["train"] * 4 + ["val", "test"])
+    ]
+    learned = write_table(tmp_path / "learned", rows)
+    worn = [
+        {**face_row(index, identity="q"), "split": "test", "mask_style": None if mask else "cloth", "wears_mask": mask}
+        for index, mask in enumerate([True, False, True, None])
+    ]
+    for row in worn:
+        row["face_id"] = row["face_id"].replace("drawn/", "real/")
+    stranger = {**worn[0], "split": "train", "identity": "r", "face_id": "real/r/0"}
+    tested = write_table(tmp_path / "tested", [*worn, stranger])
+    described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
+    import_recognizer.import_recognizer("dlib", tmp_path, tmp_path / "w.safetensors", described)
+    outputs = (tmp_path / "w.safetensors", tmp_path / "e.parquet", embed.Params(seed=0, train_faces=2))
+    found = embed.embed(learned, learned, learned, learned, *outputs, tested, tested, tested, tested)
+    assert found["faces"] == dict.fromkeys(ALL, 3 + 2)
+    assert found["real_masks"] == 2
+    stored = embeddings.read(tmp_path / "e.parquet")
+    assert sorted(stored["bare"].splits) == ["test", "test", "train", "train", "val"]
+    assert set(stored["masked"].of("test").face_ids) == {worn[0]["face_id"], worn[2]["face_id"]}
+    assert set(stored["bare"].of("test").face_ids) == {worn[1]["face_id"], worn[3]["face_id"]}
+    alone = embed.embed(learned, learned, learned, learned, *outputs)
+    assert alone["faces"]["bare"] == 2 + 1 + 1
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """Embeddings of test people of whom each has two bare photos and, other ones, two with a real mask."""
+    path = tmp_path / "real.parquet"
+    batches = []
+    for condition in ALL:
+        some = faces(condition)
+        bare = condition in {"bare", embeddings.BARE_UPPER}
+        kept = [n for n, split in enumerate(some.splits) if split != "test" or (n % 4 < 2) == bare]
+        batches.append((condition, some.at(kept)))
+    embeddings.write(path, batches, SIZE)
+    return path
+
+
+def test_real_masks_are_compared_with_other_photos(real: Path, trained: Path, tmp_path: Path):
+    few = {"resamples": 100, "interval_pairs": 1000, "fars": [0.5]}
+    found = verify.verify(real, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **few))["series"]
+    as_it_is = found["as_it_is"]
+    assert as_it_is["bare-bare"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
+    assert as_it_is["masked-bare"]["pairs"] == {"genuine": 4 * 4, "impostor": 64 - 16}
+    assert as_it_is["masked-masked"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
+    assert found["mean_shift"]["masked-bare"]["auc"] > as_it_is["masked-bare"]["auc"]
+    found = identify.identify(real, trained, tmp_path / "g.png", chosen(identify.Params, "identify", resamples=100))
+    masked = found["series"]["as_it_is"]["masked-bare"]
+    assert (masked["gallery"], masked["probes"], found["missing"]) == (4, 8, 0)
+
+
+def test_lists_name_real_masks_and_bare_photos_as_they_come(real: Path, trained: Path, tmp_path: Path):
+    """Photos 0 and 1 of a person are bare, 2 and 3 masked, and either may be on either side."""
+    pairs = tmp_path / "pairs.csv"
+    listed = [
+        ("p02/0", "p02/1", 1),
+        ("p02/2", "p02/0", 1),
+        ("p05/3", "p05/2", 1),
+        ("p02/0", "p05/1", 0),
+        ("p02/2", "p05/0", 0),
+        ("p02/3", "p05/3", 0),
+    ]
+    lines = [f"{one}.png,{other}.png,{genuine}\n" for one, other, genuine in listed]
+    pairs.write_text("".join(["Input,Target,Label\n", *lines]))
+    settings = {"pairs": pairs, "resamples": 100, "interval_pairs": 1000}
+    found = verify.verify(real, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings))
+    as_it_is = found["series"]["as_it_is"]
+    assert as_it_is["masked-bare"]["pairs"] == {"genuine": 3, "impostor": 3}
+    assert as_it_is["bare-bare"]["pairs"] == {"genuine": 1, "impostor": 1}
+    assert as_it_is["masked-masked"]["pairs"] == {"genuine": 1, "impostor": 1}
+    gallery, probes = tmp_path / "gallery.csv", tmp_path / "probes.csv"
+    gallery.write_text("".join(f"p{person:02d}/2.png\n" for person in (2, 5, 8, 11)))
+    probes.write_text("p02/0.png\np05/1.png\n")
+    lists = {"gallery": gallery, "probes": probes, "resamples": 100}
+    found = identify.identify(real, trained, tmp_path / "g.png", chosen(identify.Params, "identify", **lists))
+    masked = found["series"]["as_it_is"]["masked-bare"]
+    assert (masked["gallery"], masked["probes"]) == (4, 2)
+    assert "bare-bare" not in found["series"]["as_it_is"]
+    pairs.write_text("Input,Target,Label\np02/0.png,p02/1.png,1\n")
+    with pytest.raises(UnmaskError, match="no series of photos has pairs of both kinds"):
+        verify.verify(real, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings))
+
+
+def test_intervals_come_from_some_pairs_and_curves_from_all(table: Path):
+    some = embeddings.read(table)
+    one, other = embeddings.both(some["bare"].of("test"), some["masked"].of("test"))
+    compared = series.Series("masked-bare", series.AS_IT_IS, one, other, same_photos=True)
+    rng = np.random.default_rng(0)
+    rows, columns = verify._drawn(compared, rng, 10_000)
+    assert len({*zip(rows.tolist(), columns.tolist(), strict=True)}) == len(rows) == 16 * 15
+    assert (rows != columns).all()
+    rows, columns = verify._drawn(compared, rng, 20)
+    genuine = np.array(other.identities)[rows] == np.array(one.identities)[columns]
+    assert (len(rows), int(genuine.sum())) == (20, 10)
+    symmetric = series.Series("masked-masked", series.AS_IT_IS, other, other, same_photos=True)
+    rows, columns = verify._drawn(symmetric, rng, 10_000)
+    assert len(rows) == 16 * 15 // 2
+    assert (columns > rows).all()
 
 
 def test_a_recognizer_that_nobody_described_is_named(tmp_path: Path):

@@ -21,6 +21,12 @@ from stages.common.errors import UnmaskError
 from stages.common.outputs import PARTS, whole_file, whole_folder
 
 T = TypeVar("T")
+
+
+class NoFacesError(UnmaskError):
+    """A table has no face of the kind that was asked for."""
+
+
 Face = dict[str, Any]
 """One row: column name to value. Landmarks are float32 (68, 2), images and masks are encoded bytes."""
 
@@ -143,7 +149,7 @@ def bare(
         with_landmarks: whether a face without landmarks is left out.
 
     Raises:
-        UnmaskError: there is none.
+        NoFacesError: there is none.
     """
     wanted = dict.fromkeys([*only, "split", "landmarks", "wears_mask", "sex"])
     has = columns(folder)
@@ -157,7 +163,7 @@ def bare(
     ]
     if not rows:
         which = f"bare {f'{sex} ' if sex else ''}face{' with landmarks' if with_landmarks else ''}"
-        raise UnmaskError(f"{folder} has no {which} in split {split!r}")
+        raise NoFacesError(f"{folder} has no {which} in split {split!r}")
     return rows
 
 

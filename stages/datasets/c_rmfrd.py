@@ -1,4 +1,4 @@
-"""c-RMFRD, the cleaned RMFRD: <person>/<photo> in any folder, masked and bare photos told apart by their names.
+"""c-RMFRD, the cleaned RMFRD, a test set: <person>/<photo> in any folder, masked and bare told apart by their names.
 
 A photo's name in the table is that of its file, so the published lists of pairs, galleries and probes name it.
 """
@@ -24,4 +24,4 @@ def photos(files: Files) -> Iterator[Photo | Reject]:
             yield Reject(photo.file, "bad_name", "expected <profile 0|1>_<blurred 0|1>_…")
         else:
             masked = not afdb.is_bare(photo.name, photo.identity)
-            yield replace(photo, wears_mask=masked, face_type=face_type)
+            yield replace(photo, wears_mask=masked, face_type=face_type, split="test")

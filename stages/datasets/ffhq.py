@@ -59,7 +59,7 @@ def _points(entry: Any, side: int) -> Points | None:
     image = entry.get("image") if isinstance(entry, dict) else None
     try:
         points = np.array(image["face_landmarks"], np.float32)  # type: ignore[index] -- anything else is a TypeError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if points.shape != (68, 2) or not np.isfinite(points).all():
         return None

@@ -10,6 +10,7 @@ import functools
 import gzip
 import lzma
 import re
+import shutil
 import stat
 import struct
 import tarfile
@@ -24,6 +25,7 @@ from typing import IO
 
 from stages.common.errors import UnmaskError
 from stages.common.images import UnreadableImageError
+from stages.datasets import matlab
 from stages.datasets.photo import Photo
 
 SCRATCH = Path(".scratch")
@@ -53,12 +55,13 @@ JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a file's bytes are: a stretch of a file (a loose file, or a tar), or a member of a zip."""
+    """Where a file's bytes are: a stretch of a file (a loose file, or a tar), or a member of a zip or of a .mat."""
 
     path: Path
     size: int
     offset: int = 0
     member: str | None = None
+    variable: str | None = None
 
 
 class Files:
@@ -88,6 +91,8 @@ class Files:
         """
         place = self._places[name]
         try:
+            if place.variable is not None:
+                return matlab.read(place.path, place.variable)
             if place.member is not None:
                 return _zip(place.path).read(place.member)
             with place.path.open("rb") as file:
@@ -122,7 +127,8 @@ def _zip(path: Path) -> zipfile.ZipFile:
 def open_files(raw: Path) -> Iterator[Files]:
     """Yield the files of a raw folder; archives in it count as the files they hold.
 
-    A compressed tar is unpacked to a plain one in `.scratch` for as long as the block runs.
+    A compressed tar is unpacked to a plain one in `.scratch` for as long as the block runs, and so is a MATLAB file in
+    a zip. Of a MATLAB file (v7.3) the variables count as files, see `stages.datasets.matlab`.
 
     Raises:
         UnmaskError: there is no such folder, or an archive is damaged or refused.
@@ -147,8 +153,10 @@ def open_files(raw: Path) -> Iterator[Files]:
 def _listed(path: Path, name: str, unpacked: Path) -> Iterator[tuple[str, _Place]]:
     lower = path.name.lower()
     try:
-        if lower.endswith(".zip"):
-            members = _zip_members(path)
+        if lower.endswith(".mat") and matlab.is_one(path):
+            members = _variables(path, name)
+        elif lower.endswith(".zip"):
+            members = _zip_members(path, unpacked)
         elif lower.endswith(".tar"):
             members = _tar_members(path)
         elif suffix := next((suffix for suffix in COMPRESSED_TAR if lower.endswith(suffix)), None):
@@ -183,7 +191,12 @@ def _refuse_bomb(archive: Path, member: str, size: int, packed: int) -> None:
         raise UnmaskError(f"{archive.name} is refused: {member!r} swells from {packed:,} to {size:,} bytes")
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, _Place]]:
+def _variables(path: Path, name: str) -> Iterator[tuple[str, _Place]]:
+    for variable in matlab.names(path):
+        yield f"{name}/{variable}", _Place(path, 0, variable=variable)
+
+
+def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
     packed = 0
     for info in _zip(path).infolist():
         if info.is_dir():
@@ -192,6 +205,13 @@ def _zip_members(path: Path) -> Iterator[tuple[str, _Place]]:
             raise UnmaskError(f"{path.name} is refused: its member {info.filename!r} is a link")
         _refuse_bomb(path, info.filename, info.file_size, info.compress_size)
         packed += info.compress_size
+        if info.filename.lower().endswith(".mat"):
+            plain = unpacked / f"{path.name}-{info.header_offset}.mat"
+            with _zip(path).open(info) as reading, plain.open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+            if matlab.is_one(plain):
+                yield from _variables(plain, _safe(path, info.filename))
+                continue
         yield info.filename, _Place(path, info.file_size, member=info.filename)
     if packed > path.stat().st_size:
         raise UnmaskError(f"{path.name} is refused: its members overlap, as in a decompression bomb")

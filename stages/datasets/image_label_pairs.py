@@ -1,4 +1,4 @@
-"""Photos and masks in two folders: images/<name>.jpg and labels/<name>.png, 255 (or above 127) where a class is.
+"""Photos and masks in two folders: images/<name>.jpg and labels/<name>.png, 255 (above 127) or 1 where a class is.
 
 A dataset of your own needs a module of its name in this package that says which class that is:
 

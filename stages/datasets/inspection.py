@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 from stages.common import images
+from stages.common.drawing import FRACTION_BITS, in_fractions
+from stages.common.errors import UnmaskError
 from stages.common.images import Pixels, UnreadableImageError
 from stages.datasets import duplicates
 from stages.datasets.files import Files
@@ -65,7 +67,7 @@ class Inspector:
         if self.has_face is not None and not self.has_face(image):
             return Reject(photo.file, "no_face", "neither detector sees one", face_id)
         labels, label_pixels = None, Counter[int]()
-        if photo.label_files:
+        if photo.label_files or photo.polygons:
             try:
                 painted = paint_labels(files, photo, height, width)
             except UnreadableImageError as error:
@@ -78,19 +80,23 @@ class Inspector:
 
 
 def paint_labels(files: Files, photo: Photo, height: int, width: int) -> Pixels:
-    """Return the label map of a photo, uint8 (height, width), its parts painted over each other in order.
+    """Return the label map of a photo, uint8 (height, width), its parts and polygons painted over each other in order.
 
     Raises:
         UnreadableImageError: a part's mask is damaged or no image.
     """
     labels = np.zeros((height, width), np.uint8)
     for class_id, name in photo.label_files:
-        part = cv2.imdecode(np.frombuffer(files.read(name), np.uint8), cv2.IMREAD_GRAYSCALE)
-        if part is None:
-            raise UnreadableImageError("bad_labels", f"{name} is no image")
+        try:
+            part = images.decode_gray(files.read(name))
+        except (UnmaskError, cv2.error):  # OpenCV raises for sizes that it will not hold
+            raise UnreadableImageError("bad_labels", f"{name} is no image") from None
         if part.shape != labels.shape:  # the publisher's masks may be smaller than the photo
             part = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        labels[part > 127] = class_id
+        labels[part > (127 if part.max() > 1 else 0)] = class_id  # 0 and 255, or 0 and 1
+    for class_id, corners in photo.polygons:
+        points = in_fractions(np.reshape(corners, (-1, 2)))
+        cv2.fillPoly(labels, [points], class_id, cv2.LINE_8, FRACTION_BITS)
     return labels
 
 

@@ -1,4 +1,4 @@
-"""MFR2: mfr2/<Name>/<Name>_<NNNN>.png, and mfr2_labels.txt with lines `Name, number, kind of mask` (or no-mask).
+"""MFR2, a test set: mfr2/<Name>/<Name>_<NNNN>.png, and mfr2_labels.txt: lines `Name, number, mask` (or no-mask).
 
 pairs.txt beside them is read by `verify.pairs`.
 """
@@ -34,7 +34,7 @@ def photos(files: Files) -> Iterator[Photo | Reject]:
         elif (kind := kinds.get((photo.identity, int(number[1])))) is None:
             yield Reject(photo.file, "not_in_list", f"{LABELS} has no line for it")
         else:
-            yield replace(photo, wears_mask=kind != BARE)
+            yield replace(photo, wears_mask=kind != BARE, split="test")
 
 
 def _labels(files: Files) -> dict[tuple[str, int], str]:

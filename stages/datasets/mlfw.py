@@ -1,6 +1,7 @@
-"""MLFW: aligned/<Name>_<NNNN>_<NNNN>.jpg, LFW's people behind drawn masks, and pairs.txt for `verify.pairs`.
+"""MLFW, a test set: aligned/<Name>_<NNNN>_<NNNN>.jpg, LFW's people behind drawn masks, and pairs.txt.
 
-Where the folder `aligned` is missing, `origin` is read. Both hold the same photos under the same names.
+pairs.txt is read by `verify.pairs`. Where the folder `aligned` is missing, `origin` is read: the same photos, the same
+names.
 """
 
 import re
@@ -34,4 +35,4 @@ def photos(files: Files) -> Iterator[Photo | Reject]:
             elif not person:
                 yield Reject(path.as_posix(), "bad_name", "expected <Name>_<NNNN>_<NNNN>.jpg")
             else:
-                yield Photo(path.as_posix(), person[1], path.stem)
+                yield Photo(path.as_posix(), person[1], path.stem, split="test")

@@ -14,6 +14,7 @@ def photos(files: Files) -> Iterator[Photo | Reject]:
     """Yield the 400 photos of 40 people."""
     for photo in person_folders.photos(files):
         if isinstance(photo, Photo):
-            yield replace(photo, name=photo.name.zfill(2), sex="female" if photo.identity in WOMEN else "male")
+            sex = "female" if photo.identity in WOMEN else "male"
+            yield replace(photo, name=photo.name.zfill(2), sex=sex, wears_mask=False)
         else:
             yield photo

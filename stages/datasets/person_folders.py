@@ -2,7 +2,8 @@
 
 A dataset of your own needs no more than a module of its name in this package that says
 
-    from stages.datasets.person_folders import photos as photos
+    from stages.datasets import person_folders
+    photos = person_folders.photos
 """
 
 from collections.abc import Iterator

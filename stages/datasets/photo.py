@@ -27,6 +27,7 @@ class Photo:
         landmarks: float32 (68, 2), pixels, if the publisher gives them.
         face_type: Face_Mask_Generator's, if the publisher gives it.
         label_files: class id and name of each part's mask, in the order in which they are painted over each other.
+        polygons: class id of each, and its corners, pixels, one after the other x and y; painted over these.
     """
 
     file: str
@@ -38,6 +39,7 @@ class Photo:
     landmarks: Points | None = None
     face_type: str | None = None
     label_files: tuple[tuple[int, str], ...] = ()
+    polygons: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True)

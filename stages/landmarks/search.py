@@ -3,7 +3,6 @@
 A backend is a module with a function `points(image, face, box)`; to add one, write such a module and name it here.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
@@ -12,8 +11,9 @@ from stages.common.images import Pixels
 from stages.common.params import Section
 from stages.common.tables import Face
 from stages.faces.face_type import face_type
-from stages.faces.landmarks import Points
-from stages.landmarks import boxes, csv, dlib, face_alignment
+from stages.faces.landmarks import Points, face_size
+from stages.landmarks import behind_masks, boxes, csv, dlib, face_alignment
+from stages.landmarks.behind_masks import Found, apart
 
 BACKENDS = {"csv": csv, "dlib": dlib, "face_alignment": face_alignment}
 
@@ -27,8 +27,15 @@ class Search(Section):
     """A photo with a shorter side is enlarged to it, pixels."""
     long_side: int = Field(ge=80, le=10000)
     """A photo with a longer side is shrunk to it, pixels."""
+    masked: bool
+    """Look for faces behind masks with our own network, where a mask is worn or nobody knows."""
     whole_crop: bool
-    """Take a photo in which no detector finds a face for a face that fills it."""
+    """Take a bare photo in which no detector finds a face for a face that fills it."""
+
+    @property
+    def with_box(self) -> list[str]:
+        """Return the backends that ask for the box of a face."""
+        return [name for name in self.backends if BACKENDS[name].NEEDS_BOX]
 
 
 class FaceTypes(Section):
@@ -44,40 +51,44 @@ class FaceTypes(Section):
         return face_type(image, points, profile_above=self.profile_above, blurred_below=self.blurred_below)
 
 
-@dataclass(frozen=True)
-class Found:
-    """A face's landmarks, float32 (68, 2), and what found them: `csv`, `dlib_hog`, `dlib_cnn`, `dlib_crop`, …."""
-
-    points: Points
-    by: str
-
-
 def main_face(image: Pixels, face: Face, search: Search) -> tuple[Found | None, int]:
     """Return the landmarks of the face that a photo is about, and how many faces were seen in it.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        face: its row, for the landmarks that came with it.
+        face: its row, for the landmarks that came with it, and whether it is known to wear a mask.
         search: where to look.
     """
-    seen: list[boxes.Box] | None = None
     for name in search.backends:
         backend = BACKENDS[name]
-        box = None
-        if backend.NEEDS_BOX:
-            if seen is None:
-                seen = boxes.find(image, short_side=search.short_side, long_side=search.long_side)
-            box = boxes.main_face(seen, image) if seen else boxes.whole_crop(image) if search.whole_crop else None
-            if box is None:
-                continue
-        points = backend.points(image, face, box)
-        if points is not None:
-            return Found(points, f"{name}_{box.by}" if box else name), len(seen or [])
-    return None, len(seen or [])
+        if not backend.NEEDS_BOX and (points := backend.points(image, face, None)) is not None:
+            return Found(points, name), 0
+    if not search.with_box:
+        return None, 0
+    wears_mask = face.get("wears_mask") if search.masked else False
+    seen = [] if wears_mask else boxes.find(image, short_side=search.short_side, long_side=search.long_side)
+    box = boxes.main_face(seen, image) if seen else None
+    if wears_mask is None and box is not None and (behind := behind_masks.in_box(image, box)) is not None:
+        return behind, len(seen)
+    if box is None and wears_mask is not False:
+        everyone = behind_masks.everywhere(image)
+        return behind_masks.main_face(everyone, image), len(everyone)
+    if box is None and search.whole_crop:
+        box = boxes.whole_crop(image)
+    return None if box is None else _by_backend(image, box, search), len(seen)
 
 
 def all_faces(image: Pixels, search: Search) -> list[Found]:
-    """Return the landmarks of every face that a detector sees in an RGB photo (H, W, 3), the largest first."""
+    """Return the landmarks of every face that is seen in an RGB photo (H, W, 3), masked or not, the largest first."""
     seen = boxes.find(image, short_side=search.short_side, long_side=search.long_side)
-    name = next((name for name in search.backends if BACKENDS[name].NEEDS_BOX), "dlib")
-    return [Found(BACKENDS[name].points(image, {}, box), f"{name}_{box.by}") for box in seen]
+    found = [(search.masked and behind_masks.in_box(image, box)) or _by_backend(image, box, search) for box in seen]
+    if search.masked:
+        for other in behind_masks.everywhere(image):
+            if all(apart(other.points, one.points) for one in found):
+                found.append(other)
+    return sorted(found, key=lambda one: -face_size(one.points))
+
+
+def _by_backend(image: Pixels, box: boxes.Box, search: Search) -> Found:
+    name = search.with_box[0] if search.with_box else "dlib"
+    return Found(BACKENDS[name].points(image, {}, box), f"{name}_{box.by}")

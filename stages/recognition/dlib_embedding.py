@@ -8,7 +8,6 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import dlib
@@ -139,7 +138,7 @@ class Embedder:
         """
         if any(points is None for points in landmarks):
             raise UnmaskError("a face without landmarks cannot be cut out for dlib's recognizer")
-        chips = [_chip(face, points) for face, points in zip(faces, landmarks, strict=True) if points is not None]
+        chips = [chip(face, points) for face, points in zip(faces, landmarks, strict=True) if points is not None]
         found = [np.zeros((0, 128), np.float32)]
         with torch.inference_mode():
             for start in range(0, len(chips), BATCH):
@@ -154,11 +153,12 @@ def embed(faces: Sequence[Pixels], landmarks: Sequence[Points]) -> NDArray[np.fl
     return Embedder(network())(faces, landmarks)
 
 
-def _chip(face: Pixels, points: Points) -> Any:
+def chip(face: Pixels, points: Points) -> Pixels:
+    """Return a face (H, W, 3) with its landmarks (68, 2) cut out as dlib's network wants it, (150, 150, 3)."""
     height, width = face.shape[:2]
     large = cv2.resize(face, (FINER * width, FINER * height), interpolation=cv2.INTER_CUBIC)
     places = np.round((points + 0.5) * FINER - 0.5).astype(int)
     shape = dlib.full_object_detection(
         dlib.rectangle(0, 0, large.shape[1], large.shape[0]), [dlib.point(int(x), int(y)) for x, y in places]
     )
-    return dlib.get_face_chip(large, shape, CHIP, PADDING)
+    return np.asarray(dlib.get_face_chip(large, shape, CHIP, PADDING), np.uint8)

@@ -44,13 +44,25 @@ def load(path: Path) -> Embed:
     """
     about, state = weights.load(path, recognizer.KIND)
     if about.get("pretrained") == DLIB:
-        network = dlib_embedding.ResNet29()
-        weights.fill(network, state, path)
-        return dlib_embedding.Embedder(network.eval().requires_grad_(False))
+        return dlib_embedding.Embedder(load_dlib(path)[0])
     if about.get("pretrained") == ONNX:
         return _OnnxEmbedder(state["file"].numpy().tobytes(), about)
     trained = recognizer.load(path)
     return lambda faces, _: trained.embed(faces)
+
+
+def load_dlib(path: Path) -> tuple[dlib_embedding.ResNet29, dict[str, Any]]:
+    """Return dlib's network with the weights of a recognizer's file, and what the file's header says.
+
+    Raises:
+        UnmaskError: no such file, or it holds another network.
+    """
+    about, state = weights.load(path, recognizer.KIND)
+    if about.get("pretrained") != DLIB:
+        raise UnmaskError(f"{path} is not dlib's network, the only one that can be taught further")
+    network = dlib_embedding.ResNet29()
+    weights.fill(network, state, path)
+    return network.eval().requires_grad_(False), about
 
 
 class _OnnxEmbedder:

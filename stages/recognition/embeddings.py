@@ -57,6 +57,18 @@ def both(one: Faces, other: Faces) -> tuple[Faces, Faces]:
     return one.at(kept), other.at([place[one.face_ids[number]] for number in kept])
 
 
+def together(one: Faces, other: Faces) -> Faces:
+    """Return the faces that are in either; what is in both is taken from the first."""
+    mine = set(one.face_ids)
+    more = other.at([number for number, face_id in enumerate(other.face_ids) if face_id not in mine])
+    return Faces(
+        one.face_ids + more.face_ids,
+        one.identities + more.identities,
+        one.splits + more.splits,
+        np.concatenate([one.embeddings, more.embeddings]),
+    )
+
+
 def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
     """Write a table, whole or not at all; return how many embeddings it has.
 

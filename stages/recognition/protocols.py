@@ -4,6 +4,8 @@ Names are `person/photo` without suffix, the end of a face id. Which format a fi
 """
 
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -43,16 +45,24 @@ def read_pairs(path: Path) -> list[Pair]:
     lines = [(number, line.strip()) for number, line in enumerate(_lines(path), 1) if line.strip()]
     if not lines:
         raise UnmaskError(f"{path} is empty: expected pairs of photos")
+    pairs = list(_pairs(path, lines))
+    if not pairs:
+        raise UnmaskError(f"{path} has a first line, but no pairs of photos")
+    return pairs
+
+
+def _pairs(path: Path, lines: list[tuple[int, str]]) -> Iterator[Pair]:
     head = re.split(r"[,\s]+", lines[0][1])
     if head == ["Input", "Target", "Label"]:
-        return [_labeled(path, number, line) for number, line in lines[1:]]
-    if all(word.isdecimal() for word in head) and len(head) in {1, 2}:
+        yield from (_labeled(path, number, line) for number, line in lines[1:])
+    elif all(word.isdecimal() for word in head) and len(head) in {1, 2}:
         in_fold = 2 * int(head[-1])
-        return [_numbered(path, *line, place // in_fold) for place, line in enumerate(lines[1:])]
-    if head[-1] in {"0", "1"} and len(head) == 3 and "." in head[0]:
+        yield from (_numbered(path, *line, place // max(in_fold, 1)) for place, line in enumerate(lines[1:]))
+    elif head[-1] in {"0", "1"} and len(head) == 3 and "." in head[0]:
         in_fold = 600 if len(lines) == 6000 else len(lines)
-        return [_labeled(path, *line, place // in_fold) for place, line in enumerate(lines)]
-    return [_numbered(path, *line, 0) for line in lines]
+        yield from (_labeled(path, *line, place // in_fold) for place, line in enumerate(lines))
+    else:
+        yield from (_numbered(path, *line, 0) for line in lines)
 
 
 def read_list(path: Path) -> list[str]:
@@ -71,9 +81,7 @@ def read_list(path: Path) -> list[str]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    if not path.is_file():
-        raise UnmaskError(f"there is no file {path}")
-    data = path.read_bytes()
+    data = _content(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -81,12 +89,26 @@ def _lines(path: Path) -> Iterator[str]:
     yield from text.splitlines()
 
 
+def _content(path: Path) -> bytes:
+    """Return a file's bytes; `archive.zip/folder/file` is a file inside an archive."""
+    if path.is_file():
+        return path.read_bytes()
+    archive = next((parent for parent in path.parents if parent.is_file()), None)
+    if archive is None or not zipfile.is_zipfile(archive):
+        raise UnmaskError(f"there is no file {path}")
+    with zipfile.ZipFile(archive) as opened:
+        try:
+            return opened.read(path.relative_to(archive).as_posix())
+        except (KeyError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+            raise UnmaskError(f"{path} cannot be read from the archive: {error}") from None
+
+
 def _name(path: Path, number: int, text: str) -> str:
     text = re.sub(r"^([a-z]+)(\d_\d_)", r"\1/\2", text)  # a line of c-RMFRD lacks its slash
-    parts = PurePosixPath(text.replace("\\", "/")).with_suffix("").parts[-2:]
-    if len(parts) < 2:
+    photo = PurePosixPath(text.replace("\\", "/"))
+    if len(photo.parts) < 2:
         raise UnmaskError(f"{path}, line {number}: {text!r} is no photo of a person, such as person/photo.jpg")
-    return "/".join(parts)
+    return "/".join(photo.with_suffix("").parts[-2:])
 
 
 def _labeled(path: Path, number: int, line: str, fold: int = 0) -> Pair:

@@ -20,12 +20,15 @@ class Series:
         head: what corrected the probes (and references under the same condition), or `AS_IT_IS`.
         references: the faces that are known.
         probes: those that are asked about.
+        same_photos: both are the same photos in the same order, one of them with a drawn mask, so that no photo is
+            compared with itself; false where real masks are worn.
     """
 
     name: str
     head: str
     references: Faces
     probes: Faces
+    same_photos: bool
 
 
 def all_of(table: Mapping[str, Faces], correct: heads.Heads, split: str) -> Iterator[Series]:
@@ -37,18 +40,43 @@ def all_of(table: Mapping[str, Faces], correct: heads.Heads, split: str) -> Iter
         split: train, val or test.
     """
     bare = table["bare"].of(split)
-    yield Series(BARE, AS_IT_IS, bare, bare)
+    yield Series(BARE, AS_IT_IS, bare, bare, same_photos=True)
     for condition in stored.CONDITIONS[1:]:
-        references, probes = stored.both(bare, table[condition].of(split))
-        _, upper = stored.both(probes, table[stored.BARE_UPPER].of(split))
+        references, probes = bare, table[condition].of(split)
+        upper = table[stored.BARE_UPPER].of(split)
+        drawn = not set(bare.face_ids).isdisjoint(probes.face_ids)
+        if drawn:
+            references, probes = stored.both(bare, probes)
+            _, upper = stored.both(probes, upper)
         for head in (AS_IT_IS, *heads.NAMES):
             changed = probes
             if head != AS_IT_IS:
                 changed = probes.with_embeddings(correct.correct(condition, head, probes.embeddings))
-            yield Series(f"{condition}-bare", head, references, changed)
-            yield Series(f"{condition}-{condition}", head, changed, changed)
+            yield Series(f"{condition}-bare", head, references, changed, drawn)
+            yield Series(f"{condition}-{condition}", head, changed, changed, same_photos=True)
         if condition == "upper":
-            yield Series(f"{condition}-{stored.BARE_UPPER}", AS_IT_IS, upper, probes)
+            yield Series(f"{condition}-{stored.BARE_UPPER}", AS_IT_IS, upper, probes, drawn)
+
+
+def sides(one: Series) -> tuple[Faces, Faces]:
+    """Return the references and probes in which the names of a published list are looked up.
+
+    Where real masks are worn, such a list names bare and masked photos on either side, as they come.
+    """
+    if one.same_photos:
+        return one.references, one.probes
+    every = stored.together(one.probes, one.references)
+    return every, every
+
+
+def places(faces: Faces) -> dict[str, int]:
+    """Return the place of each face by its name in published lists, `person/photo`, the end of its face_id."""
+    return {face_id.split("/", 1)[1]: place for place, face_id in enumerate(faces.face_ids)}
+
+
+def names(table: Mapping[str, Faces], split: str) -> set[str]:
+    """Return the names of all faces of a split, bare and masked."""
+    return {name for condition in ("bare", "masked") for name in places(table[condition].of(split))}
 
 
 def is_remedy(name: str) -> bool:

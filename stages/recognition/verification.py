@@ -150,8 +150,8 @@ def of_all_pairs(
         references: embeddings of length 1, (n, d).
         probes: the same, (m, d).
         people: of the references, and of the probes.
-        same_photos: the probes are the same photos under the same or another condition: each photo is paired with
-            those after it, and not with itself.
+        same_photos: the probes are the same photos in the same order, perhaps under another condition: none is paired
+            with itself. If they are the references, each pair counts once.
     """
     names = {name: number for number, name in enumerate(sorted({*people[0], *people[1]}))}
     of_references, of_probes = (np.array([names[name] for name in some], np.int32) for some in people)
@@ -161,9 +161,10 @@ def of_all_pairs(
         scores = probes[start : start + block] @ references.T
         same = of_probes[start : start + block, None] == of_references[None]
         if same_photos:
-            later = np.arange(len(references))[None] > np.arange(start, start + len(scores))[:, None]
-            genuine += count(scores[same & later])
-            impostor += count(scores[~same & later])
+            rows, columns = np.arange(start, start + len(scores))[:, None], np.arange(len(references))[None]
+            wanted = columns > rows if references is probes else columns != rows
+            genuine += count(scores[same & wanted])
+            impostor += count(scores[~same & wanted])
         else:
             genuine += count(scores[same])
             impostor += count(scores[~same])

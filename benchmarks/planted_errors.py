@@ -1,0 +1,50 @@
+"""How many wrong names does `review_identities` find? Photos are given to other people by chance, then looked for.
+
+python -m benchmarks.planted_errors data/aligned/lfw [seeds]
+"""
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stages.common import images, tables
+from stages.recognition import dlib_embedding, identity_errors
+
+PLANTED, PROPOSED = 0.02, 0.05  # of all photos
+BATCH = 32
+
+
+def main() -> None:
+    """Print the share of planted errors among the first photos proposed, for each seed."""
+    folder, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    columns = ["identity", "image", "landmarks"]
+    rows = (face for face in tables.read(folder, columns) if face["landmarks"] is not None)
+    names, found = [], []
+    while batch := list(itertools.islice(rows, BATCH)):
+        names += [face["identity"] for face in batch]
+        found.append(
+            dlib_embedding.embed(
+                [images.decode(face["image"]) for face in batch], [face["landmarks"] for face in batch]
+            )
+        )
+    embeddings, identities = np.concatenate(found), np.array(names)
+    people = np.unique(identities)
+    print(f"{len(identities)} photos of {len(people)} people, {PLANTED:.0%} planted")
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        planted = rng.permutation(len(identities))[: round(PLANTED * len(identities))]
+        wrong = identities.copy()
+        for place in planted:
+            wrong[place] = rng.choice(people[people != identities[place]])
+        doubt = identity_errors.doubts(embeddings, wrong.tolist()).doubt
+        order = np.argsort(-doubt, kind="stable")
+        shares = [np.isin(planted, order[: round(share * len(order))]).mean() for share in (PROPOSED, PLANTED)]
+        print(
+            f"seed {seed}: {shares[0]:.1%} among the first {PROPOSED:.0%} proposed, {shares[1]:.1%} among {PLANTED:.0%}"
+        )
+
+
+if __name__ == "__main__":
+    main()

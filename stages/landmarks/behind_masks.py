@@ -1,0 +1,62 @@
+"""Faces behind masks, as `landmarker` sees them. It needs torch, which is loaded when the first one is asked for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.common.images import Pixels
+from stages.faces.landmarks import Points, face_size
+from stages.landmarks.boxes import Box
+
+BOX_TO_SQUARE = 1.6  # side of the square that is looked at over that of a detector's box
+
+
+@dataclass(frozen=True)
+class Found:
+    """A face that was found.
+
+    Attributes:
+        points: its landmarks, float32 (68, 2).
+        by: what found them: `csv`, `dlib_hog`, `dlib_crop`, `landmarker_hog`, ….
+        masked: whether a mask was seen on it.
+    """
+
+    points: Points
+    by: str
+    masked: bool = False
+
+
+def in_box(image: Pixels, box: Box) -> Found | None:
+    """Return the landmarks of the masked face in a box of an RGB image (H, W, 3); None if it wears no mask.
+
+    Args:
+        image: RGB uint8.
+        box: what a detector found.
+    """
+    from stages.landmarks import landmarker  # noqa: PLC0415 -- torch takes seconds to load
+
+    side = max(box.right - box.left, box.bottom - box.top)
+    square = landmarker.Square((box.left + box.right) / 2, (box.top + box.bottom) / 2, BOX_TO_SQUARE * side)
+    seen = landmarker.look(image, [square])[0]
+    return Found(seen.points, f"landmarker_{box.by}", masked=True) if seen.sure and seen.wears_mask else None
+
+
+def everywhere(image: Pixels) -> list[Found]:
+    """Return the faces that are seen for sure in an RGB image (H, W, 3), the largest first."""
+    from stages.landmarks import landmarker  # noqa: PLC0415 -- torch takes seconds to load
+
+    return [Found(seen.points, "landmarker", seen.wears_mask) for seen in landmarker.find(image)]
+
+
+def main_face(found: list[Found], image: Pixels) -> Found | None:
+    """Return the face that the photo is about: of those at least half as large as the largest, the most central."""
+    center = np.array([image.shape[1], image.shape[0]], np.float64) / 2
+    sizes = [face_size(one.points) for one in found]
+    large = [one for one, size in zip(found, sizes, strict=True) if size >= max(sizes) / 2**0.5]
+    return min(large, key=lambda one: float(np.linalg.norm(one.points.mean(0) - center)), default=None)
+
+
+def apart(one: Points, other: Points) -> bool:
+    """Tell whether landmarks (68, 2) are of two faces."""
+    away = float(np.linalg.norm(one.mean(0) - other.mean(0)))
+    return away > max(face_size(one), face_size(other)) / 2

@@ -1,0 +1,238 @@
+"""Landmarks of faces behind masks, by a small network of ours: dlib's predictor never saw a mask and guesses badly.
+
+It looks at a square crop and says where the 68 landmarks are, whether there is a face, and whether a mask hides part of
+it. Its own landmarks give a better crop, in which it looks again. The weights beside this file come from
+`python -m stages.train_landmarker`: bare photos of LFW, dlib's landmarks on them, masks drawn.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stages.common.images import Pixels
+from stages.faces.landmarks import Points
+from stages.training import weights
+
+KIND = "landmarker"
+WEIGHTS = Path(__file__).with_name("landmarker.safetensors")
+SIZE = 96  # pixels of a crop
+CONTEXT = 1.6  # side of a crop over the larger side of the landmarks' box
+CHANNELS = (24, 40, 80, 128)
+LOOKS = 3  # at a face: the last two tell how much the network wavers
+CERTAIN_FACE, CERTAIN_MASK = 0.5, 0.8  # probabilities
+UNSURE_ABOVE = 0.06  # mean move of the landmarks between the last two looks, of the face's size
+CANDIDATES = 12  # squares of a photo that are looked at more than once
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square of a photo: center and side, in pixels."""
+
+    x: float
+    y: float
+    side: float
+
+    @classmethod
+    def around(cls, points: Points) -> "Square":
+        """Return the square that is cropped for a face with these landmarks, (n, 2)."""
+        low, high = points.min(0), points.max(0)
+        x, y = (low + high) / 2
+        return cls(float(x), float(y), max(float((high - low).max()) * CONTEXT, 1.0))
+
+    def matrix(self, degrees: float = 0.0) -> NDArray[np.float64]:
+        """Return the map (2, 3) from the photo to the crop, which may be turned."""
+        matrix = np.asarray(cv2.getRotationMatrix2D((self.x, self.y), degrees, SIZE / self.side), np.float64)
+        matrix[:, 2] += (SIZE - 1) / 2 - np.array([self.x, self.y])
+        return matrix
+
+
+def crop(photo: Pixels, matrix: NDArray[np.float64]) -> Pixels:
+    """Return the crop (SIZE, SIZE, 3) of an RGB photo (H, W, 3); beyond its edges the last pixels go on.
+
+    Args:
+        photo: RGB uint8.
+        matrix: (2, 3), from photo to crop.
+    """
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if scale < 0.5:  # interpolation looks at 2 pixels only
+        small = np.asarray(cv2.resize(photo, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA), np.uint8)
+        factors = np.array([photo.shape[1] / small.shape[1], photo.shape[0] / small.shape[0]])
+        matrix = np.column_stack([matrix[:, :2] * factors, matrix[:, 2] + matrix[:, :2] @ (factors - 1) / 2])
+        photo = small
+    return np.asarray(
+        cv2.warpAffine(photo, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+class Network(nn.Module):
+    """A residual network: landmarks, and logits of "here is a face" and "it wears a mask"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_convolution(3, CHANNELS[0], 2), nn.ReLU()]
+        for before, channels in itertools.pairwise(CHANNELS):
+            layers += [_Block(before, channels, 2), _Block(channels, channels, 1)]
+        self.features = nn.Sequential(*layers, _convolution(CHANNELS[-1], 64, 1, 1), nn.ReLU(), nn.Flatten())
+        self.last = nn.Linear(64 * (SIZE // 16) ** 2, 68 * 2 + 2)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return landmarks (n, 68, 2), -1 to 1 from edge to edge, and logits (n, 2), of crops (n, 3, SIZE, SIZE).
+
+        Args:
+            crops: RGB, 0 to 255.
+        """
+        found = self.last(self.features(crops / 127.5 - 1)).float()
+        return found[:, :-2].reshape(-1, 68, 2), found[:, -2:]
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            _convolution(before, channels, stride), nn.ReLU(), _convolution(channels, channels, 1)
+        )
+        same = stride == 1 and before == channels
+        self.shortcut = nn.Identity() if same else _convolution(before, channels, stride, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu(self.path(x) + self.shortcut(x))
+
+
+def _convolution(before: int, channels: int, stride: int, kernel: int = 3) -> nn.Sequential:
+    convolution = nn.Conv2d(before, channels, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels))
+
+
+@functools.cache
+def network() -> Network:
+    """Return the trained network.
+
+    Raises:
+        UnmaskError: its weights are missing or of another version.
+    """
+    _, state = weights.load(WEIGHTS, KIND)
+    net = Network()
+    weights.fill(
+        net, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, WEIGHTS
+    )
+    return net.eval()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network says of a square.
+
+    Attributes:
+        points: landmarks, float32 (68, 2), pixels of the photo.
+        face: probability that there is a face.
+        masked: probability that it wears a mask.
+        moved: how far the landmarks went between the last two looks, of the face's size.
+    """
+
+    points: Points
+    face: float
+    masked: float
+    moved: float
+
+    @property
+    def sure(self) -> bool:
+        """Tell whether the landmarks can be used."""
+        return self.face >= CERTAIN_FACE and self.moved <= UNSURE_ABOVE
+
+    @property
+    def wears_mask(self) -> bool:
+        """Tell whether a mask is seen."""
+        return self.masked >= CERTAIN_MASK
+
+
+def look(photo: Pixels, squares: Sequence[Square], looks: int = LOOKS) -> list[Seen]:
+    """Return what the network says of squares of an RGB photo (H, W, 3), after it has looked several times."""
+    if not squares:
+        return []
+    now = list(squares)
+    points: list[Points] = []
+    moved = np.zeros(len(now))
+    logits = np.zeros((len(now), 2))
+    for turn in range(looks):
+        before = points
+        points, logits = _once(photo, now)
+        if turn:
+            moved = np.array(
+                [
+                    np.hypot(*(new - old).T).mean() / max(Square.around(new).side / CONTEXT, 1)
+                    for new, old in zip(points, before, strict=True)
+                ]
+            )
+        now = [Square.around(some) for some in points]
+    faces, masked = 1 / (1 + np.exp(-logits.T))
+    return [
+        Seen(some, float(face), float(mask), float(move))
+        for some, face, mask, move in zip(points, faces, masked, moved, strict=True)
+    ]
+
+
+def _once(photo: Pixels, squares: Sequence[Square]) -> tuple[list[Points], NDArray[np.float64]]:
+    """Return landmarks in the photo, and logits; the mean of a crop and its mirror image."""
+    matrices = [square.matrix() for square in squares]
+    points, logits = [], []
+    for start in range(0, len(squares), BATCH):
+        some = matrices[start : start + BATCH]
+        crops = torch.from_numpy(np.stack([crop(photo, matrix) for matrix in some])).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            found, says = network()(crops)
+        for matrix, place in zip(some, in_pixels(found.numpy()), strict=True):
+            points.append(_back(matrix, place))
+        logits.append(says.numpy())
+    return points, np.concatenate(logits)
+
+
+def in_pixels(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return landmarks (n, 68, 2) in pixels of the crop."""
+    return (found + 1) * (SIZE / 2) - 0.5
+
+
+def _back(matrix: NDArray[np.float64], points: Points) -> Points:
+    inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+    return np.asarray(points @ inverse[:, :2].T + inverse[:, 2], np.float32)
+
+
+def everywhere(photo: Pixels) -> Iterator[Square]:
+    """Yield squares that together see every face whose crop takes a third of the photo's shorter side at least."""
+    height, width = photo.shape[:2]
+    for share in (1.3, 0.9, 0.62, 0.43, 0.3):
+        side = share * min(height, width)
+        columns, rows = (max(1, 1 + int(np.ceil((length - side) / (0.35 * side)))) for length in (width, height))
+        for x, y in itertools.product(_middles(width, side, columns), _middles(height, side, rows)):
+            yield Square(x, y, side)
+
+
+def find(photo: Pixels) -> list[Seen]:
+    """Return the faces that the network is sure of in an RGB photo (H, W, 3), wherever they are, the largest first."""
+    squares = list(everywhere(photo))
+    first = look(photo, squares, looks=1)
+    best = sorted((seen for seen in first if seen.face >= CERTAIN_FACE), key=lambda seen: -seen.face)[:CANDIDATES]
+    found: list[Seen] = []
+    for seen in sorted(look(photo, [Square.around(seen.points) for seen in best]), key=lambda seen: -seen.face):
+        square = Square.around(seen.points)
+        apart = all(
+            np.hypot(square.x - other.x, square.y - other.y) > max(square.side, other.side) / (2 * CONTEXT)
+            for other in (Square.around(one.points) for one in found)
+        )
+        if seen.sure and apart:
+            found.append(seen)
+    return sorted(found, key=lambda seen: -Square.around(seen.points).side)
+
+
+def _middles(length: int, side: float, n: int) -> list[float]:
+    if n == 1:
+        return [length / 2]
+    return np.linspace(side / 2, length - side / 2, n).tolist()

@@ -1,0 +1,364 @@
+"""Nothing that a publisher, a user or a broken disk puts into a file may end in a traceback.
+
+Whole files of every kind are changed by chance (bytes, lines, values of a JSON) and read. Only errors in words are
+allowed. `make test` tries a hundred changes of each, `make fuzz` enough for 10,000 in all.
+"""
+
+import bz2
+import contextlib
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stages.common import images, params
+from stages.common.errors import UnmaskError
+from stages.common.images import UnreadableImageError
+from stages.datasets import (
+    ar_face,
+    c_rmfrd,
+    celeba,
+    celebamask_hq,
+    coco,
+    face_mask_generator,
+    faceocc,
+    ffhq,
+    gender_masked,
+    image_label_pairs,
+    inspection,
+    labelme,
+    lfw,
+    maskedface_net,
+    mfr2,
+    mlfw,
+    orl,
+    photo_folder,
+    rmfrd,
+)
+from stages.datasets.files import Files, open_files
+from stages.datasets.photo import Photo, Reject
+from stages.faces.parts import MASK
+from stages.recognition import protocols
+from stages.sources import catalogue
+from tests.conftest import drawn_face, drawn_landmarks
+from tests.test_adapters import matlab_file
+from tests.test_datasets import tar_of, zip_of
+
+CASES = int(os.environ.get("UNMASK_FUZZ", "100"))
+fuzz = settings(
+    max_examples=CASES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+
+FACE, POINTS = drawn_face(0, 48)
+JPEG = cv2.imencode(".jpg", FACE)[1].tobytes()
+PNG = images.encode_png(FACE)
+PART = images.encode_png(np.where(FACE[..., 0] > 100, np.uint8(255), np.uint8(0)))
+SQUARE = [[2, 3], [30, 3], [30, 32], [2, 32]]
+
+
+class Memory(Files):
+    """Files that lie in memory."""
+
+    def __init__(self, content: dict[str, bytes]) -> None:
+        super().__init__(dict.fromkeys(content))  # type: ignore[arg-type] -- no place is looked at
+        self.content = content
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        return self.content[name]
+
+
+def _csv() -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*face_mask_generator.KEYS, *face_mask_generator.POINTS])
+    writer.writerow(["\\p", "1.jpg", "0_0", *drawn_landmarks(48).ravel().tolist()])
+    return text.getvalue().encode()
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+LABELME = {
+    "imagePath": "a.jpg",
+    "shapes": [{"label": "mask", "points": SQUARE, "shape_type": "polygon"}],
+    "version": "5",
+}
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+    "categories": [{"id": 1, "name": "face mask"}],
+    "annotations": [{"image_id": 1, "category_id": 1, "segmentation": [np.ravel(SQUARE).tolist()]}],
+}
+FFHQ = {"7": {"category": "training", "image": {"face_landmarks": (drawn_landmarks() * 9).tolist()}}}
+HQ = "CelebAMask-HQ/"
+LAYOUTS: dict[str, tuple[Callable[[Files], Any], dict[str, bytes]]] = {
+    "ar_face": (ar_face.photos, {"M-001-01.bmp": PNG, "W-002-11.bmp": JPEG}),
+    "c_rmfrd": (c_rmfrd.photos, {"a/axin/0_0_0.jpg": JPEG, "b/axin/1_0_axin_0013.jpg": JPEG}),
+    "celeba": (
+        celeba.photos,
+        {
+            "img_align_celeba/000001.jpg": JPEG,
+            "identity_CelebA.txt": b"000001.jpg 2880\n",
+            "list_eval_partition.txt": b"000001.jpg 0\n",
+            "list_attr_celeba.txt": b"1\nBald Male\n000001.jpg -1  1\n",
+        },
+    ),
+    "celebamask_hq": (
+        celebamask_hq.photos,
+        {
+            f"{HQ}CelebA-HQ-img/0.jpg": JPEG,
+            f"{HQ}CelebAMask-HQ-mask-anno/0/00000_skin.png": PART,
+            f"{HQ}CelebAMask-HQ-mask-anno/0/00000_l_eye.png": PART,
+            f"{HQ}CelebA-HQ-to-CelebA-mapping.txt": b"idx orig_idx orig_file\n0 119613 119614.jpg\n",
+            f"{HQ}CelebAMask-HQ-attribute-anno.txt": b"1\nYoung Male\n0.jpg  1 -1\n",
+            "identity_CelebA.txt": b"119614.jpg 77\n",
+        },
+    ),
+    "coco": (coco.photos, {"a.jpg": JPEG, "b.jpg": PNG, "labels.json": _json(COCO)}),
+    "face_mask_generator": (face_mask_generator.photos, {"p/1.jpg": JPEG, "test.csv": _csv()}),
+    "faceocc": (faceocc.photos, {"FaceOcc/COFW_test/img/1.jpg": JPEG, "FaceOcc/COFW_test/mask/1.png": PART}),
+    "ffhq": (ffhq.photos, {"thumbnails128x128/00000/00007.png": PNG, "ffhq-dataset-v2.json": _json(FFHQ)}),
+    "gender_masked": (gender_masked.photos, {"G/Training/female/a.jpg": JPEG, "G/Validation/male/b.jpg": JPEG}),
+    "image_label_pairs": (
+        lambda files: image_label_pairs.photos(files, MASK),
+        {"images/a.jpg": JPEG, "labels/a.png": PART},
+    ),
+    "labelme": (labelme.photos, {"a.jpg": JPEG, "a.json": _json(LABELME)}),
+    "lfw": (
+        lfw.photos,
+        {"lfw/Bo_Li/Bo_Li_0001.jpg": JPEG, "sexes.csv": b"identity,sex\nBo_Li,female\nMo_Li,male\n"},
+    ),
+    "maskedface_net": (maskedface_net.photos, {"CMFD/00000/00007_Mask.jpg": JPEG}),
+    "mfr2": (mfr2.photos, {"mfr2/A/A_0001.png": PNG, "mfr2/mfr2_labels.txt": b"A, 1, surgical_blue\nB, 2, no-mask\n"}),
+    "mlfw": (mlfw.photos, {"MLFW/aligned/Abel_Pacheco_0001_0000.jpg": JPEG}),
+    "orl": (orl.photos, {"s1/1.pgm": cv2.imencode(".pgm", FACE[..., 0])[1].tobytes()}),
+    "photo_folder": (photo_folder.photos, {"0001/a.jpg": JPEG, "b.webp": cv2.imencode(".webp", FACE)[1].tobytes()}),
+    "rmfrd": (
+        rmfrd.photos,
+        {"AFDB_face_dataset/anhu/1_0_anhu_7.jpg": JPEG, "AFDB_masked_face_dataset/anhu/0_1_2.jpg": JPEG},
+    ),
+}
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from([10**400, -1, "mask"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def changed_json(draw: st.DrawFn, data: bytes) -> bytes:
+    """Put another value somewhere into a JSON, or take one away."""
+    try:
+        content = json.loads(data)
+    except ValueError:  # it was broken before
+        content = None
+    if not isinstance(content, dict | list):
+        return changed_bytes(draw, data)
+    place: Any = content
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            return _json(draw(VALUES))
+        key = draw(st.sampled_from(keys))
+        if isinstance(place[key], dict | list) and draw(st.booleans()):
+            place = place[key]
+            continue
+        if draw(st.integers(0, 3)) == 0:
+            del place[key]
+        else:
+            place[key] = draw(VALUES)
+        return _json(content)
+
+
+def changed_lines(draw: st.DrawFn, data: bytes) -> bytes:
+    """Leave a line out, write one twice, or put other words or other marks into it."""
+    lines = data.decode("utf-8", "replace").splitlines() or [""]
+    place = draw(st.integers(0, len(lines) - 1))
+    kind = draw(st.integers(0, 3))
+    if kind == 0:
+        del lines[place]
+    elif kind == 1:
+        lines.insert(place, lines[place])
+    elif kind == 2:
+        lines[place] = draw(st.text(max_size=40))
+    else:
+        words = lines[place].replace("\t", " ").replace(",", " ").split(" ")
+        words[draw(st.integers(0, len(words) - 1))] = draw(st.text(max_size=12))
+        lines[place] = draw(st.sampled_from([" ", ",", "\t", ", "])).join(words)
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def changed_bytes(draw: st.DrawFn, data: bytes) -> bytes:
+    """Cut bytes off, put others in, or turn some over."""
+    place = draw(st.integers(0, max(0, len(data) - 1)))
+    kind = draw(st.integers(0, 3))
+    if kind == 0:
+        return data[:place]
+    if kind == 1:
+        return data[:place] + draw(st.binary(max_size=24)) + data[place:]
+    if kind == 2:
+        return data[:place] + draw(st.binary(min_size=1, max_size=24)) + data[place + 8 :]
+    return draw(st.binary(max_size=64))
+
+
+def changed(draw: st.DrawFn, name: str, data: bytes) -> bytes:
+    """Change a file by its kind, or any file by its bytes."""
+    by_kind = {".json": changed_json, ".csv": changed_lines, ".txt": changed_lines, ".yaml": changed_lines}
+    change = by_kind.get(Path(name).suffix, changed_bytes)
+    return (change if draw(st.integers(0, 4)) else changed_bytes)(draw, data)
+
+
+@st.composite
+def broken(draw: st.DrawFn, content: dict[str, bytes]) -> dict[str, bytes]:
+    """Change one to three of some files, rename one, or lose one."""
+    found = dict(content)
+    for _ in range(draw(st.integers(1, 3))):
+        name = draw(st.sampled_from(sorted(found)))
+        kind = draw(st.integers(0, 9))
+        if kind == 0 and len(found) > 1:
+            del found[name]
+        elif kind == 1:
+            before = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+            found[draw(before) + name] = found.pop(name)
+        else:
+            found[name] = changed(draw, name, found[name])
+    return found
+
+
+@pytest.mark.parametrize("adapter", LAYOUTS)
+def test_adapters(adapter: str):
+    photos, content = LAYOUTS[adapter]
+    look = inspection.Inspector(min_side=16, max_pixels=10**6, has_face=None)
+    as_published = [item for item in photos(Memory(content)) if isinstance(item, Photo)]
+    assert as_published
+    assert all(isinstance(look(Memory(content), "d/p/n", one), inspection.Seen) for one in as_published)
+
+    @fuzz
+    @given(broken(content))
+    def read(files: dict[str, bytes]) -> None:
+        memory = Memory(files)
+        try:
+            items = list(photos(memory))
+        except UnmaskError:
+            return
+        for item in items:
+            assert isinstance(item, Photo | Reject)
+            if isinstance(item, Photo):
+                assert isinstance(look(memory, "d/p/n", item), inspection.Seen | Reject)
+
+    read()
+
+
+ARCHIVES = {
+    "a.zip": zip_of({"p/1.jpg": JPEG, "p/2.png": PNG}),
+    "a.tar": tar_of({"p/1.jpg": JPEG, "p/2.png": PNG}),
+    "a.tgz": gzip.compress(tar_of({"p/1.jpg": JPEG})),
+    "a.tar.bz2": bz2.compress(tar_of({"p/1.jpg": JPEG})),
+    "a.tar.xz": lzma.compress(tar_of({"p/1.jpg": JPEG})),
+    "COFW_test_color.mat": matlab_file(IsT=[FACE, FACE[..., 0]]),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_archives(name: str, tmp_path: Path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+
+    @fuzz
+    @given(st.data())
+    def read(data: st.DataObject) -> None:
+        (raw / name).write_bytes(data.draw(st.composite(lambda draw: changed_bytes(draw, ARCHIVES[name]))()))
+        try:
+            with open_files(raw) as files:
+                for file in files.names():
+                    with contextlib.suppress(UnreadableImageError):
+                        files.read(file)
+        except UnmaskError:
+            pass
+
+    read()
+    assert not list((tmp_path / ".scratch").glob("*"))
+
+
+PHOTOS = {
+    "jpeg": JPEG,
+    "png": PNG,
+    "webp": cv2.imencode(".webp", FACE)[1].tobytes(),
+    "bmp": cv2.imencode(".bmp", FACE)[1].tobytes(),
+    "pgm": cv2.imencode(".pgm", FACE[..., 0])[1].tobytes(),
+    "tiff": cv2.imencode(".tiff", FACE)[1].tobytes(),
+}
+
+
+@pytest.mark.parametrize("kind", PHOTOS)
+def test_photos(kind: str):
+    @fuzz
+    @given(st.data())
+    def read(data: st.DataObject) -> None:
+        photo = data.draw(st.composite(lambda draw: changed_bytes(draw, PHOTOS[kind]))())
+        try:
+            pixels, _ = images.open_photo(photo, 10**6)
+        except UnreadableImageError:
+            return
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[2] == 3
+
+    read()
+
+
+LISTS = {
+    "c-RMFRD": "Input,Target,Label\na/0_0_1.jpg,b/1_0_b_1.jpg,0\na/0_0_1.jpg,a/1_0_a_1.jpg,1\n",
+    "LFW": "10\t300\nBo_Li\t1\t2\nBo_Li\t1\tMo_Li\t3\n",
+    "MFR2": "Bo_Li 1 2\nBo_Li 1 Mo_Li 3\n",
+    "MLFW": "Bo_Li_0001_0000.jpg\tBo_Li_0002_0000.jpg\t1\nBo_Li_0001_0000.jpg\tMo_Li_0002_0000.jpg\t0\n",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_published_lists(name: str, tmp_path: Path):
+    file = tmp_path / "list.txt"
+
+    @fuzz
+    @given(st.data())
+    def read(data: st.DataObject) -> None:
+        file.write_bytes(data.draw(st.composite(lambda draw: changed(draw, "x.txt", LISTS[name].encode()))()))
+        for reader in (protocols.read_pairs, protocols.read_list):
+            with contextlib.suppress(UnmaskError):
+                assert reader(file)
+
+    read()
+
+
+def test_the_catalogue_and_other_yaml(tmp_path: Path):
+    file = tmp_path / "catalogue.yaml"
+    text = "faces:\n  title: Faces\n  homepage: https://example.org\n  license: free\n  terms: null\n"
+    text += "  expected: {photos: 3}\n  layout: x\n  files:\n"
+    text += "    - name: data.bin\n      url: https://example.org/data.bin\n      bytes: 12\n"
+
+    @fuzz
+    @given(st.data())
+    def read(data: st.DataObject) -> None:
+        file.write_bytes(data.draw(st.composite(lambda draw: changed(draw, "x.yaml", text.encode()))()))
+        with contextlib.suppress(UnmaskError):
+            catalogue.load(file)
+        with contextlib.suppress(UnmaskError):
+            params.load(params.Section, "faces", file)
+
+    read()
