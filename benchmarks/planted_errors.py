@@ -3,33 +3,25 @@
 python -m benchmarks.planted_errors data/aligned/lfw [seeds]
 """
 
-import itertools
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from stages.common import images, tables
-from stages.recognition import dlib_embedding, identity_errors
+from stages import review_identities
+from stages.common import tables
+from stages.recognition import identity_errors
+from stages.recognition.dlib_embedding import Embedder, network
 
 PLANTED, PROPOSED = 0.02, 0.05  # of all photos
-BATCH = 32
 
 
 def main() -> None:
     """Print the share of planted errors among the first photos proposed, for each seed."""
     folder, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    columns = ["identity", "image", "landmarks"]
-    rows = (face for face in tables.read(folder, columns) if face["landmarks"] is not None)
-    names, found = [], []
-    while batch := list(itertools.islice(rows, BATCH)):
-        names += [face["identity"] for face in batch]
-        found.append(
-            dlib_embedding.embed(
-                [images.decode(face["image"]) for face in batch], [face["landmarks"] for face in batch]
-            )
-        )
-    embeddings, identities = np.concatenate(found), np.array(names)
+    rows = tables.read(folder, ["identity", "landmarks"])
+    identities = np.array([face["identity"] for face in rows if face["landmarks"] is not None])
+    embeddings = review_identities.embedded(folder, Embedder(network()))
     people = np.unique(identities)
     print(f"{len(identities)} photos of {len(people)} people, {PLANTED:.0%} planted")
     for seed in range(seeds):

@@ -37,8 +37,8 @@ def accept_review(reviewed: Path, curation: Path, params: Params) -> dict[str, A
     proposals = _read(reviewed, ["accept", "face_id", "reason"])
     kept = {row["face_id"]: row["reason"] for row in _read(curation, ["face_id", "reason"])}
     accepted = {}
-    for number, row in enumerate(proposals, 2):
-        answer = row["accept"].strip().lower()
+    answers = [row["accept"].strip().lower() for row in proposals]
+    for number, (row, answer) in enumerate(zip(proposals, answers, strict=True), 2):
         if answer not in ANSWERS:
             raise UnmaskError(f"{reviewed}, line {number}: accept is {row['accept']!r}, expected yes, no or nothing")
         if ANSWERS[answer]:
@@ -48,7 +48,6 @@ def accept_review(reviewed: Path, curation: Path, params: Params) -> dict[str, A
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["face_id", "reason"])
         writer.writerows([*kept.items(), *sorted(new.items())])
-    answers = [row["accept"].strip().lower() for row in proposals]
     return {
         "accepted": len(accepted),
         "rejected": answers.count("no"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.common import figures, images, tables
@@ -67,7 +68,7 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
     people = np.unique([face["identity"] for face in kept]) if kept else np.zeros(0, str)
     if len(people) < 2:
         raise UnmaskError(f"{faces} has {len(people)} people with landmarks: there is nobody to compare them with")
-    found = identity_errors.doubts(_embedded(faces, weights), [face["identity"] for face in kept])
+    found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
     order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
     proposed = [place for place in order.tolist() if np.isfinite(found.doubt[place])]
     with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
@@ -88,8 +89,8 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
     }
 
 
-def _embedded(faces: Path, weights: Path) -> Any:
-    find = embedders.load(weights)
+def embedded(faces: Path, find: embedders.Embed) -> NDArray[np.float32]:
+    """Return the embeddings of a table's faces with landmarks, in their order, (n, d) of length 1."""
     rows = (face for face in tables.read(faces, ["face_id", "image", "landmarks"]) if face["landmarks"] is not None)
     found = []
     while batch := list(itertools.islice(rows, BATCH)):

@@ -60,7 +60,7 @@ fuzz = settings(
     max_examples=CASES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
-FACE, POINTS = drawn_face(0, 48)
+FACE = drawn_face(0, 48)[0]
 JPEG = cv2.imencode(".jpg", FACE)[1].tobytes()
 PNG = images.encode_png(FACE)
 PART = images.encode_png(np.where(FACE[..., 0] > 100, np.uint8(255), np.uint8(0)))
@@ -225,6 +225,10 @@ def changed(draw: st.DrawFn, name: str, data: bytes) -> bytes:
     return (change if draw(st.integers(0, 4)) else changed_bytes)(draw, data)
 
 
+broken_bytes = st.composite(changed_bytes)
+broken_file = st.composite(changed)
+
+
 @st.composite
 def broken(draw: st.DrawFn, content: dict[str, bytes]) -> dict[str, bytes]:
     """Change one to three of some files, rename one, or lose one."""
@@ -284,7 +288,7 @@ def test_archives(name: str, tmp_path: Path):
     @fuzz
     @given(st.data())
     def read(data: st.DataObject) -> None:
-        (raw / name).write_bytes(data.draw(st.composite(lambda draw: changed_bytes(draw, ARCHIVES[name]))()))
+        (raw / name).write_bytes(data.draw(broken_bytes(ARCHIVES[name])))
         try:
             with open_files(raw) as files:
                 for file in files.names():
@@ -312,7 +316,7 @@ def test_photos(kind: str):
     @fuzz
     @given(st.data())
     def read(data: st.DataObject) -> None:
-        photo = data.draw(st.composite(lambda draw: changed_bytes(draw, PHOTOS[kind]))())
+        photo = data.draw(broken_bytes(PHOTOS[kind]))
         try:
             pixels, _ = images.open_photo(photo, 10**6)
         except UnreadableImageError:
@@ -338,7 +342,7 @@ def test_published_lists(name: str, tmp_path: Path):
     @fuzz
     @given(st.data())
     def read(data: st.DataObject) -> None:
-        file.write_bytes(data.draw(st.composite(lambda draw: changed(draw, "x.txt", LISTS[name].encode()))()))
+        file.write_bytes(data.draw(broken_file("x.txt", LISTS[name].encode())))
         for reader in (protocols.read_pairs, protocols.read_list):
             with contextlib.suppress(UnmaskError):
                 assert reader(file)
@@ -355,7 +359,7 @@ def test_the_catalogue_and_other_yaml(tmp_path: Path):
     @fuzz
     @given(st.data())
     def read(data: st.DataObject) -> None:
-        file.write_bytes(data.draw(st.composite(lambda draw: changed(draw, "x.yaml", text.encode()))()))
+        file.write_bytes(data.draw(broken_file("x.yaml", text.encode())))
         with contextlib.suppress(UnmaskError):
             catalogue.load(file)
         with contextlib.suppress(UnmaskError):
