@@ -90,6 +90,7 @@ def embed(  # noqa: PLR0913 -- four tables of each of two datasets
             real, drawn = some.real_masks(), _drawn(some.faces, splits, params)
             for condition, (table, change) in some.conditions().items():
                 rows = _rows(table, condition, real, drawn, numbers)
+                before = done[condition]
                 while batch := list(itertools.islice(rows, BATCH)):
                     pictures = [images.decode(face["image"]) for face in batch]
                     changed = [change(picture) for picture in pictures] if change else pictures
@@ -97,7 +98,7 @@ def embed(  # noqa: PLR0913 -- four tables of each of two datasets
                     columns = ([face[name] for face in batch] for name in ("face_id", "identity", "split"))
                     done[condition] += len(batch)
                     yield condition, embeddings.Faces(*columns, found)
-                if not done[condition]:
+                if done[condition] == before:
                     raise UnmaskError(f"{table} has no face to embed under the condition {condition!r}")
 
     stream = batches()

@@ -5,7 +5,6 @@ python -m stages.identify --embeddings data/embeddings/dlib.parquet --heads mode
 """
 
 import functools
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -69,12 +68,11 @@ def identify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dic
     table, correct = stored.read(embeddings), correcting.load(heads)
     result: dict[str, Any] = {}
     lines = {}
-    lists = {
-        what: _read(file, what, series.names(table, params.split), params)
-        for what, file in (("gallery", params.gallery), ("probes", params.probes))
-    }
+    known = series.names(table, params.split)
+    enrolled, not_enrolled = _read(params.gallery, "gallery", known, params)
+    asked, not_asked = _read(params.probes, "probes", known, params)
     for one in series.all_of(table, correct, params.split):
-        gallery, probes = _chosen(one, lists["gallery"].names, lists["probes"].names)
+        gallery, probes = _chosen(one, enrolled, asked)
         if not (len(gallery) and len(probes)):  # a list of bare photos only has nothing to say of masked ones
             continue
         found = _search(gallery, probes, params)
@@ -101,32 +99,19 @@ def identify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dic
         "series": result,
         "split": params.split,
         "people": len(set(table["bare"].of(params.split).identities)),
-        "missing": sum(one.missing for one in lists.values()),
+        "missing": not_enrolled + not_asked,
     }
 
 
-@dataclass(frozen=True)
-class Listed:
-    """The names of a published list (None: there is none), and how many more of it are not there."""
-
-    names: list[str] | None
-    missing: int = 0
-
-
-def _read(file: Path | None, what: str, known: set[str], params: Params) -> Listed:
+def _read(file: Path | None, what: str, known: set[str], params: Params) -> tuple[list[str] | None, int]:
+    """Return those photos of a list that are there, and how many are not; None and 0 if there is no list."""
     if file is None:
-        return Listed(None)
+        return None, 0
     names = protocols.read_list(file)
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise UnmaskError(f"{file} names {twice} twice")
-    absent = [name for name in names if name not in known]
-    if absent and params.missing == "error":
-        raise UnmaskError(
-            f"identify.{what}: {len(absent)} of {len(names)} photos of {file} are not there, the first is {absent[0]}; "
-            f"with identify.missing: count they are left out and counted"
-        )
-    return Listed([name for name in names if name in known], len(absent))
+    return protocols.available(names, lambda name: (name,), known, f"identify.{what}", params.missing)
 
 
 def _chosen(one: series.Series, gallery: list[str] | None, probes: list[str] | None) -> tuple[Faces, Faces]:

@@ -1,13 +1,15 @@
 """Put all results on one page that needs no network, and the same tables into Markdown.
 
-python -m stages.report --results metrics --page report/index.html --summary report/summary.md
+python -m stages.report --results metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
+    --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md
 
 With `--readme README.md` it also puts the short tables of recognition there, between its two comments.
 """
 
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jinja2
 from dvc.exceptions import DvcException
@@ -18,8 +20,8 @@ from stages.common import plots
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.outputs import whole_file
-from stages.common.params import StageParams
-from stages.reporting import sections
+from stages.common.params import Section, StageParams
+from stages.reporting import cards, sections
 
 PACKAGES = (
     "torch",
@@ -36,18 +38,48 @@ PACKAGES = (
 START, END = "<!-- results: make readme-table -->", "<!-- end of results -->"
 
 
+class Compared(Section):
+    """Section `recognizers:` of params.yaml."""
+
+    trained: dict[str, dict[str, str]]
+    pretrained: list[str]
+    distilled: list[str]
+    compared: list[str]
+    """Metrics of others, from former runs, are left out."""
+
+
 class Params(StageParams):
-    """There is nothing to choose."""
+    """Of params.yaml only what stands at its top."""
+
+    top_level: ClassVar = ("datasets", "roles", "recognizers")
+
+    datasets: list[str]
+    roles: dict[str, str]
+    recognizers: Compared
 
 
-def report(results: Path, page: Path, summary: Path, params: Params, readme: Path | None = None) -> dict[str, Any]:
+def report(
+    results: Path,
+    pipeline: Path,
+    catalogue: Path,
+    page: Path,
+    summary: Path,
+    card: Path,
+    datasheet: Path,
+    params: Params,
+    readme: Path | None = None,
+) -> dict[str, Any]:
     """Write the report.
 
     Args:
         results: the folder `metrics`: JSON files, `curves`, `costs` and `figures`.
+        pipeline: dvc.yaml.
+        catalogue: data/catalogue.yaml.
         page: HTML to write; it tells times, versions and the revision, so it is no output of DVC.
         summary: Markdown to write, the tables without these.
-        params: empty.
+        card: Markdown, the model card to write.
+        datasheet: Markdown, the datasheet to write.
+        params: section `report`.
         readme: Markdown in which the short tables are put in the place of older ones.
 
     Returns:
@@ -56,8 +88,8 @@ def report(results: Path, page: Path, summary: Path, params: Params, readme: Pat
     Raises:
         UnmaskError: there are no results, or `readme` has no place for them.
     """
-    del params
-    joined, sentence = sections.recognition(results)
+    compared = params.recognizers.compared
+    joined, sentence = sections.recognition(results, compared)
     same = [joined, sections.models(results), sections.data(results), sections.published()]
     if not any(results.glob("*.json")):
         raise UnmaskError(f"{results} has no results: run dvc repro")
@@ -88,9 +120,14 @@ def report(results: Path, page: Path, summary: Path, params: Params, readme: Pat
         parts += [table.markdown() for table in section.tables]
     with whole_file(summary) as staging:
         staging.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    texts = {
+        card: cards.model_card(results, pipeline, catalogue, params.roles, compared),
+        datasheet: cards.datasheet(results, catalogue, params.datasets),
+    }
     if readme is not None:
-        text = with_overview(readme, results)
-        with whole_file(readme) as staging:
+        texts[readme] = with_overview(readme, results, compared)
+    for path, text in texts.items():
+        with whole_file(path) as staging:
             staging.write_text(text, encoding="utf-8")
     return {
         "tables": sum(len(section.tables) for section in all_of_them),
@@ -98,7 +135,7 @@ def report(results: Path, page: Path, summary: Path, params: Params, readme: Pat
     }
 
 
-def with_overview(readme: Path, results: Path) -> str:
+def with_overview(readme: Path, results: Path, recognizers: Sequence[str]) -> str:
     """Return the text of a Markdown file with the short tables of some results between its two comments.
 
     Raises:
@@ -109,7 +146,7 @@ def with_overview(readme: Path, results: Path) -> str:
     _, end, after = rest.partition(END)
     if not end:
         raise UnmaskError(f"{readme} has no place for the results: the lines {START} and {END}")
-    tables = "\n\n".join(table.markdown() for table in sections.overview(results))
+    tables = "\n\n".join(table.markdown() for table in sections.overview(results, recognizers))
     return f"{before}{start}\n\n{tables}\n\n{end}{after}"
 
 

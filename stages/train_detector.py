@@ -73,10 +73,15 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
         [faces, templates, Path(__file__), *(code / name for name in ("detection", "faces", "occlusion"))],
     )
     folder = loop.SCRATCH / NAME / f"{key}-coco"
-    if not folder.exists():  # else a killed run has left it whole
+
+    def draw() -> None:
+        if folder.exists():  # a killed run has left it whole
+            return
         with whole_folder(folder) as staging:
             if not coco.write(_examples(rows, own, params), staging):
                 raise UnmaskError(f"{faces}: not one mask could be drawn on {len(rows)} faces")
+
+    launch.first(draw)
     samples = detector.Samples(folder, chosen.train_pipeline, params.size, params.seed)
     trained = loop.train(
         functools.partial(openmmlab.build, "mmdet", chosen.model.to_dict()),

@@ -93,7 +93,7 @@ def train_inpainter(
         key=key,
     )
     trained.write(out, curve, costs)
-    return {"faces": len(rows), "people": len({face["identity"] for face in rows}), **trained.summary()}
+    return trained.summary()
 
 
 def _as_shared(shared: Path, out: Path, curve: Path) -> dict[str, Any]:

@@ -63,7 +63,15 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
         UnmaskError: no pairs of one kind, or faces of a list of pairs are missing.
     """
     table, correct = stored.read(embeddings), correcting.load(heads)
-    wanted = None if params.pairs is None else _read(params.pairs, series.names(table, params.split), params)
+    wanted, missing = None, 0
+    if params.pairs is not None:
+        wanted, missing = protocols.available(
+            protocols.read_pairs(params.pairs),
+            lambda pair: (pair.one, pair.other),
+            series.names(table, params.split),
+            "verify.pairs",
+            params.missing,
+        )
     people = {*table["bare"].of(params.split).identities, *table["masked"].of(params.split).identities}
     number = {name: place for place, name in enumerate(sorted(people))}
     compared = [
@@ -97,8 +105,8 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
         if wanted is not None and len(np.unique(some.fold)) > 1:
             mean, spread = verification.folds_accuracy(some.scores, some.genuine, some.fold)
             scores["folds_accuracy"] = {"mean": mean, "standard_deviation": spread}
-        if wanted is not None and wanted.missing:
-            scores["pairs"]["missing"] = wanted.missing
+        if missing:
+            scores["pairs"]["missing"] = missing
         result.setdefault(one.head, {})[one.name] = scores
     there = {(one.head, one.name) for one, _ in compared}
     remedies = {key: value for key, value in on_val.items() if key in there and series.is_remedy(key[1])}
@@ -134,28 +142,6 @@ def _on_val(table: Mapping[str, stored.Faces], correct: correcting.Heads) -> dic
 
 
 @dataclass(frozen=True)
-class Listed:
-    """The pairs of a published list whose photos are there, and how many more it has."""
-
-    pairs: list[protocols.Pair]
-    missing: int
-
-
-def _read(file: Path, known: set[str], params: Params) -> Listed:
-    pairs = protocols.read_pairs(file)
-    found = [pair for pair in pairs if pair.one in known and pair.other in known]
-    missing = len(pairs) - len(found)
-    if missing and params.missing == "error":
-        pair = next(pair for pair in pairs if pair.one not in known or pair.other not in known)
-        name = pair.one if pair.one not in known else pair.other
-        raise UnmaskError(
-            f"{file}: {missing} of {len(pairs)} pairs name a face that is not there, the first is {name}; "
-            f"with verify.missing: count they are left out and counted"
-        )
-    return Listed(found, missing)
-
-
-@dataclass(frozen=True)
 class Pairs:
     """The curve of all pairs of a series, and some of them, drawn by chance, for its intervals.
 
@@ -174,7 +160,9 @@ class Pairs:
     fold: NDArray[np.int64]
 
 
-def _pairs(one: series.Series, number: Mapping[str, int], wanted: Listed | None, params: Params) -> Pairs | None:
+def _pairs(
+    one: series.Series, number: Mapping[str, int], wanted: list[protocols.Pair] | None, params: Params
+) -> Pairs | None:
     """Return the pairs of a series; None if a list has no pairs of one kind for it."""
     references, probes = (one.references, one.probes) if wanted is None else series.sides(one)
     if wanted is None:
@@ -182,7 +170,7 @@ def _pairs(one: series.Series, number: Mapping[str, int], wanted: Listed | None,
         fold = np.zeros(len(rows), np.int64)
     else:
         probe, reference = series.places(probes), series.places(references)
-        there = [pair for pair in wanted.pairs if pair.one in reference and pair.other in probe]
+        there = [pair for pair in wanted if pair.one in reference and pair.other in probe]
         places = [(probe[pair.other], reference[pair.one], pair.fold) for pair in there]
         rows, columns, fold = np.array(places, np.int64).reshape(-1, 3).T
     of_references, of_probes = (

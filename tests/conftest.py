@@ -24,6 +24,11 @@ PEOPLE, PHOTOS = 26, 2  # of ORL, by name
 SMALL = PEOPLE * PHOTOS  # faces in the small repository
 SALT = 0  # of the split: of these people it puts some into each, and a woman into train and into test
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")  # before `-m` of a program
+NOBODY = {  # whose commits those of a test are
+    f"GIT_{role}_{key}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for key, value in (("NAME", "tests"), ("EMAIL", "tests@localhost"))
+}
 SHARED = Path(os.environ.get("UNMASK_SHARED", ROOT.parent / "shared"))
 
 
@@ -192,6 +197,16 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("dvc", "repro", cwd=repository)
     commit(repository, "ran")
     return repository
+
+
+@pytest.fixture
+def experiments(small_repository: Path, tmp_path: Path) -> Path:
+    """Return a clone of the small repository with all its data, which a test may change: it shares the cache only."""
+    clone = tmp_path / "unmask"
+    run("git", "clone", "-q", str(small_repository), str(clone), cwd=tmp_path)
+    run("dvc", "config", "--local", "cache.dir", str(small_repository / ".dvc/cache"), cwd=clone)
+    run("dvc", "checkout", "-q", cwd=clone)
+    return clone
 
 
 @pytest.fixture(autouse=True)

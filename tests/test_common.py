@@ -171,7 +171,7 @@ def test_dask_gives_the_same():
             parallel.run(square, [1, -1], sizes=[1, 1], label="x")
 
 
-@pytest.mark.parametrize("name", ["UNMASK_WORKERS", "UNMASK_THREADS"])
+@pytest.mark.parametrize("name", ["UNMASK_WORKERS", "UNMASK_THREADS", "UNMASK_PATIENCE"])
 def test_bad_parallel_settings(monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.setenv(name, "many")
     with pytest.raises(UnmaskError, match=f"{name} is 'many', it must be a whole number from 1"):
@@ -236,6 +236,13 @@ def test_what_killed_runs_left_is_deleted_and_nothing_else(tmp_path: Path):
     with whole_file(tmp_path / "faces.json") as staging:
         staging.write_text("whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.json.13.partial", "faces", "faces.json"]
+
+
+def test_what_a_killed_worker_left_is_not_in_the_folder(tmp_path: Path):
+    with whole_folder(tmp_path / "faces") as staging:
+        (staging / "part-00001.parquet").write_text("whole")
+        (staging / ".part-00001.parquet.12.other-machine.partial").write_text("half")
+    assert [path.name for path in (tmp_path / "faces").iterdir()] == ["part-00001.parquet"]
 
 
 def test_a_file_makes_its_folder_but_not_that_of_a_killed_run(tmp_path: Path):

@@ -25,6 +25,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     requests: ClassVar[list[tuple[str, str | None]]] = []
+    stopped: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
         way, asked = self.path.strip("/").split("/")[0], self.headers.get("Range")
@@ -46,25 +47,40 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.answer(200, CONTENT[::-1])
         elif way == "larger":
             self.answer(200, CONTENT + b"more")
+        elif way == "truncated":
+            self.answer(200, CONTENT[:-1000])
+        elif way == "understates":  # more comes than it says
+            self.answer(200, CONTENT, length=len(CONTENT) - 1000)
+            self.close_connection = True
+        elif way in {"stalls", "always_stalls"} and (first or way == "always_stalls"):
+            self.answer(206 if asked else 200, b"", length=len(CONTENT) - start, **self.range(start, asked))
+            self.wfile.write(CONTENT[start : start + 600_000] if first else b"")
+            self.wfile.flush()
+            self.stopped.wait(5)
+            self.close_connection = True
         elif way in {"drops", "always_drops"} and (first or way == "always_drops"):
-            self.send_response(206 if asked else 200)
-            self.send_header("Content-Length", str(len(CONTENT) - start))
-            self.send_header("ETag", '"1"')
-            if asked:
-                self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
-            self.end_headers()
+            self.answer(206 if asked else 200, b"", length=len(CONTENT) - start, **self.range(start, asked))
             self.wfile.write(CONTENT[start : start + 600_000] if first else b"")
             self.close_connection = True
         else:
-            headers = {"ETag": '"1"'}
-            if asked:
-                headers["Content-Range"] = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
-            self.answer(206 if asked else 200, CONTENT[start:], **headers)
+            self.answer(206 if asked else 200, CONTENT[start:], **self.range(start, asked))
 
-    def answer(self, status: int, body: bytes, kind: str = "application/octet-stream", **headers: str) -> None:
+    @staticmethod
+    def range(start: int, asked: str | None) -> dict[str, str]:
+        part = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        return {"ETag": '"1"'} | (part if asked else {})
+
+    def answer(
+        self,
+        status: int,
+        body: bytes,
+        kind: str = "application/octet-stream",
+        length: int | None = None,
+        **headers: str,
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -77,11 +93,14 @@ class Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     Server.requests.clear()
+    Server.stopped.clear()
     monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(transports, "TIMEOUT", (5, 0.3))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as served:
         thread = threading.Thread(target=served.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{served.server_address[1]}"
+        Server.stopped.set()
         served.shutdown()
         thread.join()
 
@@ -146,14 +165,14 @@ def test_a_damaged_package_is_noticed(tmp_path: Path, monkeypatch: pytest.Monkey
 # ---------------------------------------------------------------- https
 
 
-@pytest.mark.parametrize("way", ["good", "redirect", "busy", "drops"])
+@pytest.mark.parametrize("way", ["good", "redirect", "busy", "drops", "stalls"])
 def test_downloads_that_come_through(server: str, way: str):
     result = run(f"url: {server}/{way}/data.bin\n      sha256: {SHA256}")
     assert fetched() == CONTENT
     assert result["files"] == [
         {"name": "data.bin", "files": 1, "bytes": len(CONTENT), "sha256": SHA256, "from": "download"}
     ]
-    if way == "drops":
+    if way in {"drops", "stalls"}:
         assert Server.requests[1][1] is not None  # it went on where the connection broke
 
 
@@ -166,7 +185,12 @@ def test_downloads_that_come_through(server: str, way: str):
         ("wrong", "md5: 0123456789abcdef0123456789abcdef", "its md5 is"),
         ("larger", f"bytes: {len(CONTENT)}", "the server offers 1,024,004 bytes, published were 1,024,000"),
         ("good", f"bytes: {10**18}", "takes 1,000,000,000,000,000,000 bytes, the disk of"),
+        ("truncated", f"bytes: {len(CONTENT)}", "the server offers 1,023,000 bytes, published were 1,024,000"),
+        ("truncated", f"sha256: {SHA256}", "its sha256 is"),
+        ("understates", f"bytes: {len(CONTENT)}", "the server offers 1,023,000 bytes, published were 1,024,000"),
+        ("understates", f"sha256: {SHA256}", "its sha256 is"),
         ("always_drops", "", "could not be downloaded"),
+        ("always_stalls", "", "could not be downloaded: .*timed out"),
     ],
 )
 def test_downloads_that_fail_leave_nothing(server: str, way: str, more: str, message: str):
@@ -174,6 +198,8 @@ def test_downloads_that_fail_leave_nothing(server: str, way: str, more: str, mes
         run(f"url: {server}/{way}/data.bin\n      {more}")
     assert nothing_left()
     assert not Path("checksums/faces.csv").exists()
+    run(f"url: {server}/good/data.bin")
+    assert fetched() == CONTENT
 
 
 def test_no_server():

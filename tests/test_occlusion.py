@@ -10,7 +10,7 @@ from stages.common import params
 from stages.common.errors import UnmaskError
 from stages.common.seeding import generator
 from stages.occlusion import occluders
-from stages.occlusion.looks import Looks
+from stages.occlusion.looks import Looks, Positions
 from tests.conftest import ROOT, drawn_face
 
 LOOKS = params.load(Looks, "render_masks", ROOT / "params.yaml")
@@ -100,3 +100,10 @@ def test_looks_to_train_on_show_rare_ones_more_often():
     assert flat.styles == {"surgical": 3.0, "n95": 1.0, "cloth": 0.0}
     before, after = LOOKS.positions, flat.positions
     assert after.chin / after.proper == pytest.approx((before.chin / before.proper) ** 0.5)
+
+
+def test_masks_in_trainings_may_be_worn_otherwise():
+    properly = Positions(proper=4, below_nose=0, chin=0)
+    chosen = LOOKS.model_copy(update={"positions_in_training": properly})
+    assert dict(chosen.flattened().positions) == {"proper": 2, "below_nose": 0, "chin": 0}
+    assert chosen.positions == LOOKS.positions

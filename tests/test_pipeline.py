@@ -20,8 +20,8 @@ PARAMS = params.read_yaml(ROOT / "params.yaml")
 PIPELINE = {
     name: {**stage.get("do", {}), **stage} for name, stage in params.read_yaml(ROOT / "dvc.yaml")["stages"].items()
 }
-BY_HAND = {"tune_gender", "train_landmarker", "review_identities"}  # no stage of the pipeline
-UNTRACKED = {"accept_terms", "parallel", "datasets"}  # they change no result, or are dvc.yaml's own
+BY_HAND = {"tune_gender", "train_landmarker", "review_identities", "try_photo", "run_app"}  # no stage of the pipeline
+UNTRACKED = {"accept_terms", "parallel"}  # they change no result
 
 pytestmark = pytest.mark.xdist_group("repository")  # one process makes it, and runs all that needs it
 
@@ -120,7 +120,7 @@ def test_params_are_those_of_the_model(name: str):
 
 
 def test_params_yaml_has_no_section_that_nobody_reads():
-    shared = {"seed", "roles", "inpainter", "recognizers"}
+    shared = {"seed", "datasets", "roles", "inpainter", "recognizers"}
     assert PARAMS.keys() - UNTRACKED - shared - BY_HAND == PIPELINE.keys() - {"fetch", "label_parts", "report"}
 
 
@@ -143,6 +143,8 @@ def test_topics_do_not_import_each_other_or_stages():
         "common": set(),
         "training": {"common"},
         "finding": below | {"detection", "landmarks", "parsing"},  # it joins these for two stages
+        "exporting": below | {"detection", "inpainting", "parsing", "recognition"},  # and it those, for a tool
+        "portrait": below | {"finding", "landmarks", "recognition"},  # all that is said of one face
     }
     for topic in topics:
         allowed = special.get(topic, below) | {topic}

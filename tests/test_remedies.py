@@ -139,7 +139,10 @@ def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Pat
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("Input,Target,Label\np02/0.png,p02/1.png,1\np02/0.png,p05/1.png,0\np02/0.png,p99/1.png,0\n")
     settings = {"pairs": pairs, "resamples": 100, "interval_pairs": 1000}
-    with pytest.raises(UnmaskError, match=r"1 of 3 pairs name a face that is not there, the first is p99/1"):
+    with pytest.raises(
+        UnmaskError,
+        match=r"verify\.pairs: of 3 lines 1 name a photo that is not there, the first is p99/1; with verify\.missing",
+    ):
         verify.verify(table, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings))
     found = verify.verify(
         table, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings, missing="count")
@@ -203,6 +206,9 @@ def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(tmp_path:
     assert set(stored["bare"].of("test").face_ids) == {worn[1]["face_id"], worn[3]["face_id"]}
     alone = embed.embed(learned, learned, learned, learned, *outputs)
     assert alone["faces"]["bare"] == 2 + 1 + 1
+    nobody = write_table(tmp_path / "nobody", [{**row, "mask_style": None, "wears_mask": False} for row in worn])
+    with pytest.raises(UnmaskError, match=r"nobody has no face to embed under the condition 'masked'"):
+        embed.embed(learned, learned, learned, learned, *outputs, nobody, nobody, nobody, nobody)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ PARAMS: dict[str, Any] = {
     "share": 1.0,
     "styles": {"polygon": 1, "surgical": 1, "cloth": 1, "kn95": 1, "n95": 1},
     "positions": {"proper": 8, "below_nose": 1, "chin": 1},
+    "positions_in_training": None,
     "colors": {name: ["#000000", "#9cc5e3"] for name in ("polygon", "surgical", "cloth", "kn95", "n95")},
     "softness": 0.5,
 }

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from stages import report
+from stages.common import params
 from stages.common.errors import UnmaskError
+from stages.reporting import cards, sections
 from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -68,13 +70,35 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
+def write(results: Path, folder: Path, readme: Path | None = None, **changes: object) -> dict:
+    recognizers = {"trained": {}, "pretrained": [], "distilled": [], "compared": ["one", "two", "<b>"]}
+    roles = params.read_yaml(ROOT / "params.yaml")["roles"]
+    values = {"datasets": ["orl"], "roles": roles, "recognizers": recognizers} | changes
+    return report.report(
+        results,
+        ROOT / "dvc.yaml",
+        ROOT / "data/catalogue.yaml",
+        folder / "index.html",
+        folder / "summary.md",
+        folder / "model-card.md",
+        folder / "datasheet.md",
+        report.Params.model_validate(values),
+        readme,
+    )
+
+
 @pytest.fixture
 def written(results: Path, tmp_path: Path) -> tuple[str, str]:
-    page, summary = tmp_path / "report/index.html", tmp_path / "report/summary.md"
-    found = report.report(results, page, summary, report.Params())
+    folder = tmp_path / "report"
+    found = write(results, folder)
     assert found["pictures"] == 5  # and the curves
-    assert not list(page.parent.glob(".*"))
-    return page.read_text(), summary.read_text()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "datasheet.md",
+        "index.html",
+        "model-card.md",
+        "summary.md",
+    ]
+    return (folder / "index.html").read_text(), (folder / "summary.md").read_text()
 
 
 def test_the_best_on_val_is_told_and_stressed(written: tuple[str, str]):
@@ -102,29 +126,83 @@ def test_the_page_needs_nothing_else(written: tuple[str, str]):
 
 
 def test_the_summary_is_the_same_each_time_and_tells_no_times(results: Path, written: tuple[str, str], tmp_path: Path):
-    report.report(results, tmp_path / "b/index.html", tmp_path / "b/summary.md", report.Params())
+    write(results, tmp_path / "b")
     assert (tmp_path / "b/summary.md").read_text() == written[1]
     assert "seconds" not in written[1]
 
 
+def test_a_training_without_steps_has_no_curve(results: Path, tmp_path: Path):
+    (results / "curves/train_inpainter-female.csv").write_text("step,loss_hole\n")  # nobody's sex is known
+    assert write(results, tmp_path)["pictures"] == 5
+    assert "inpainter-female" not in sections.curves(results)
+    assert "inpainter-male" in sections.curves(results)
+
+
 def test_names_are_no_markup(results: Path, tmp_path: Path):
     shutil.copy(results / "verify-one.json", results / "verify-<b>.json")
-    report.report(results, tmp_path / "i.html", tmp_path / "s.md", report.Params())
-    assert "<b>" not in (tmp_path / "i.html").read_text()
-    assert "&lt;b&gt;" in (tmp_path / "i.html").read_text()
+    write(results, tmp_path)
+    assert "<b>" not in (tmp_path / "index.html").read_text()
+    assert "&lt;b&gt;" in (tmp_path / "index.html").read_text()
+
+
+def test_a_recognizer_that_is_no_longer_compared_is_left_out(results: Path, tmp_path: Path):
+    recognizers = {"trained": {}, "pretrained": [], "distilled": [], "compared": ["two"]}
+    write(results, tmp_path, recognizers=recognizers)
+    summary = (tmp_path / "summary.md").read_text()
+    assert "### two: all" in summary
+    assert "### one: all" not in summary
+    assert "(two, zeroed - bare, as it is)" in summary
+
+
+def test_the_model_card_says_what_it_knows_and_what_not(written: tuple[str, str], tmp_path: Path):
+    card = (tmp_path / "report/model-card.md").read_text()
+    headings = re.findall("^## (.*)", card, re.MULTILINE)
+    assert headings[:5] == ["Model details", "Intended use", "Factors", "Metrics", "Training and evaluation data"]
+    assert headings[5:] == ["Quantitative analyses", "Ethical considerations", "Caveats"]
+    people = json.loads((ROOT / "metrics/clean-orl.json").read_text())["splits"]["test"]["people"]
+    assert f"tested on {people} people" in card
+    for name in params.read_yaml(ROOT / "dvc.yaml")["artifacts"]:
+        assert f"| {name} | `models/{name}.safetensors` |" in card
+    detected = json.loads((ROOT / "metrics/evaluate_detector.json").read_text())["mask_iou"]["by_position"]["chin"]
+    assert f"| chin | {detected:.3f} |" in card
+    caveats = card[card.index("## Caveats") :]
+    assert "drawn from landmarks, not by people" in caveats
+    assert "All masks of the people to test on are drawn" in caveats
+    assert "people are female" in caveats
+    for limit in params.read_yaml(ROOT / "data/catalogue.yaml")["orl"]["limits"]:
+        assert limit in caveats
+
+
+def test_real_masks_take_back_a_caveat(results: Path, tmp_path: Path):
+    found = json.loads((results / "embed-dlib.json").read_text())
+    (results / "embed-dlib.json").write_text(json.dumps(found | {"real_masks": 7}))
+    write(results, tmp_path)
+    assert "are drawn. Real ones" not in (tmp_path / "model-card.md").read_text()
+
+
+def test_the_datasheet_has_a_part_for_each_dataset(results: Path, tmp_path: Path):
+    write(results, tmp_path, datasets=["orl", "mfr2"])  # of the latter nothing ran yet
+    sheet = (tmp_path / "datasheet.md").read_text()
+    assert re.findall(r"^## .*\(`(.*)`\)$", sheet, re.MULTILINE) == ["orl", "mfr2"]
+    assert "400 photos of 40 people" in sheet
+    assert "Photos by known sex: female 40, male 360." in sheet
+    masks = json.loads((ROOT / "metrics/render_masks-orl.json").read_text())
+    assert f"worn below nose {masks['positions']['below_nose']}" in sheet
+    assert "968988c9872a2177" in sheet
+    assert params.read_yaml(ROOT / "data/catalogue.yaml")["mfr2"]["license"] in sheet[sheet.index("(`mfr2`)") :]
 
 
 def test_no_results_no_report(tmp_path: Path):
     (tmp_path / "metrics").mkdir()
     with pytest.raises(UnmaskError, match="has no results: run dvc repro"):
-        report.report(tmp_path / "metrics", tmp_path / "i.html", tmp_path / "s.md", report.Params())
+        write(tmp_path / "metrics", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["metrics"]
 
 
 def test_readme_gets_the_short_tables(results: Path, tmp_path: Path):
     readme = tmp_path / "README.md"
     readme.write_text(f"# X\n\n{report.START}\nold\n{report.END}\n\nmore\n")
-    report.report(results, tmp_path / "i.html", tmp_path / "s.md", report.Params(), readme)
+    write(results, tmp_path, readme)
     text = readme.read_text()
     assert text.startswith("# X\n")
     assert text.endswith("\n\nmore\n")
@@ -132,17 +210,26 @@ def test_readme_gets_the_short_tables(results: Path, tmp_path: Path):
     row = "| one | 0.890 (0.98 to 1.00) | 0.840 (0.93 to 0.95) | 0.790 (0.88 to 0.90) |"
     assert row in text
     before = text
-    report.report(results, tmp_path / "i.html", tmp_path / "s.md", report.Params(), readme)
+    write(results, tmp_path, readme)
     assert readme.read_text() == before
     readme.write_text("# X\n")
     with pytest.raises(UnmaskError, match="has no place for the results"):
-        report.report(results, tmp_path / "i.html", tmp_path / "s.md", report.Params(), readme)
+        write(results, tmp_path, readme)
     assert readme.read_text() == "# X\n"
 
 
 def test_readme_is_current():
     text = (ROOT / "README.md").read_text()
-    assert report.with_overview(ROOT / "README.md", ROOT / "metrics") == text, "make readme-table"
+    compared = params.read_yaml(ROOT / "params.yaml")["recognizers"]["compared"]
+    assert report.with_overview(ROOT / "README.md", ROOT / "metrics", compared) == text, "make readme-table"
+
+
+def test_model_card_and_datasheet_are_current():
+    now = params.load(report.Params, "report", ROOT / "params.yaml")
+    catalogue, results = ROOT / "data/catalogue.yaml", ROOT / "metrics"
+    card = cards.model_card(results, ROOT / "dvc.yaml", catalogue, now.roles, now.recognizers.compared)
+    assert (ROOT / "report/model-card.md").read_text() == card, "dvc repro -f -s report"
+    assert (ROOT / "report/datasheet.md").read_text() == cards.datasheet(results, catalogue, now.datasets)
 
 
 def browser(tmp_path: Path, *arguments: str) -> str:
@@ -151,12 +238,11 @@ def browser(tmp_path: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_in_a_browser(written: tuple[str, str], tmp_path: Path):
-    """On a phone nothing sticks out and every picture is drawn; on paper it has pages."""
-    page = html.escape(written[0].replace('loading="lazy"', ""))  # so that all are there once it is loaded
+def on_a_phone(page: str, tmp_path: Path) -> tuple[int, int, int, int]:
+    """Show a page 390 pixels wide; return that width, the one it needs, and how many pictures and links work."""
+    content = html.escape(page.replace('loading="lazy"', ""))  # so that all are there once it is loaded
     frame = f"""<!doctype html><title>?</title>
-        <iframe width="390" height="800" style="border: 0" srcdoc="{page}"></iframe>
+        <iframe width="390" height="800" style="border: 0" srcdoc="{content}"></iframe>
         <script>
         onload = () => {{
           const page = document.querySelector("iframe").contentDocument, root = page.documentElement;
@@ -166,12 +252,18 @@ def test_in_a_browser(written: tuple[str, str], tmp_path: Path):
         }};
         </script>"""
     (tmp_path / "phone.html").write_text(frame)
-    address = (tmp_path / "phone.html").as_uri()
-    dom = browser(tmp_path, "--dump-dom", address)
+    dom = browser(tmp_path, "--dump-dom", (tmp_path / "phone.html").as_uri())
     title = re.search("<title>(.*?)</title>", dom)
     assert title is not None
     assert re.fullmatch("[0-9 ]+", title[1]), title[1]
     width, needed, drawn, links = (int(number) for number in title[1].split())
+    return width, needed, drawn, links
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_in_a_browser(written: tuple[str, str], tmp_path: Path):
+    """On a phone nothing sticks out and every picture is drawn; on paper it has pages."""
+    width, needed, drawn, links = on_a_phone(written[0], tmp_path)
     assert needed <= width <= 390
     assert drawn == 5
     assert links == written[0].count("<section")

@@ -58,7 +58,7 @@ def test_the_lock_pins_what_is_installed():
         requirement = todo.pop()
         name = canonical(requirement.name)
         extras = frozenset(requirement.extras)
-        if name == PROJECT["name"] or (name, extras) in seen:
+        if name in {PROJECT["name"], "pip"} or (name, extras) in seen:  # pip comes with the environment
             continue
         seen.add((name, extras))
         assert name in LOCK, f"{name} is not in requirements.lock: make lock"
@@ -93,3 +93,20 @@ def test_make_help_lists_every_target():
     assert {"repro", "test", "lint"} <= set(targets)
     for target in targets:
         assert f"make {target} " in shown
+
+
+def test_what_is_cited_has_authors_and_a_place():
+    cited = params.read_yaml(ROOT / "CITATION.cff")
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == PROJECT["version"]
+    assert cited["license"] == PROJECT["license"]
+    assert len(cited["references"]) == 5
+    for reference in cited["references"]:
+        assert reference["title"]
+        assert reference["authors"]
+        assert {"repository-code", "collection-title"} & set(reference)
+
+
+def test_the_changelog_has_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert PROJECT["version"] in re.findall(r"^## .*?(\d+\.\d+\.\d+)", text, re.MULTILINE)[0]

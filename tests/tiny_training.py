@@ -43,11 +43,15 @@ class Line(Dataset):
 
 
 class Net(BaseModel):
-    """Two layers; `torch.rand` in its forward pass shows whether generators are restored."""
+    """Two layers and a batch norm; `torch.rand` in its forward pass shows whether generators are restored."""
 
     def __init__(self, sleep: float = 0) -> None:
         super().__init__()
-        self.layers, self.sleep = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1)), sleep
+        # OpenMMLab's configs have SyncBatchNorm: in several processes it must see the whole batch. A bias before it
+        # would only follow rounding errors.
+        norm = nn.SyncBatchNorm(16)
+        self.layers = nn.Sequential(nn.Linear(2, 16, bias=False), norm, nn.ReLU(), nn.Linear(16, 1))
+        self.sleep = sleep
 
     def forward(self, inputs: list[Tensor], data_samples: list[Sample], mode: str = "tensor") -> dict:
         """Return the loss."""

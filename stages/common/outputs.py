@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ PARTS = "part-*.parquet"  # the files of a face table
 
 
 def _staging(path: Path) -> Path:
-    # Each process has its own, so that what a killed run's workers still write cannot end up in the next run's output.
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Each process of each machine has its own, so that what a killed run's workers still write cannot end up in the
+    # next run's output, nor two workers of a cluster in one file.
+    return path.with_name(f".{path.name}.{os.getpid()}.{socket.gethostname()}.partial")
 
 
 def _delete_what_killed_runs_left(out: Path) -> None:
@@ -51,6 +53,8 @@ def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     staging.mkdir(parents=True)
     try:
         yield staging
+        for half in staging.glob(".*.partial"):  # of a worker that was killed; another one has written that file
+            half.unlink()
         if out.exists():
             shutil.rmtree(out)
         staging.rename(out)

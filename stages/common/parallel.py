@@ -1,10 +1,11 @@
 """One function over many items: joblib's loky processes on this machine, or a Dask cluster.
 
 How many workers and where is said by the untracked section `parallel:` of params.yaml, or by the environment
-(`UNMASK_WORKERS`, `UNMASK_THREADS`, `UNMASK_SCHEDULER`), which wins. None is a param of any stage: they change the
-time, and no result but the last digits of a training.
+(`UNMASK_WORKERS`, `UNMASK_THREADS`, `UNMASK_SCHEDULER`, `UNMASK_PATIENCE`), which wins. None is a param of any stage:
+they change the time, and no result but the last digits of a training.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
@@ -15,7 +16,7 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from stages.common import params
+from stages.common import cluster, params
 from stages.common.errors import UnmaskError
 
 Item = TypeVar("Item")
@@ -29,6 +30,8 @@ class Parallel(params.StageParams):
     """Processes on this machine; null: one a core."""
     scheduler: str | None = None
     """Address of a Dask scheduler (`tcp://host:8786`); null: this machine."""
+    patience: int = Field(default=300, ge=1)
+    """Seconds without any Dask worker after which a stage gives up; a batch system may take minutes to start one."""
     launcher: Literal["none", "pytorch"] = "none"
     """Of trainings: `pytorch` starts several processes through torchrun."""
     processes: int | None = Field(default=None, ge=1)
@@ -45,7 +48,11 @@ def settings() -> Parallel:
     """
     chosen = params.load(Parallel, "parallel") if params.PARAMS_FILE.exists() else Parallel()
     wanted: dict[str, Any] = {"scheduler": os.environ.get("UNMASK_SCHEDULER") or chosen.scheduler}
-    for variable, name in (("UNMASK_WORKERS", "workers"), ("UNMASK_THREADS", "threads")):
+    for variable, name in (
+        ("UNMASK_WORKERS", "workers"),
+        ("UNMASK_THREADS", "threads"),
+        ("UNMASK_PATIENCE", "patience"),
+    ):
         if text := os.environ.get(variable):
             if not text.isdecimal() or int(text) < 1:
                 raise UnmaskError(f"{variable} is {text!r}, it must be a whole number from 1")
@@ -67,14 +74,17 @@ def run(
         unit: what it counts.
 
     Raises:
-        UnmaskError: one raised by `function`, or a worker process died.
+        UnmaskError: one raised by `function`; a worker process died; or of a Dask cluster, no worker or no scheduler
+            is left, a worker killed three others in a row, runs other code, or does not see the files.
     """
     chosen = settings()
     order = sorted(range(len(items)), key=lambda index: -sizes[index])
     tasks = [(index, items[index]) for index in order]
     workers = min(chosen.workers or joblib.cpu_count(), len(items))
     if chosen.scheduler:
-        done = _dask(function, tasks, chosen.scheduler)
+        done = cluster.run(
+            [functools.partial(_call, function, *task) for task in tasks], chosen.scheduler, chosen.patience
+        )
     elif workers <= 1:
         done = (_call(function, *task) for task in tasks)
     else:
@@ -108,18 +118,3 @@ def _loky(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], wor
             "a worker process was killed, most likely for lack of memory: run again with fewer workers "
             "(`parallel.workers` in params.yaml, or UNMASK_WORKERS)"
         ) from None
-
-
-def _dask(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], address: str) -> Iterator[Any]:
-    try:
-        from distributed import Client, as_completed  # noqa: PLC0415 -- an extra
-    except ImportError:
-        raise UnmaskError("`parallel.scheduler` needs Dask: pip install '.[dask]'") from None
-    try:
-        client = Client(address)
-    except (OSError, ValueError) as error:
-        raise UnmaskError(f"no Dask scheduler answers at {address} (`parallel.scheduler`): {error}") from None
-    with client:
-        futures = [client.submit(_call, function, *task, pure=False) for task in tasks]
-        for _, result in as_completed(futures, with_results=True):
-            yield result

@@ -63,11 +63,13 @@ class Trained:
         run: see `loop.Trained`.
         networks: averaged generator, and discriminator.
         about: what the header of their file says.
+        faces: what it was trained on.
     """
 
     run: loop.Trained
     networks: Networks
     about: dict[str, Any]
+    faces: Sequence[Face]
 
     def write(self, out: Path, curve: Path, costs: Path) -> None:
         """Write weights, curve and costs, then delete the checkpoints."""
@@ -75,8 +77,10 @@ class Trained:
         self.run.write(out, self.about, curve, self.networks)
 
     def summary(self) -> dict[str, Any]:
-        """Return the parameters of both networks and the last losses."""
+        """Return on how many faces of how many people it was trained, both networks' parameters, the last losses."""
         return {
+            "faces": len(self.faces),
+            "people": len({face["identity"] for face in self.faces}),
             "parameters": {
                 name: sum(weight.numel() for weight in part.parameters())
                 for name, part in self.networks.named_children()
@@ -122,7 +126,7 @@ def train(
     result = Networks(about)
     result.generator.load_state_dict(gan.averaged.module.state_dict())
     result.discriminator.load_state_dict(gan.discriminator.state_dict())
-    return Trained(run, result, {"kind": KIND, **about})
+    return Trained(run, result, {"kind": KIND, **about}, samples.faces)
 
 
 def mean_face(faces: Sequence[Face], size: int) -> torch.Tensor:

@@ -181,7 +181,7 @@ def look(photo: Pixels, squares: Sequence[Square], looks: int = LOOKS) -> list[S
 
 
 def _once(photo: Pixels, squares: Sequence[Square]) -> tuple[list[Points], NDArray[np.float64]]:
-    """Return landmarks in the photo, and logits; the mean of a crop and its mirror image."""
+    """Return landmarks in the photo, and logits, of one look at each square."""
     matrices = [square.matrix() for square in squares]
     points, logits = [], []
     for start in range(0, len(squares), BATCH):

@@ -49,6 +49,8 @@ class Looks(Section):
     styles: dict[str, Weight]
     """How often each style is drawn, as weights; beside the built-in ones, any folder of data/mask_templates."""
     positions: Positions
+    positions_in_training: Positions | None
+    """The same of masks that are drawn in trainings; None: as `positions`."""
     colors: Colors
     softness: float = Field(ge=0, le=5)
     """Blur of the mask's edge: standard deviation in hundredths of the face's size."""
@@ -63,7 +65,8 @@ class Looks(Section):
     def flattened(self) -> "Looks":
         """Return looks to train on: with the square roots of the weights, so that what is rare is seen more often."""
         styles = {style: weight**0.5 for style, weight in self.styles.items()}
-        positions = Positions(**{position: weight**0.5 for position, weight in self.positions})
+        worn = self.positions_in_training or self.positions
+        positions = Positions(**{position: weight**0.5 for position, weight in worn})
         return self.model_copy(update={"styles": styles, "positions": positions})
 
     def own_styles(self, folder: Path) -> dict[str, Template]:

@@ -6,11 +6,14 @@ Names are `person/photo` without suffix, the end of a face id. Which format a fi
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from stages.common.errors import UnmaskError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,31 @@ def read_pairs(path: Path) -> list[Pair]:
     if not pairs:
         raise UnmaskError(f"{path} has a first line, but no pairs of photos")
     return pairs
+
+
+def available(
+    listed: Sequence[Item], names: Callable[[Item], Sequence[str]], known: Container[str], param: str, missing: str
+) -> tuple[list[Item], int]:
+    """Return the entries of a published list whose photos are there, and how many more it has.
+
+    Args:
+        listed: pairs or photos.
+        names: tells the names of an entry's photos.
+        known: the names of the photos that are there.
+        param: which names the list, as `verify.pairs`.
+        missing: `error`, or `count`.
+
+    Raises:
+        UnmaskError: a photo is not there, and `missing` is `error`.
+    """
+    found = [one for one in listed if all(name in known for name in names(one))]
+    absent = [name for one in listed for name in names(one) if name not in known]
+    if absent and missing == "error":
+        raise UnmaskError(
+            f"{param}: of {len(listed)} lines {len(listed) - len(found)} name a photo that is not there, the first is "
+            f"{absent[0]}; with {param.partition('.')[0]}.missing: count they are left out and counted"
+        )
+    return found, len(listed) - len(found)
 
 
 def _pairs(path: Path, lines: list[tuple[int, str]]) -> Iterator[Pair]:

@@ -3,7 +3,7 @@
 import base64
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,11 +89,10 @@ def within(value: Any, bounds: Mapping[str, float] | None) -> str:
     return f"{value:.3f} ({bounds['low']:.2f} to {bounds['high']:.2f})"
 
 
-def read(metrics: Path, prefix: str) -> dict[str, Any]:
-    """Return the content of the metrics files `<prefix><name>.json` by name."""
-    return {
-        path.stem.removeprefix(prefix): json.loads(path.read_text()) for path in sorted(metrics.glob(f"{prefix}*.json"))
-    }
+def read(metrics: Path, prefix: str, names: Container[str] | None = None) -> dict[str, Any]:
+    """Return the content of the metrics files `<prefix><name>.json` by name; of some names, or of all."""
+    found = {path.stem.removeprefix(prefix): path for path in sorted(metrics.glob(f"{prefix}*.json"))}
+    return {name: json.loads(path.read_text()) for name, path in found.items() if names is None or name in names}
 
 
 def picture(path: Path, title: str) -> Picture:
@@ -101,14 +100,14 @@ def picture(path: Path, title: str) -> Picture:
     return Picture(title, base64.b64encode(path.read_bytes()).decode())
 
 
-def recognition(metrics: Path) -> tuple[Section, str]:
+def recognition(metrics: Path, recognizers: Sequence[str]) -> tuple[Section, str]:
     """Return what joins all: recognizer, head and series; and one sentence on it."""
-    verified = read(metrics, "verify-")
+    verified = read(metrics, "verify-", recognizers)
     if not verified:
         return Section("recognition", "Recognition", "Nothing was verified yet."), ""
-    entries = list(_entries(verified, read(metrics, "identify-")))
+    entries = list(_entries(verified, read(metrics, "identify-", recognizers)))
     best = _best(verified)
-    tables = overview(metrics)
+    tables = overview(metrics, recognizers)
     for recognizer in verified:
         of = [entry for entry in entries if entry.key[0] == recognizer]
         tables.append(_table(of, f"{recognizer}: all that was compared, probes - references", best))
@@ -117,6 +116,7 @@ def recognition(metrics: Path) -> tuple[Section, str]:
         picture(path, f"{kind} of {path.stem.split('-', 1)[1]}")
         for kind, prefix in (("ROC", "verify"), ("CMC", "identify"))
         for path in sorted(figures.glob(f"{prefix}-*.png"))
+        if path.stem.split("-", 1)[1] in recognizers
     ]
     sentence = ""
     if best is not None:
@@ -223,9 +223,9 @@ SHOWN = {
 }
 
 
-def overview(metrics: Path) -> list[Table]:
+def overview(metrics: Path, recognizers: Sequence[str]) -> list[Table]:
     """Return the short tables: TAR at FAR 0.01 and rank-1, by recognizer and condition."""
-    verified, identified = read(metrics, "verify-"), read(metrics, "identify-")
+    verified, identified = (read(metrics, prefix, recognizers) for prefix in ("verify-", "identify-"))
     entries = {entry.key: entry for entry in _entries(verified, identified)}
     best = _best(verified)
     tables = []
@@ -301,6 +301,8 @@ def curves(metrics: Path) -> dict[str, tuple[list[float], list[float]]]:
     for path in sorted((metrics / "curves").glob("train_*.csv")):
         with path.open() as file:
             rows = list(csv.DictReader(file))
+        if not rows:  # as of the inpainter of a sex that is not known of anybody
+            continue
         found[path.stem.removeprefix("train_")] = (
             [float(row["step"]) for row in rows],
             [float(row["loss"]) for row in rows],

@@ -88,6 +88,10 @@ class Dataset(Section):
     expected: Expected
     layout: str
     """The publisher's files and folders, in one line."""
+    about: str | None = None
+    """How the photos came about, for the datasheet."""
+    limits: list[str] = Field(default=[])
+    """What they cannot show, for datasheet and model card."""
     files: list[File] = Field(min_length=1)
 
 

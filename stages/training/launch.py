@@ -7,10 +7,13 @@ times) through torchrun. For several machines, start it there: `torchrun --nnode
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.distributed
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 from stages.common import command
 from stages.common.parallel import settings
@@ -42,6 +45,64 @@ def join() -> None:
     torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
+def first(make: Callable[[], object]) -> None:
+    """Call a function in the first process alone, while the others wait for what it makes."""
+    join()
+    if not torch.distributed.is_initialized():
+        make()
+        return
+    if torch.distributed.get_rank() == 0:
+        make()
+    torch.distributed.barrier()
+
+
+def synchronized(model: nn.Module) -> nn.Module:
+    """Return a model whose batch norms see the batches of all processes, if there are several on the CPU.
+
+    On GPUs torch's own does that, see `runner_options`.
+    """
+    if not torch.distributed.is_initialized() or torch.cuda.is_available():
+        return model
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
+                own = SynchronizedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+                own.load_state_dict(child.state_dict())
+                setattr(module, name, own)
+    return model
+
+
+class SynchronizedBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batches of all processes, of which each may have another number of values."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 -- torch's name for it
+        """Take features (N, C) as well as maps (N, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, (N, C, …), normalized by mean and variance over all processes; in evaluation by the stored ones."""
+        if not self.training:
+            return super().forward(x)
+        over = [0, *range(2, x.ndim)]
+        values = x.float()  # under autocast, sums of bfloat16 would be off
+        # Differentiable sums: each process must learn from what its values do to the others' losses, too.
+        n = torch.full((1,), values.numel() / values.shape[1], device=x.device)
+        *total, n = all_reduce(torch.cat([values.sum(over), n])).split([values.shape[1], 1])
+        mean = total[0] / n
+        around = values - _of_channels(mean, x)
+        variance = all_reduce(around.square().sum(over)) / n
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * n / (n - 1).clamp(min=1), self.momentum)
+        scale = torch.rsqrt(variance + self.eps)
+        found = around * _of_channels(scale if self.weight is None else scale * self.weight, x)
+        return (found if self.bias is None else found + _of_channels(self.bias, x)).to(x.dtype)
+
+
+def _of_channels(values: Tensor, x: Tensor) -> Tensor:
+    return values.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
 def leave(rank: int) -> None:
     """Leave them; all but the first process end here, as the first one writes the results."""
     if not torch.distributed.is_initialized():
@@ -67,8 +128,10 @@ def runner_options(*, apart: bool) -> dict[str, Any]:
             "model_wrapper_cfg": {
                 "type": "MMSeparateDistributedDataParallel" if apart else "MMDistributedDataParallel",
                 "broadcast_buffers": False,
+                # A process without a mask in its share of the batch has no use for the mask head, for one.
+                "find_unused_parameters": not apart,
                 "device_ids": [int(os.environ["LOCAL_RANK"])] if gpu else None,
             },
-            "sync_bn": "torch" if gpu else None,  # torch has no synchronized batch norm for the CPU
+            "sync_bn": "torch" if gpu else None,  # on the CPU: `synchronized`
         },
     }

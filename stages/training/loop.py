@@ -173,7 +173,8 @@ def train(
     checkpoint = _latest(work)
     curve = CurveHook()
     runner = Runner(
-        model=build().to(memory_format=torch.channels_last),  # what convolutions on a CPU are fastest with
+        # channels_last is what convolutions on a CPU are fastest with
+        model=launch.synchronized(build()).to(memory_format=torch.channels_last),
         work_dir=str(work),
         train_dataloader=_loader(samples, schedule, seed, rank, world),
         train_cfg={"by_epoch": True, "max_epochs": schedule.steps // schedule.checkpoint_every},
