@@ -406,6 +406,13 @@ def test_a_wrong_entry_is_named(source: str, message: str):
         run(source)
 
 
+@pytest.mark.parametrize("name", ["0  files", "7", "Faces", "null"])
+def test_a_wrong_name_in_the_catalogue_is_named(name: str):
+    Path("catalogue.yaml").write_text(f"faces:\n  title: Faces\n{name}:\n  title: More\n")
+    with pytest.raises(UnmaskError, match=r"catalogue\.yaml: .* is no name of a dataset: small letters, digits and _"):
+        catalogue.load(Path("catalogue.yaml"))
+
+
 def test_the_catalogue_has_every_dataset_of_the_five_systems():
     datasets = catalogue.load(ROOT / "data/catalogue.yaml")
     assert len(datasets) == 19

@@ -1,14 +1,15 @@
 """data/catalogue.yaml: where each dataset comes from, under what terms, and how its files are known to be whole."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from stages.common.errors import UnmaskError
 from stages.common.params import Section, check, read_yaml
 
-DatasetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+NAME = re.compile("[a-z][a-z0-9_]*")
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
 
@@ -95,8 +96,16 @@ class Dataset(Section):
     files: list[File] = Field(min_length=1)
 
 
-class Catalogue(RootModel[dict[DatasetName, Dataset]]):
+class Catalogue(RootModel[dict[str, Dataset]]):
     """The whole file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, entries: Any) -> Any:
+        wrong = [name for name in entries if not NAME.fullmatch(str(name))] if isinstance(entries, dict) else []
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no name of a dataset: small letters, digits and _, a letter first")
+        return entries
 
 
 def load(path: Path) -> dict[str, Dataset]:
