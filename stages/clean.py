@@ -136,7 +136,7 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]
     if not hasattr(adapter, "photos"):
         raise UnmaskError(
             f"no adapter reads {dataset!r}: stages/datasets/{dataset}.py with a function photos(files) is missing; "
-            f"README.md says how to add one"
+            f"docs/adding-a-dataset.md says how to add one"
         )
     photos: dict[str, Photo] = {}
     rejects: list[Reject] = []

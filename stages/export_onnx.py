@@ -27,6 +27,7 @@ from stages.exporting import comparison, kinds, onnx_file
 from stages.exporting.graph import Graph, NotExportedError
 from stages.faces.alignment import ARCFACE_112
 from stages.finding.finder import Align
+from stages.training.weights import kind_of
 
 COMPARED = 20  # faces
 ARCFACE = (
@@ -60,7 +61,7 @@ def export_onnx(weights: Path, out: Path, align: Align) -> Graph:
 def card(graph: Graph, weights: Path, align: Align) -> dict[str, Any]:
     """Return what must be known of an exported model, as it stands in its JSON file and metadata."""
     return {
-        "kind": kinds.kind_of(weights),
+        "kind": kind_of(weights),
         **graph.facts,
         "inputs": dict(graph.inputs),
         "outputs": dict(graph.outputs),

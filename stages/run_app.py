@@ -17,11 +17,12 @@ import argparse
 import ipaddress
 import os
 import shutil
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
@@ -105,8 +106,6 @@ def serving(tools: Tools, params: Params, host: str = LOCAL, port: int = PORT) -
 
 
 def _free_port(host: str) -> int:
-    import socket  # noqa: PLC0415
-
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
         taken.bind((host, 0))
         return int(taken.getsockname()[1])
@@ -142,9 +141,7 @@ def run_app(arguments: list[str] | None = None) -> None:
             _wait()
 
 
-def _wait() -> Any:
-    import threading  # noqa: PLC0415
-
+def _wait() -> None:
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

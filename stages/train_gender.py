@@ -51,7 +51,7 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     fold_of = training.folds(rows, params.folds, params.seed)
     code = Path(__file__).parent
     key = loop.key_of(params.model_dump(), [faces, templates, Path(__file__), *(code / name for name in CODE)])
-    drawn = params.render_masks
+    drawn = params.render_masks.in_training()
     change = functools.partial(looks.perhaps_masked, share=params.masked, looks=drawn, own=drawn.own_styles(templates))
     of_fold = {fold: [face for face in rows if fold_of[face["identity"]] != fold] for fold in range(params.folds)}
     runs = {

@@ -88,7 +88,7 @@ def train_recognizer(
     people = {face["identity"] for face in rows}
     if len(people) < 2:
         raise UnmaskError(f"{faces} has {len(people)} people in split 'train': a recognizer needs two at least")
-    drawn = params.render_masks
+    drawn = params.render_masks.in_training()
     share = params.masked if masks == "masked" else 0.0
     change = functools.partial(looks.perhaps_masked, share=share, looks=drawn, own=drawn.own_styles(templates))
     code = Path(__file__).parent

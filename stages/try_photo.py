@@ -137,15 +137,15 @@ def try_photo(
             files of the user's.
     """
     paths = files.listed(photos)
-    alone = files.read(paths[0]) if photos.is_file() else None
-    if isinstance(alone, files.Refused):
-        raise UnmaskError(alone.why)
+    first = files.read(paths[0])
+    if photos.is_file() and isinstance(first, files.Refused):
+        raise UnmaskError(first.why)
     with whole_folder(out, replaceable="try.*") as staging:
         tools = load_tools(params, models or MODELS, data or DATA)
         said, start = _Said(), time.perf_counter()
         for path in paths:
             name = path.relative_to(photos if photos.is_dir() else photos.parent).as_posix()
-            _try(name, files.read(path), tools, said)
+            _try(name, first if path is paths[0] else files.read(path), tools, said)
         seconds = (time.perf_counter() - start) / max(said.faces, 1)
         title = f"{said.faces} faces in {len(said.photos)} photos; nearest by {params.recognizer}"
         title += f"; the first {SHOWN} rows of {SHOWN + said.not_shown}, see {JSON}" if said.not_shown else ""

@@ -126,7 +126,8 @@ def _objective(
         key: trial.suggest_float(key, where.low, where.high, log=where.log) for key, where in params.space.items()
     }
     chosen = _changed(params.train_gender, values)
-    change = functools.partial(looks.perhaps_masked, share=chosen.masked, looks=params.render_masks, own=own)
+    drawn = params.render_masks.in_training()
+    change = functools.partial(looks.perhaps_masked, share=chosen.masked, looks=drawn, own=own)
     sexes, right = [], []
     for fold in sorted(set(fold_of.values())):
         run = training.fit(

@@ -199,6 +199,17 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository
 
 
+@pytest.fixture(scope="session")
+def dlib_recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return weights of dlib's recognizer, as `import_recognizer` writes them; no test may change them."""
+    from stages import import_recognizer
+
+    out = tmp_path_factory.mktemp("dlib") / "dlib.safetensors"
+    described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
+    import_recognizer.import_recognizer("dlib", out.parent, out, described)
+    return out
+
+
 @pytest.fixture
 def experiments(small_repository: Path, tmp_path: Path) -> Path:
     """Return a clone of the small repository with all its data, which a test may change: it shares the cache only."""

@@ -1,5 +1,6 @@
 """Data stages on a Dask cluster: scheduler and workers are processes, started by the commands that a user types."""
 
+import gc
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from distributed import Client
 
 from stages.common import cluster as clusters
 from stages.common import parallel, tables
@@ -164,6 +166,14 @@ def test_a_cluster_that_is_gone_is_told_in_one_line(folder: Path, cluster: Clust
     assert text.startswith(f"find_landmarks: the Dask scheduler at {cluster.address} is gone")
     assert text.count("\n") == 1
     assert not (folder / "find_landmarks").exists()
+
+
+def test_a_client_that_failed_is_no_more():
+    """The garbage collector may find it while another one is made, and both would wait for each other for ever."""
+    with pytest.raises(UnmaskError, match=r"no Dask scheduler answers at nonsense") as refused:
+        next(clusters.run([int], "nonsense", 1))
+    assert refused.value.__context__ is None
+    assert not [one for one in gc.get_objects() if type(one) is Client]
 
 
 def die(number: int) -> int:

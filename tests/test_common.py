@@ -4,13 +4,15 @@ import io
 import json
 import time
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import Field
 
-from stages.common import figures, images, metrics, parallel, seeding
+from stages.common import figures, images, metrics, parallel, params, seeding
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.outputs import whole_file, whole_folder
@@ -225,6 +227,15 @@ def test_command_line_tells_the_user_without_a_traceback():
     Path("params.yaml").write_text("align_faces: {template: arcface, size: 112}\n")
     with pytest.raises(SystemExit, match="x is no face table"):
         run_stage("align_faces", paths)
+
+
+def test_a_wrong_name_is_told_with_its_line_whatever_it_names(tmp_path: Path):
+    class Lists(params.Section):
+        lists: dict[Annotated[str, Field(pattern="^[a-z]+$")], list[int]]
+
+    (tmp_path / "p.yaml").write_text("numbers:\n  lists:\n    good: [1]\n    B4D: [2]\n")
+    with pytest.raises(UnmaskError, match=r"p\.yaml, line 4: numbers\.lists\.B4D: 'B4D' is not allowed"):
+        params.load(Lists, "numbers", tmp_path / "p.yaml")
 
 
 def test_what_killed_runs_left_is_deleted_and_nothing_else(tmp_path: Path):

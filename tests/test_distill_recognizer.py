@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages import distill_recognizer, import_recognizer
+from stages import distill_recognizer
 from stages.common import params, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
@@ -16,13 +16,6 @@ from tests.conftest import ROOT, drawn_face, face_row, write_table
 from tests.test_inpainting import tiny_recognizer
 
 
-@pytest.fixture
-def teacher(tmp_path: Path) -> Path:
-    described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
-    import_recognizer.import_recognizer("dlib", tmp_path, tmp_path / "dlib.safetensors", described)
-    return tmp_path / "dlib.safetensors"
-
-
 def chosen(**changes: object) -> distill_recognizer.Params:
     content = params.read_yaml(ROOT / "params.yaml")
     schedule = {**content["distill_recognizer"]["schedule"], "steps": 2, "batch_size": 2, "checkpoint_every": 1}
@@ -30,23 +23,22 @@ def chosen(**changes: object) -> distill_recognizer.Params:
     return distill_recognizer.Params.model_validate({**values, **changes})
 
 
-def distill(tmp_path: Path, teacher: Path) -> dict:
+def distill(tmp_path: Path, dlib_recognizer: Path) -> dict:
     table = write_table(tmp_path / "faces", [{**face_row(index), "split": "train"} for index in range(4)])
     outputs = {name: tmp_path / name for name in ("curve", "costs")}
-    return distill_recognizer.distill_recognizer(
-        table, ROOT / "data/mask_templates", teacher, tmp_path / "masked.safetensors", **outputs, params=chosen()
-    )
+    templates, masked = ROOT / "data/mask_templates", tmp_path / "masked.safetensors"
+    return distill_recognizer.distill_recognizer(table, templates, dlib_recognizer, masked, **outputs, params=chosen())
 
 
-def test_a_copy_learns_and_is_a_recognizer_like_its_teacher(teacher: Path, tmp_path: Path):
-    result = distill(tmp_path, teacher)
+def test_a_copy_learns_and_is_a_recognizer_like_its_teacher(dlib_recognizer: Path, tmp_path: Path):
+    result = distill(tmp_path, dlib_recognizer)
     assert (result["faces"], result["people"]) == (4, 1)
-    before, after = (weights.load(file, recognizer.KIND) for file in (teacher, tmp_path / "masked.safetensors"))
+    before, after = (weights.load(file, recognizer.KIND) for file in (dlib_recognizer, tmp_path / "masked.safetensors"))
     assert before[0] == after[0]
     assert before[1].keys() == after[1].keys()
     assert not torch.equal(before[1]["first.weight"], after[1]["first.weight"])
     face, points = drawn_face(1)
-    one, other = (embedders.load(file)([face], [points]) for file in (teacher, tmp_path / "masked.safetensors"))
+    one, other = (embedders.load(file)([face], [points]) for file in (dlib_recognizer, tmp_path / "masked.safetensors"))
     assert 0.9 < float((one * other).sum()) < 1 - 1e-9
 
 

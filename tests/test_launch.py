@@ -2,7 +2,9 @@
 
 import csv
 import shutil
+import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,18 +33,35 @@ def train(folder: Path, *launcher: str) -> dict[str, torch.Tensor]:
     return load_file(folder / "weights")
 
 
+def train_on_two_nodes(folder: Path) -> dict[str, torch.Tensor]:
+    """Start torchrun twice, as on two machines that share a disk."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    nodes = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    nodes += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    with ThreadPoolExecutor(2) as pool:
+        first, _ = pool.map(lambda rank: train(folder, *nodes, f"--node-rank={rank}"), range(2))
+        return first
+
+
 def losses(folder: Path) -> list[float]:
     with (folder / "curve.csv").open() as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
-@pytest.mark.slow  # a minute: five processes that import OpenMMLab
+@pytest.mark.slow  # a minute: seven processes that import OpenMMLab
 def test_mask_rcnn_in_two_processes_is_as_in_one(tmp_path: Path):
     """What its batch norms saw is the same; proposals to learn from are drawn by chance, in each process others."""
     one = train(prepared(tmp_path / "one"))
     two = prepared(tmp_path / "two", parallel__launcher="pytorch", parallel__processes=2)
     by_torchrun = prepared(tmp_path / "torchrun", parallel__launcher="pytorch")
-    for folder, found in ((two, train(two)), (by_torchrun, train(by_torchrun, *TWO_PROCESSES))):
+    on_nodes = prepared(tmp_path / "nodes", parallel__launcher="pytorch")
+    for folder, found in (
+        (two, train(two)),
+        (by_torchrun, train(by_torchrun, *TWO_PROCESSES)),
+        (on_nodes, train_on_two_nodes(on_nodes)),
+    ):
         assert found.keys() == one.keys()
         statistics = [name for name in one if name.startswith("backbone.") and "running_" in name]
         assert len(statistics) > 10

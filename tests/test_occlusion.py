@@ -105,5 +105,7 @@ def test_looks_to_train_on_show_rare_ones_more_often():
 def test_masks_in_trainings_may_be_worn_otherwise():
     properly = Positions(proper=4, below_nose=0, chin=0)
     chosen = LOOKS.model_copy(update={"positions_in_training": properly})
+    assert chosen.in_training().positions == properly
     assert dict(chosen.flattened().positions) == {"proper": 2, "below_nose": 0, "chin": 0}
+    assert LOOKS.in_training() == LOOKS
     assert chosen.positions == LOOKS.positions

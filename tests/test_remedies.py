@@ -156,18 +156,12 @@ def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Pat
         )
 
 
-def test_every_face_is_embedded_under_every_condition(tmp_path: Path):
+def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp_path: Path):
     rows = [{**face_row(index), "mask_style": "cloth" if index % 2 else None} for index in range(6)]
     rows[4]["landmarks"] = None
     one = write_table(tmp_path / "faces", rows)
-    import_recognizer.import_recognizer(
-        "dlib",
-        tmp_path,
-        tmp_path / "dlib.safetensors",
-        import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}}),
-    )
     every = embed.Params(seed=0, train_faces=100)
-    found = embed.embed(one, one, one, one, tmp_path / "dlib.safetensors", tmp_path / "e.parquet", every)
+    found = embed.embed(one, one, one, one, dlib_recognizer, tmp_path / "e.parquet", every)
     assert found == {
         "faces": {"bare": 5, "masked": 3, "zeroed": 3, "inpainted": 3, "upper": 3, "bare_upper": 5},
         "real_masks": 0,
@@ -179,7 +173,7 @@ def test_every_face_is_embedded_under_every_condition(tmp_path: Path):
     assert not np.allclose(stored["upper"].embeddings[0], stored["bare"].embeddings[1], atol=1e-2)
 
 
-def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(tmp_path: Path):
+def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(dlib_recognizer: Path, tmp_path: Path):
     """Of the first dataset at most two faces to train on; of the other only its test people, masked as they came."""
     rows = [
         {**face_row(index, identity=f"p{index}"), "split": split, "mask_style": "cloth", "wears_mask": False}
@@ -194,9 +188,7 @@ def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(tmp_path:
         row["face_id"] = row["face_id"].replace("drawn/", "real/")
     stranger = {**worn[0], "split": "train", "identity": "r", "face_id": "real/r/0"}
     tested = write_table(tmp_path / "tested", [*worn, stranger])
-    described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
-    import_recognizer.import_recognizer("dlib", tmp_path, tmp_path / "w.safetensors", described)
-    outputs = (tmp_path / "w.safetensors", tmp_path / "e.parquet", embed.Params(seed=0, train_faces=2))
+    outputs = (dlib_recognizer, tmp_path / "e.parquet", embed.Params(seed=0, train_faces=2))
     found = embed.embed(learned, learned, learned, learned, *outputs, tested, tested, tested, tested)
     assert found["faces"] == dict.fromkeys(ALL, 3 + 2)
     assert found["real_masks"] == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import accept_review, import_recognizer, review_identities
+from stages import accept_review, review_identities
 from stages.common.errors import UnmaskError
 from stages.recognition.identity_errors import doubts
 from tests.conftest import face_row, write_table
@@ -46,7 +46,7 @@ def test_planted_errors_come_first(seed: int):
 
 
 @pytest.fixture
-def reviewed(tmp_path: Path) -> tuple[Path, dict]:
+def reviewed(dlib_recognizer: Path, tmp_path: Path) -> tuple[Path, dict]:
     """A review of drawn faces, of which one has another person's label."""
     rows = [face_row(index % 3, identity=f"p{index % 3}") for index in range(12)]
     for index, row in enumerate(rows):
@@ -54,11 +54,9 @@ def reviewed(tmp_path: Path) -> tuple[Path, dict]:
     rows[11]["identity"], rows[11]["face_id"] = "p0", "drawn/p0/11"  # shows p2
     rows[0]["landmarks"] = None
     table = write_table(tmp_path / "faces", rows)
-    dlib = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
-    import_recognizer.import_recognizer("dlib", tmp_path, tmp_path / "w.safetensors", dlib)
     chosen = review_identities.Params(share=0.2)
     result = review_identities.review_identities(
-        table, tmp_path / "w.safetensors", tmp_path / "review.csv", tmp_path / "sheet.png", chosen
+        table, dlib_recognizer, tmp_path / "review.csv", tmp_path / "sheet.png", chosen
     )
     return tmp_path / "review.csv", result
 

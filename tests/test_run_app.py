@@ -393,27 +393,72 @@ def put_masks_on(browser: Browser) -> None:
     browser.wait(f"{SAYS}.includes('before and after the mask')")
 
 
-def correct(browser: Browser, tmp_path: Path) -> None:
-    """Paint on the forehead, and have it filled in."""
-    browser.value("document.querySelector('#tab-region-button').click()")
-    browser.wait("!!document.querySelector('#editor canvas')")
+def full_screen(browser: Browser) -> None:
+    """Have the slider fill the window, and put it back."""
+    size = "document.querySelector('#slider').getBoundingClientRect().height"
+    at_first = browser.value(size)
+    browser.click_until("#slider button[aria-label=Fullscreen]", f"{size} > innerHeight - 4 && {size} > {at_first}")
+    browser.click_until("#slider button[aria-label='Exit fullscreen mode']", f"Math.abs({size} - {at_first}) < 4")
+
+
+def stroke(browser: Browser, folder: Path, tool: str) -> None:
+    """Paint over the forehead with the brush, or erase there, until the page shows it."""
     x, y, _, _ = browser.middle("#editor canvas")
-    WRITTEN.looks = False
+    browser.value(f"document.querySelector('#editor button[aria-label={tool}]').click()")
     for _ in range(20):  # strokes are lost until the editor has loaded what it shows
-        before = orange(browser, tmp_path)
+        before = orange(browser, folder)
         browser.drag([(x - 50 + 8 * step, y - 100) for step in range(12)])
         time.sleep(0.5)
-        if orange(browser, tmp_path) > before + 500:
-            break
-    else:
-        pytest.fail("the brush does not paint")
-    WRITTEN.looks = True
+        change = orange(browser, folder) - before
+        if (change if tool == "Brush" else -change) > 500:
+            return
+    pytest.fail(f"{tool} changes nothing")
+
+
+def fill_again(browser: Browser) -> float:
+    """Have it filled in again, and return how much of the forehead, where no mask is, was."""
     last = browser.value(f"{AFTER}.src")
     browser.click_until("#again", f"{AFTER}.src !== {json.dumps(last)}")
     region = picture(browser, "document.querySelectorAll('#strip img')[2]")
-    assert (region[:50] > 128).mean() > 0.01  # on the forehead, where no mask is
+    return float((region[:50] > 128).mean())
+
+
+def correct(browser: Browser, tmp_path: Path) -> None:
+    """Paint on the forehead and have it filled in; erase it, by hand and by the editor's buttons."""
+    browser.value("document.querySelector('#tab-region-button').click()")
+    browser.wait("!!document.querySelector('#editor canvas')")
+    WRITTEN.looks = False
+    stroke(browser, tmp_path, "Brush")
+    WRITTEN.looks = True
+    assert fill_again(browser) > 0.01
     gray = (np.ptp(picture(browser, AFTER).astype(int), axis=2) == 0) & (picture(browser, AFTER)[..., 0] == FILLED)
     assert gray.sum() > 100
+    WRITTEN.looks = False
+    stroke(browser, tmp_path, "Erase")
+    WRITTEN.looks = True
+    assert fill_again(browser) < 0.001
+    masked = picture(browser, AFTER)
+    browser.click("#editor button[aria-label=Undo]")
+    time.sleep(1)
+    assert fill_again(browser) > 0.01
+    browser.click("#editor button[aria-label=Redo]")
+    time.sleep(1)
+    assert fill_again(browser) < 0.001
+    assert np.array_equal(picture(browser, AFTER), masked)
+    browser.click("#editor button[aria-label='Clear canvas']")
+    time.sleep(1)
+    fill_again(browser)
+    assert not picture(browser, "document.querySelectorAll('#strip img')[2]").any()
+
+
+def on_a_phone(browser: Browser) -> None:
+    """Have the page as narrow as a phone: all of it is there without scrolling sideways."""
+    browser.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+    browser.wait("innerWidth === 390 && document.documentElement.scrollWidth === 390")
+    for name in ("drop", "which", "editor", "again", "slider", "strip"):
+        x, _, width, _ = browser.middle(f"#{name}")
+        assert width > 250, name
+        assert 0 <= x - width / 2 < x + width / 2 <= 390, name
 
 
 @pytest.mark.slow
@@ -442,8 +487,10 @@ def test_in_a_browser(address: str, photo: Pixels, tmp_path: Path):
 
         other_face(browser)
         slide(browser)
+        full_screen(browser)
         put_masks_on(browser)
         correct(browser, tmp_path)
+        on_a_phone(browser)
         assert browser.console == []
         elsewhere = [url for url in browser.requests if not url.startswith((address, "data:", "blob:"))]
         assert elsewhere == []

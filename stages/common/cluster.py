@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import hashlib
 import importlib.metadata
 import logging
@@ -42,14 +43,11 @@ def run(calls: Sequence[Callable[[], Any]], address: str, patience: float) -> It
     """
     try:
         import cloudpickle  # noqa: PLC0415 -- an extra, like Dask, which requires it
-        from distributed import Client, Future, KilledWorker  # noqa: PLC0415
+        from distributed import Future, KilledWorker  # noqa: PLC0415
         from distributed.client import FutureCancelledError  # noqa: PLC0415
     except ImportError:
         raise UnmaskError("`parallel.scheduler` needs Dask: pip install '.[dask]'") from None
-    try:
-        client = Client(address)
-    except (OSError, ValueError) as error:
-        raise UnmaskError(f"no Dask scheduler answers at {address} (`parallel.scheduler`): {error}") from None
+    client = _connected(address)
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what goes wrong is said below, in one line
     with client:
         ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -83,6 +81,19 @@ def run(calls: Sequence[Callable[[], Any]], address: str, patience: float) -> It
                     f"a Dask worker does not see a file that is here: {error}. All workers need this folder under the "
                     f"same path, on a disk that they share"
                 ) from None
+
+
+def _connected(address: str) -> Any:
+    from distributed import Client  # noqa: PLC0415 -- an extra
+
+    try:
+        return Client(address)
+    except (OSError, ValueError) as error:
+        why = str(error)
+    # A client that failed closes itself when the garbage collector finds it. If that were while another one is made, it
+    # would wait for ever for a lock which the other holds.
+    gc.collect()
+    raise UnmaskError(f"no Dask scheduler answers at {address} (`parallel.scheduler`): {why}")
 
 
 def _next(ended: "queue.SimpleQueue[Any]", client: Any, address: str, patience: float) -> Any:

@@ -89,7 +89,8 @@ def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...]
         top_level = getattr(model, "top_level", ())
         lines = []
         for problem in error.errors():
-            location = problem["loc"]
+            # "[key]" is pydantic's way to say that the key before it is wrong, not its value.
+            location = tuple(key for key in problem["loc"] if key != "[key]")
             keys = location if location and location[0] in top_level else (*section, *location)
             line = _line(commented, keys)
             where = f"{path}, line {line}" if line else str(path)

@@ -20,6 +20,7 @@ from stages.common.images import Pixels
 from stages.common.tables import Face
 
 FACES = "float32 (batch, 3, height, width): RGB, 0 to 255, aligned faces"
+SIDES = {0: "batch", 2: "height", 3: "width"}  # of such an input that may have any length
 Arrays = dict[str, NDArray[Any]]
 
 

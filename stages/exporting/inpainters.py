@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from stages.common import images
 from stages.common.images import Pixels
 from stages.common.tables import Face
-from stages.exporting.graph import FACES, Arrays, Graph, picture, planes, resized
+from stages.exporting.graph import FACES, SIDES, Arrays, Graph, picture, planes, resized
 from stages.inpainting import inpainter
 from stages.inpainting.networks import Generator
 from stages.training import weights
-
-SIDES = {0: "batch", 2: "height", 3: "width"}
 
 
 class Module(nn.Module):

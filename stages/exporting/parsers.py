@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.common.tables import Face
-from stages.exporting.graph import FACES, Arrays, Graph, picture, planes, resized
+from stages.exporting.graph import FACES, SIDES, Arrays, Graph, picture, planes, resized
 from stages.parsing import parser
 from stages.training import weights
-
-SIDES = {0: "batch", 2: "height", 3: "width"}
 
 
 class Module(nn.Module):

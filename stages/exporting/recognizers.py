@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.common.tables import Face
-from stages.exporting.graph import FACES, Arrays, Graph, NotExportedError, picture, planes, resized
+from stages.exporting.graph import FACES, SIDES, Arrays, Graph, NotExportedError, picture, planes, resized
 from stages.recognition import dlib_embedding, embedders, recognizer
 from stages.recognition.networks import normalized
 from stages.training import weights
@@ -58,7 +58,7 @@ def graph(path: Path) -> Graph:
         example=(torch.zeros(2, 3, size + 8, size + 16),),
         inputs={"faces": FACES},
         outputs={"embeddings": EMBEDDINGS.format(dimensions)},
-        free={"faces": {0: "batch", 2: "height", 3: "width"}},
+        free={"faces": SIDES},
         feed=lambda face: {"faces": planes([picture(face)])},
         pipeline=lambda face: {"embeddings": own([picture(face)], [face.get("landmarks")])},
         facts={"trained_on_pixels": size, "import_recognizer": _as_imported(path, size)},

@@ -49,14 +49,28 @@ def find(image: Pixels, *, short_side: int, long_side: int) -> list[Box]:
         short_side: a photo with a shorter side is enlarged to it: HOG sees no face below 80 pixels.
         long_side: a photo with a longer side is shrunk to it, to bound time and memory.
     """
+    if found := by_hog(image, short_side=short_side, long_side=long_side):
+        return found
+    scaled, scale = _scaled(image, short_side, long_side)
+    return _boxes([found.rect for found in _cnn()(scaled, 0) if found.confidence >= CNN_BELOW], scale, "cnn")
+
+
+def by_hog(image: Pixels, *, short_side: int, long_side: int) -> list[Box]:
+    """Return what `find` returns without asking the CNN, which is slow."""
+    scaled, scale = _scaled(image, short_side, long_side)
+    return _boxes(list(_hog()(scaled, 0)), scale, "hog")
+
+
+def _scaled(image: Pixels, short_side: int, long_side: int) -> tuple[Pixels, float]:
     height, width = image.shape[:2]
     scale = min(max(1.0, short_side / min(height, width)), long_side / max(height, width))
-    if scale != 1:
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation), np.uint8)
-    rectangles, by = list(_hog()(image, 0)), "hog"
-    if not rectangles:
-        rectangles, by = [found.rect for found in _cnn()(image, 0) if found.confidence >= CNN_BELOW], "cnn"
+    if scale == 1:
+        return image, scale
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation), np.uint8), scale
+
+
+def _boxes(rectangles: list[Any], scale: float, by: str) -> list[Box]:
     boxes = [Box(r.left() / scale, r.top() / scale, r.right() / scale, r.bottom() / scale, by) for r in rectangles]
     return sorted(boxes, key=lambda box: (-box.area, box.left, box.top))
 

@@ -75,13 +75,13 @@ def main_face(image: Pixels, face: Face, search: Search) -> tuple[Found | None, 
         return behind_masks.main_face(everyone, image), len(everyone)
     if box is None and search.whole_crop:
         box = boxes.whole_crop(image)
-    return None if box is None else _by_backend(image, box, search), len(seen)
+    return None if box is None else by_backend(image, box, search), len(seen)
 
 
 def all_faces(image: Pixels, search: Search) -> list[Found]:
     """Return the landmarks of every face that is seen in an RGB photo (H, W, 3), masked or not, the largest first."""
     seen = boxes.find(image, short_side=search.short_side, long_side=search.long_side)
-    found = [(search.masked and behind_masks.in_box(image, box)) or _by_backend(image, box, search) for box in seen]
+    found = [(search.masked and behind_masks.in_box(image, box)) or by_backend(image, box, search) for box in seen]
     if search.masked:
         for other in behind_masks.everywhere(image):
             if all(apart(other.points, one.points) for one in found):
@@ -89,6 +89,7 @@ def all_faces(image: Pixels, search: Search) -> list[Found]:
     return sorted(found, key=lambda one: -face_size(one.points))
 
 
-def _by_backend(image: Pixels, box: boxes.Box, search: Search) -> Found:
+def by_backend(image: Pixels, box: boxes.Box, search: Search) -> Found:
+    """Return the landmarks that the first backend which asks for a box gives an RGB photo's (H, W, 3) face in it."""
     name = search.with_box[0] if search.with_box else "dlib"
     return Found(BACKENDS[name].points(image, {}, box), f"{name}_{box.by}")

@@ -50,7 +50,7 @@ class Looks(Section):
     """How often each style is drawn, as weights; beside the built-in ones, any folder of data/mask_templates."""
     positions: Positions
     positions_in_training: Positions | None
-    """The same of masks that are drawn in trainings; None: as `positions`."""
+    """The same of masks that are drawn in trainings, so that the faces to test on stay; None: as `positions`."""
     colors: Colors
     softness: float = Field(ge=0, le=5)
     """Blur of the mask's edge: standard deviation in hundredths of the face's size."""
@@ -62,11 +62,14 @@ class Looks(Section):
             raise ValueError("all weights are 0: give at least one style a weight above 0")
         return styles
 
+    def in_training(self) -> "Looks":
+        """Return looks to train on, as often as said."""
+        return self.model_copy(update={"positions": self.positions_in_training or self.positions})
+
     def flattened(self) -> "Looks":
         """Return looks to train on: with the square roots of the weights, so that what is rare is seen more often."""
         styles = {style: weight**0.5 for style, weight in self.styles.items()}
-        worn = self.positions_in_training or self.positions
-        positions = Positions(**{position: weight**0.5 for position, weight in worn})
+        positions = Positions(**{position: weight**0.5 for position, weight in self.in_training().positions})
         return self.model_copy(update={"styles": styles, "positions": positions})
 
     def own_styles(self, folder: Path) -> dict[str, Template]:

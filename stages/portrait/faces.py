@@ -4,26 +4,16 @@
 the CNN is asked last: where neither HOG nor the network for faces behind masks sees anybody, and in a small copy.
 """
 
-import functools
-from typing import Any
-
 import cv2
-import dlib
 import numpy as np
 
 from stages.common.images import Pixels
 from stages.faces.landmarks import Points, face_size
-from stages.landmarks import behind_masks
+from stages.landmarks import behind_masks, boxes
 from stages.landmarks.behind_masks import Found, apart
-from stages.landmarks.boxes import Box
-from stages.landmarks.search import BACKENDS, Search, all_faces
+from stages.landmarks.search import Search, all_faces, by_backend
 
 SMALL = 480  # pixels of the longer side of the copy in which masked faces, and by the CNN all, are searched
-
-
-@functools.cache
-def _hog() -> Any:
-    return dlib.get_frontal_face_detector()
 
 
 def shrunk(photo: Pixels, side: int) -> Pixels:
@@ -43,7 +33,9 @@ def faces_in(photo: Pixels, search: Search) -> list[Found]:
         search: section `find_landmarks.search`: the sides to which photos are scaled, and the landmarks' backend.
     """
     medium = shrunk(photo, search.long_side)
-    found = [_placed(one, medium, photo) for one in _by_hog(medium, search)]
+    seen = boxes.by_hog(medium, short_side=search.short_side, long_side=search.long_side)
+    found = [behind_masks.in_box(medium, box) or by_backend(medium, box, search) for box in seen]
+    found = [_placed(one, medium, photo) for one in found]
     small = shrunk(medium, SMALL)
     for other in behind_masks.everywhere(small):
         placed = _placed(other, small, photo)
@@ -51,20 +43,6 @@ def faces_in(photo: Pixels, search: Search) -> list[Found]:
             found.append(placed)
     found = found or [_placed(one, small, photo) for one in all_faces(small, search)]
     return sorted(found, key=lambda one: -face_size(one.points))
-
-
-def _by_hog(photo: Pixels, search: Search) -> list[Found]:
-    larger = max(1.0, search.short_side / min(photo.shape[:2]))
-    looked_at = photo
-    if larger > 1:
-        looked_at = np.asarray(cv2.resize(photo, None, fx=larger, fy=larger, interpolation=cv2.INTER_CUBIC), np.uint8)
-    found = []
-    for at in _hog()(looked_at, 0):
-        box = Box(*(float(edge) / larger for edge in (at.left(), at.top(), at.right(), at.bottom())), by="hog")
-        name = search.with_box[0] if search.with_box else "dlib"
-        behind = behind_masks.in_box(photo, box)
-        found.append(behind or Found(BACKENDS[name].points(photo, {}, box), f"{name}_{box.by}"))
-    return found
 
 
 def _within(points: Points, other: Points) -> bool:

@@ -81,7 +81,7 @@ def load(embed: Embed, table: Path, aligned: Path) -> Gallery:
     """Return the gallery of a table of embeddings.
 
     Raises:
-        UnmaskError: no such table, it has no bare faces, or it was made with another recognizer.
+        UnmaskError: no such table, or it has no bare faces.
     """
     faces = embeddings.read(table)
     for condition in ("bare", embeddings.BARE_UPPER):

@@ -279,7 +279,7 @@ class _Actions:
         worn = face.worn
         says = f"{'Wears a mask' if worn else 'Wears no mask'}: the landmarker gives it a probability of "
         says += f"{worn.probability:.2f}, and the region that was found takes {worn.share:.0%} of the face. "
-        says += f"The classifier guesses <b>{face.sex}</b> ({max(face.female, 1 - face.female):.2f})."
+        says += f"The classifier guesses <b>{face.sex}</b> ({face.certainty:.2f})."
         return (
             f'<div class="strip"><p>{says}</p>{"".join(figures[:own])}'
             f"<h4>Nearest in the gallery, {compared}</h4>{''.join(figures[own:])}</div>"

@@ -79,6 +79,11 @@ class Portrait:
         """Return the likelier sex."""
         return _sex(self.female)
 
+    @property
+    def certainty(self) -> float:
+        """Return how likely that sex is, 0.5 to 1."""
+        return max(self.female, 1 - self.female)
+
 
 @dataclass(frozen=True)
 class Tools:

@@ -44,7 +44,7 @@ def row(photo: Pixels, name: str, place: str, portrait: Portrait | None, known: 
     ]
     captions = [
         _named(name, place),
-        f"{'mask' if worn else 'no mask'} ({worn.probability:.2f}), {portrait.sex} {_certainty(portrait):.2f}",
+        f"{'mask' if worn else 'no mask'} ({worn.probability:.2f}), {portrait.sex} {portrait.certainty:.2f}",
         "parts",
         f"found mask, {(portrait.crop.region > 0).mean():.0%}",
         "mask removed" if worn else "nothing to remove",
@@ -74,10 +74,6 @@ def framed(photo: Pixels, points: Points) -> Pixels:
     low, high = in_fractions(corners).tolist()
     cv2.rectangle(tile, low, high, MARK, 1, cv2.LINE_AA, FRACTION_BITS)
     return tile
-
-
-def _certainty(portrait: Portrait) -> float:
-    return max(portrait.female, 1 - portrait.female)
 
 
 def _named(name: str, place: str) -> str:

@@ -101,9 +101,9 @@ def _warnings(results: Path) -> Iterator[str]:
     """Yield what the metrics themselves say against relying on them."""
     for model, found in sections.read(results, "evaluate_parser-").items():
         if found.get("labels_by", {}).get("landmarks"):
-            yield f"The labels that {model} learned from and is judged by were drawn from landmarks, not by people."
+            yield f"The labels of parser {model}, in training and in testing, were drawn from landmarks, not by people."
     for found in sections.read(results, "evaluate_gender").values():
         if "warning" in found:
-            yield found["warning"]
+            yield f"The classifier of the sex: {found['warning']}."
     if not any(found["real_masks"] for found in sections.read(results, "embed-").values()):
         yield "All masks of the people to test on are drawn. Real ones hide other parts, and come in other light."

@@ -1,7 +1,8 @@
 """Trained weights: a safetensors file whose header says which config they belong to."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,35 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         UnmaskError: no such file, not one of ours, damaged, or of another kind.
     """
+    with _opened(path) as (about, file):
+        if about["kind"] != kind:
+            raise UnmaskError(f"{path} holds weights of a {about['kind']}, not of a {kind}")
+        return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dict
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of model whose weights a file holds.
+
+    Raises:
+        UnmaskError: no such file, not one of ours, or damaged.
+    """
+    with _opened(path) as (about, _):
+        return str(about["kind"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield what a file's header says, and the file to read tensors from."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get(KEY, "null"))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dict
+            if not isinstance(about, dict) or "kind" not in about:
+                raise UnmaskError(f"{path} was not written by this project: its header does not say what model it is")
+            yield about, file
     except FileNotFoundError:
         raise UnmaskError(f"{path}: no such file; `dvc repro` trains it, `dvc pull` gets it") from None
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, safetensors.SafetensorError, json.JSONDecodeError) as error:
         raise UnmaskError(f"{path} is no whole safetensors file: {error}") from None
-    if not isinstance(about, dict):
-        raise UnmaskError(f"{path} was not written by this project: its header does not say how to build the model")
-    if about.get("kind") != kind:
-        raise UnmaskError(f"{path} holds weights of a {about.get('kind')}, not of a {kind}")
-    return about, state
 
 
 def load_published(path: Path, param: str) -> dict[str, Any]:
