@@ -1,8 +1,8 @@
 """ORL as a face table, any number of times over, for benchmarks."""
 
 import importlib.metadata
-import itertools
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -20,13 +20,20 @@ def photos() -> dict[str, bytes]:
     }
 
 
+def repeated(n: int) -> Iterator[tuple[int, str, str, bytes]]:
+    """Yield `n` photos, ORL's as often as it takes: how often it was there before, its person, its number, the PNG."""
+    every = list(photos().items())
+    for index in range(n):
+        copy, place = divmod(index, len(every))
+        name, image = every[place]
+        person, number = name.split("/")
+        yield copy, person, number, image
+
+
 def write_table(folder: Path, n: int) -> Path:
     """Write a face table of `n` faces: ORL's photos, as often as it takes, each time as other people."""
-    every = photos()
-    copies = itertools.product(range(-(-n // len(every))), every.items())
     faces: list[tables.Face] = []
-    for copy, (name, image) in itertools.islice(copies, n):
-        person, number = name.split("/")
+    for copy, person, number, image in repeated(n):
         identity = f"{person}-{copy}"
         faces.append({"face_id": f"orl/{identity}/{number}", "identity": identity, "image": image})
     faces.sort(key=lambda face: face["face_id"])

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from benchmarks.orl import photos
+from benchmarks.orl import repeated
 from stages.common import images, params, tables
 
 ROOT = Path(__file__).parents[1]
@@ -44,11 +44,7 @@ class Cost:
 
 def write_photos(folder: Path, n: int) -> None:
     """Write ORL's photos as its publisher names them, as often as it takes to have `n`."""
-    every = sorted(photos().items())
-    for index in range(n):
-        copy, place = divmod(index, len(every))
-        name, data = every[place]
-        person, number = name.split("/")
+    for copy, person, number, data in repeated(n):
         photo = images.decode(data)
         photo[0, 0] = copy  # as other bytes: `clean` drops copies
         path = folder / f"s{int(person[1:]) + 40 * copy}" / f"{number}.png"

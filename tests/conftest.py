@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,6 +126,13 @@ def run(*command: str, cwd: Path, check: bool = True, **environment: str) -> sub
     done = subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 def edit_params(repository: Path, **changes: object) -> None:

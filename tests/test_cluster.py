@@ -4,7 +4,6 @@ import gc
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels, encode_png
 from stages.landmarks import boxes
-from tests.conftest import ROOT, write_table
+from tests.conftest import ROOT, free_port, write_table
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one at a time: each takes three processes
 SOURCES = {"find_landmarks": "clean", "align_faces": "find_landmarks", "render_masks": "align_faces"}
@@ -33,9 +32,7 @@ class Cluster:
 
     def __init__(self, logs: Path) -> None:
         self.logs, self.processes = logs, list[subprocess.Popen[bytes]]()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.address = f"tcp://127.0.0.1:{port}"
         self.scheduler = self._start(logs, "scheduler", "--port", str(port))
 

@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import ROOT, TWO_PROCESSES, edit_params, face_row, run, write_table
+from tests.conftest import ROOT, TWO_PROCESSES, edit_params, face_row, free_port, run, write_table
 
 
 def prepared(folder: Path, **changes: object) -> Path:
@@ -35,11 +34,8 @@ def train(folder: Path, *launcher: str) -> dict[str, torch.Tensor]:
 
 def train_on_two_nodes(folder: Path) -> dict[str, torch.Tensor]:
     """Start torchrun twice, as on two machines that share a disk."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
     nodes = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
-    nodes += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    nodes += ["--master-addr=127.0.0.1", f"--master-port={free_port()}"]
     with ThreadPoolExecutor(2) as pool:
         first, _ = pool.map(lambda rank: train(folder, *nodes, f"--node-rank={rank}"), range(2))
         return first

@@ -325,6 +325,7 @@ def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
 SAYS = "document.querySelector('#says').innerText"
 STRIP = "[...document.querySelectorAll('#strip img')].map(one => one.src)"
 BEFORE, AFTER = (f"document.querySelectorAll('#slider img')[{place}]" for place in (0, 1))
+REGION = "document.querySelectorAll('#strip img')[2]"
 TOAST = "document.querySelector('.toast-body')?.innerText || ''"
 
 
@@ -415,11 +416,17 @@ def stroke(browser: Browser, folder: Path, tool: str) -> None:
     pytest.fail(f"{tool} changes nothing")
 
 
+def press(browser: Browser, button: str) -> None:
+    """Press one of the editor's buttons, and let it draw."""
+    browser.click(f"#editor button[aria-label='{button}']")
+    time.sleep(1)
+
+
 def fill_again(browser: Browser) -> float:
     """Have it filled in again, and return how much of the forehead, where no mask is, was."""
     last = browser.value(f"{AFTER}.src")
     browser.click_until("#again", f"{AFTER}.src !== {json.dumps(last)}")
-    region = picture(browser, "document.querySelectorAll('#strip img')[2]")
+    region = picture(browser, REGION)
     return float((region[:50] > 128).mean())
 
 
@@ -438,17 +445,14 @@ def correct(browser: Browser, tmp_path: Path) -> None:
     WRITTEN.looks = True
     assert fill_again(browser) < 0.001
     masked = picture(browser, AFTER)
-    browser.click("#editor button[aria-label=Undo]")
-    time.sleep(1)
+    press(browser, "Undo")
     assert fill_again(browser) > 0.01
-    browser.click("#editor button[aria-label=Redo]")
-    time.sleep(1)
+    press(browser, "Redo")
     assert fill_again(browser) < 0.001
     assert np.array_equal(picture(browser, AFTER), masked)
-    browser.click("#editor button[aria-label='Clear canvas']")
-    time.sleep(1)
+    press(browser, "Clear canvas")
     fill_again(browser)
-    assert not picture(browser, "document.querySelectorAll('#strip img')[2]").any()
+    assert not picture(browser, REGION).any()
 
 
 def on_a_phone(browser: Browser) -> None:

@@ -1,14 +1,13 @@
 """Sharing: push, clone, pull, import, S3, and two experiments compared. All in temporary folders, on loopback."""
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stages.common import tables
-from tests.conftest import SMALL, commit, edit_params, run
+from tests.conftest import SMALL, commit, edit_params, free_port, run
 
 pytestmark = pytest.mark.xdist_group("repository")  # one process makes it, and runs all that needs it
 
@@ -49,9 +48,7 @@ def test_another_repository_imports_the_masked_faces(pushed: Path, tmp_path: Pat
 def s3() -> Iterator[str]:
     from moto.server import ThreadedMotoServer
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     yield f"http://127.0.0.1:{port}"

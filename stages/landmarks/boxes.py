@@ -49,9 +49,9 @@ def find(image: Pixels, *, short_side: int, long_side: int) -> list[Box]:
         short_side: a photo with a shorter side is enlarged to it: HOG sees no face below 80 pixels.
         long_side: a photo with a longer side is shrunk to it, to bound time and memory.
     """
-    if found := by_hog(image, short_side=short_side, long_side=long_side):
-        return found
     scaled, scale = _scaled(image, short_side, long_side)
+    if found := list(_hog()(scaled, 0)):
+        return _boxes(found, scale, "hog")
     return _boxes([found.rect for found in _cnn()(scaled, 0) if found.confidence >= CNN_BELOW], scale, "cnn")
 
 
