@@ -23,7 +23,7 @@ class Params(StageParams):
     """Section `align_faces:` of params.yaml."""
 
     template: Literal["arcface", "ffhq"]
-    size: int = Field(ge=16, le=2048)
+    side: int = Field(ge=16, le=2048)
     """Side of the aligned image, pixels."""
 
 
@@ -62,19 +62,19 @@ def _aligned(face: Face, params: Params) -> tuple[Face | None, Mapping[str, floa
     if face["landmarks"] is None:
         return None, {"no landmarks": 1}
     try:
-        matrix = alignment.TRANSFORMS[params.template](face["landmarks"], params.size)
+        matrix = alignment.TRANSFORMS[params.template](face["landmarks"], params.side)
     except alignment.DegenerateLandmarksError:
         return None, {"degenerate": 1}
     image = images.decode(face["image"])
     result = {
         **face,
-        "image": images.encode_png(alignment.warp(image, matrix, params.size)),
+        "image": images.encode_png(alignment.warp(image, matrix, params.side)),
         "landmarks": alignment.apply(matrix, face["landmarks"]),
     }
     if face.get("labels") is not None:
-        labels = alignment.warp(images.decode_gray(face["labels"]), matrix, params.size, nearest=True)
+        labels = alignment.warp(images.decode_gray(face["labels"]), matrix, params.side, nearest=True)
         result["labels"] = images.encode_png(labels)
-    covered = alignment.warp(np.ones(image.shape[:2], np.uint8), matrix, params.size, nearest=True)
+    covered = alignment.warp(np.ones(image.shape[:2], np.uint8), matrix, params.side, nearest=True)
     numbers = {"aligned": 1, "scale": alignment.scale_of(matrix), "outside": 1 - float(covered.mean())}
     return result, numbers
 

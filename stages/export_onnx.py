@@ -74,7 +74,7 @@ def card(graph: Graph, weights: Path, align: Align) -> dict[str, Any]:
 
 def alignment_facts(align: Align) -> dict[str, Any]:
     """Return how a face is cut out of a photo before any of the models sees it."""
-    facts: dict[str, Any] = {"template": align.template, "size": align.size}
+    facts: dict[str, Any] = {"template": align.template, "size": align.side}
     if align.template == "arcface":
         names = (
             "eye on the left",

@@ -30,7 +30,7 @@ class Onnx(Section):
     kind: Literal["onnx"]
     file: str
     """In models/pretrained."""
-    size: int = Field(ge=16)
+    side: int = Field(ge=16)
     """Side of its input, pixels."""
     mean: float
     """Subtracted from pixels of 0 to 255 …"""
@@ -71,7 +71,7 @@ def import_recognizer(name: str, pretrained: Path, out: Path, params: Params) ->
             raise UnmaskError(f"import_recognizer.{name}.file: there is no {file}; put the model there")
         data = file.read_bytes()
         embedders.session(data)  # an error now, and not in the middle of `embed`
-        about |= {"size": chosen.size, "mean": chosen.mean, "scale": chosen.scale}
+        about |= {"size": chosen.side, "mean": chosen.mean, "scale": chosen.scale}
         model = embedders.OnnxModel(data)
         result = {"bytes": len(data)}
     weights.save(out, model, about)

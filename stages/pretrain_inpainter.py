@@ -53,9 +53,9 @@ def pretrain_inpainter(
     drawn = params.render_masks.flattened()
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
     key = loop.key_of(params.model_dump(), [faces, templates, Path(__file__), *inpainter.CODE])
-    mean = inpainter.mean_face(rows, network.size)
+    mean = inpainter.mean_face(rows, network.side)
     trained = inpainter.train(
-        samples.Samples(rows, draw, blended=network.blended, size=network.size, seed=params.seed),
+        samples.Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed),
         pixels_alone,
         params.schedule,
         start=lambda networks: networks.generator.mean_face.copy_(mean),

@@ -38,7 +38,7 @@ class Params(StageParams):
     render_masks: Looks
     config: str
     """A file of stages/detection/configs."""
-    size: int = Field(ge=32, le=2048)
+    side: int = Field(ge=32, le=2048)
     """Longer side of its input, pixels."""
     looks: int = Field(ge=1)
     """How many masks are drawn on each face to train on."""
@@ -82,7 +82,7 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
                 raise UnmaskError(f"{faces}: not one mask could be drawn on {len(rows)} faces")
 
     launch.first(draw)
-    samples = detector.Samples(folder, chosen.train_pipeline, params.size, params.seed)
+    samples = detector.Samples(folder, chosen.train_pipeline, params.side, params.seed)
     trained = loop.train(
         functools.partial(openmmlab.build, "mmdet", chosen.model.to_dict()),
         samples,
@@ -91,7 +91,7 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
         seed=params.seed,
         key=key,
     )
-    about = {"kind": detector.KIND, "size": params.size, "model": chosen.model.to_dict()}
+    about = {"kind": detector.KIND, "size": params.side, "model": chosen.model.to_dict()}
     trained.write(out, about, curve)
     shutil.rmtree(folder)
     metrics.write(costs, trained.cost)

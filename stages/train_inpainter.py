@@ -84,7 +84,7 @@ def train_inpainter(
         [faces, templates, shared, recognizer, Path(__file__), *inpainter.CODE],
     )
     trained = inpainter.train(
-        samples.Samples(rows, draw, blended=network.blended, size=network.size, seed=params.seed),
+        samples.Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed),
         network,
         params.schedule,
         start=functools.partial(inpainter.continue_from, shared),

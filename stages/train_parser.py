@@ -38,7 +38,7 @@ FACES_FOR_WEIGHTS = 1000  # over so many, class frequencies are counted
 class Extractor(Section):
     """What the extractor is and how it is trained."""
 
-    size: int = Field(ge=32, le=1024)
+    side: int = Field(ge=32, le=1024)
     """Side of its input, pixels."""
     occluded: float = Field(ge=0, le=1)
     """Share of the training images on which something is drawn; the others stay bare."""
@@ -133,13 +133,13 @@ def train_parser(
     )
     trained = loop.train(
         functools.partial(openmmlab.build, "mmseg", config),
-        samples.Samples(rows, change, chosen.size, params.seed),
+        samples.Samples(rows, change, chosen.side, params.seed),
         chosen.schedule,
         name=f"train_parser-{model}",
         seed=params.seed,
         key=key,
     )
-    about = {"kind": parser.KIND, "name": model, "classes": CLASSES[model], "size": chosen.size, "model": config}
+    about = {"kind": parser.KIND, "name": model, "classes": CLASSES[model], "size": chosen.side, "model": config}
     trained.write(out, about, curve)
     metrics.write(costs, trained.cost)
     return {

@@ -101,7 +101,7 @@ def train_recognizer(
 
     trained = loop.train(
         build,
-        recognizer.Samples(rows, change, params.network.size, params.seed),
+        recognizer.Samples(rows, change, params.network.side, params.seed),
         params.schedule,
         name=f"train_recognizer-{loss}-{masks}",
         seed=params.seed,

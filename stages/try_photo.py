@@ -95,7 +95,7 @@ def load_tools(params: Params, models: Path, data: Path) -> Tools:
 
 def _warm(tools: Tools, names: Any) -> None:
     """Load what loads itself when it is first asked, so that a missing file is said at once and no face waits."""
-    blank = np.full((tools.align.size, tools.align.size, 3), 127, np.uint8)
+    blank = np.full((tools.align.side, tools.align.side, 3), 127, np.uint8)
     region = np.zeros(blank.shape[:2], np.uint8)
     region[-2:] = 255
     for look in (tools.find, tools.find_to_fill, tools.parse, tools.female):

@@ -140,7 +140,7 @@ def _objective(
         )
         run.forget()
         network: Any = run.model.network
-        judge = classifier.Classifier(network, chosen.network.size)
+        judge = classifier.Classifier(network, chosen.network.side)
         for face, data in pairs:
             if fold_of[face["identity"]] == fold:
                 sexes += [face["sex"]] * len(data)

@@ -13,7 +13,7 @@ from tests.conftest import drawn_face, face_row, write_table
 
 def run(rows: list[tables.Face], tmp_path: Path, **params: object) -> tuple[dict[str, object], list[tables.Face]]:
     table = write_table(tmp_path / "faces", rows)
-    checked = align_faces.Params.model_validate({"template": "arcface", "size": 112} | params)
+    checked = align_faces.Params.model_validate({"template": "arcface", "side": 112} | params)
     result = align_faces.align_faces(table, tmp_path / "out", tmp_path / "sheet.png", checked)
     return result, list(tables.read(tmp_path / "out"))
 
@@ -27,7 +27,7 @@ def test_faces_of_every_place_and_size_come_to_one(template: str, size: int, tmp
         canvas[40 : 40 + side, 60 : 60 + side] = image
         face = {**face_row(index, identity="p"), "image": images.encode_png(canvas), "landmarks": points + [60, 40]}
         rows.append({**face, "landmarks": face["landmarks"].astype(np.float32)})
-    result, faces = run(rows, tmp_path, template=template, size=size)
+    result, faces = run(rows, tmp_path, template=template, side=size)
     assert result["faces"] == 3
     for face in faces:
         assert images.decode(face["image"]).shape == (size, size, 3)

@@ -137,7 +137,7 @@ def test_images_without_a_face_of_any_size_are_no_error():
 
 def stage_params(**changes: object) -> train_detector.Params:
     content = params.read_yaml(ROOT / "params.yaml")
-    section = content["train_detector"] | {"seed": 0, "render_masks": content["render_masks"], "size": 64, "looks": 1}
+    section = content["train_detector"] | {"seed": 0, "render_masks": content["render_masks"], "side": 64, "looks": 1}
     section["schedule"] |= {"steps": 2, "batch_size": 2, "checkpoint_every": 1}
     return params.check(train_detector.Params, section | changes, ROOT / "params.yaml")
 

@@ -29,7 +29,7 @@ from tests.conftest import ROOT, face_row, write_table
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-ALIGN = Align(template="arcface", size=112)
+ALIGN = Align(template="arcface", side=112)
 SIDE = 64  # pixels, of the networks
 
 
@@ -58,7 +58,7 @@ def tiny_inpainter(to: Path) -> Path:
 
 
 def tiny_recognizer(to: Path) -> Path:
-    network = recognizer.Network(size=32, layers=[1, 1, 1, 1], channels=[8, 8, 16, 16], embedding=16, dropout=0.1)
+    network = recognizer.Network(side=32, layers=[1, 1, 1, 1], channels=[8, 8, 16, 16], embedding=16, dropout=0.1)
     about = {"kind": recognizer.KIND, "loss": "arcface", "masks": "bare", "network": network.model_dump()}
     weights.save(to, network.build(), about)
     return to
@@ -224,7 +224,7 @@ def test_the_same_weights_give_the_same_bytes(tmp_path: Path, mine: Any):
 
 
 def test_faces_by_ffhq_have_no_five_points():
-    facts = export_onnx.alignment_facts(Align(template="ffhq", size=256))
+    facts = export_onnx.alignment_facts(Align(template="ffhq", side=256))
     assert (facts["template"], facts["size"]) == ("ffhq", 256)
     assert "points" not in facts
 

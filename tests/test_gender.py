@@ -17,7 +17,7 @@ from tests.conftest import ROOT, face_row, write_table
 
 
 def network(**changes: object) -> classifier.Network:
-    return classifier.Network(**{"name": "resnet10", "size": 32, "backbone": None, "frozen": False, **changes})
+    return classifier.Network(**{"name": "resnet10", "side": 32, "backbone": None, "frozen": False, **changes})
 
 
 def section(**changes: object) -> train_gender.Params:
@@ -131,7 +131,7 @@ def test_inception_starts_from_a_file_and_learns_its_last_layer_alone(tmp_path: 
     torch.manual_seed(0)
     original = models.inception_v3(weights=None, aux_logits=True, init_weights=False)
     torch.save(original.state_dict(), tmp_path / "inception.pth")
-    built = network(name="inception_v3", size=75, backbone=tmp_path / "inception.pth", frozen=True).build()
+    built = network(name="inception_v3", side=75, backbone=tmp_path / "inception.pth", frozen=True).build()
     assert [name for name, weight in built.named_parameters() if weight.requires_grad] == ["fc.weight", "fc.bias"]
     assert built.fc.out_features == 2
     assert torch.equal(built.Mixed_7c.branch1x1.conv.weight, original.Mixed_7c.branch1x1.conv.weight)
@@ -152,7 +152,7 @@ def test_bad_backbones_are_named(tmp_path: Path):
     with pytest.raises(UnmaskError, match="has no place in it"):
         network(backbone=tmp_path / "other.pth").build()
     with pytest.raises(UnmaskError, match="75 pixels at least"):
-        network(name="inception_v3", size=64).build()
+        network(name="inception_v3", side=64).build()
 
 
 # ---------------------------------------------------------------- the search

@@ -296,7 +296,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(monkeypatch: pytest.Monkey
 
 
 def tiny_recognizer() -> recognizer.Network:
-    return recognizer.Network(size=32, layers=[1, 1, 1, 1], channels=[4, 4, 4, 8], embedding=8, dropout=0.0)
+    return recognizer.Network(side=32, layers=[1, 1, 1, 1], channels=[4, 4, 4, 8], embedding=8, dropout=0.0)
 
 
 # ---------------------------------------------------------------- stages
@@ -314,7 +314,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     same = inpainter.Networks(SIZES)
     for name in ("shared", "pretrained", "female", "male"):
         weights.save(paths[name], same, {"kind": inpainter.KIND, **SIZES})
-    small = classifier.Network(name="resnet10", size=32, backbone=None, frozen=False)
+    small = classifier.Network(name="resnet10", side=32, backbone=None, frozen=False)
     about = {"kind": classifier.KIND, "network": small.model_dump(mode="json"), "fold_of": {}}
     weights.save(paths["gender"], classifier.Networks({"all": small.build()}), about)
     about = {"kind": recognizer.KIND, "network": tiny_recognizer().model_dump()}

@@ -20,7 +20,7 @@ def prepared(folder: Path, **changes: object) -> Path:
     shutil.copy(ROOT / "params.yaml", folder)
     short = {"steps": 2, "batch_size": 2, "checkpoint_every": 1, "precision": "float32"}
     schedule = {f"train_detector__schedule__{name}": value for name, value in short.items()}
-    edit_params(folder, train_detector__size=64, train_detector__looks=1, **schedule, **changes)
+    edit_params(folder, train_detector__side=64, train_detector__looks=1, **schedule, **changes)
     return folder
 
 

@@ -182,7 +182,7 @@ def stage_params(tmp_path: Path, **changes: object) -> train_parser.Params:
     content = params.read_yaml(ROOT / "params.yaml")
     section = content["train_parser"]
     for model in ("scanet", "extractor"):
-        section[model]["size"] = 64
+        section[model]["side"] = 64
         section[model]["schedule"] |= {"steps": 2, "batch_size": 2, "checkpoint_every": 1, "precision": "float32"}
     section |= {"seed": 0, "render_masks": content["render_masks"]}
     section["scanet"] |= changes

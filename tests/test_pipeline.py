@@ -217,8 +217,8 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
                     *(f"train_inpainter@{sex}" for sex in ("female", "male")),
                 ],
             ),
-            ({"train_parser__scanet__size": 96}, ["train_parser@scanet"]),
-            ({"align_faces__size": 96}, ["align_faces@orl"]),
+            ({"train_parser__scanet__side": 96}, ["train_parser@scanet"]),
+            ({"align_faces__side": 96}, ["align_faces@orl"]),
             ({"accept_terms": ["ffhq"]}, []),
             ({"parallel__workers": 1}, []),
         ):

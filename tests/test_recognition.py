@@ -19,7 +19,7 @@ from tests.conftest import ROOT, drawn_face, face_row, write_table
 
 
 def network(**changes: object) -> recognizer.Network:
-    values = {"size": 32, "layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "embedding": 16, "dropout": 0.0}
+    values = {"side": 32, "layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "embedding": 16, "dropout": 0.0}
     return recognizer.Network(**{**values, **changes})
 
 
@@ -56,7 +56,7 @@ def train(faces: Path, to: Path, *, masks: str = "bare", loss: str = "arcface") 
 @pytest.mark.parametrize("size", [32, 48, 112])
 def test_embeddings_have_length_one_and_know_no_mirror(size: int):
     torch.manual_seed(0)
-    one = recognizer.Recognizer(network(size=size).build(), size)
+    one = recognizer.Recognizer(network(side=size).build(), size)
     face, _ = drawn_face(0, 64)
     found = one.embed([face, face[:, ::-1].copy()])
     assert found.shape == (2, 16)

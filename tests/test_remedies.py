@@ -281,7 +281,7 @@ def test_intervals_come_from_some_pairs_and_curves_from_all(table: Path):
 
 def test_a_recognizer_that_nobody_described_is_named(tmp_path: Path):
     described = import_recognizer.Params.model_validate(
-        {"mine": {"kind": "onnx", "file": "no.onnx", "size": 112, "mean": 127.5, "scale": 127.5}}
+        {"mine": {"kind": "onnx", "file": "no.onnx", "side": 112, "mean": 127.5, "scale": 127.5}}
     )
     with pytest.raises(UnmaskError, match=r"'other', section import_recognizer of params\.yaml has mine"):
         import_recognizer.import_recognizer("other", tmp_path, tmp_path / "w", described)
@@ -298,7 +298,7 @@ def test_a_model_of_ours_comes_back_from_onnx(tmp_path: Path):
     torch.onnx.export(
         network, (example,), str(model), dynamic_shapes=({0: torch.export.Dim("n")},), external_data=False
     )
-    described = {"mine": {"kind": "onnx", "file": "mine.onnx", "size": 32, "mean": 0.0, "scale": 255.0}}
+    described = {"mine": {"kind": "onnx", "file": "mine.onnx", "side": 32, "mean": 0.0, "scale": 255.0}}
     found = import_recognizer.import_recognizer(
         "mine", tmp_path, tmp_path / "w.safetensors", import_recognizer.Params.model_validate(described)
     )
@@ -312,7 +312,7 @@ def test_a_model_of_ours_comes_back_from_onnx(tmp_path: Path):
 
 def test_a_file_that_is_no_model_is_told(tmp_path: Path):
     (tmp_path / "no.onnx").write_bytes(b"no model")
-    described = {"mine": {"kind": "onnx", "file": "no.onnx", "size": 32, "mean": 0.0, "scale": 255.0}}
+    described = {"mine": {"kind": "onnx", "file": "no.onnx", "side": 32, "mean": 0.0, "scale": 255.0}}
     with pytest.raises(UnmaskError, match="onnxruntime cannot read the model"):
         import_recognizer.import_recognizer(
             "mine", tmp_path, tmp_path / "w", import_recognizer.Params.model_validate(described)

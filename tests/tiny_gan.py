@@ -37,7 +37,8 @@ def halves(n: int = 6) -> samples.Samples:
 def network(**losses: float) -> inpainter.Network:
     """Return the smallest networks, and weights of the losses."""
     default = {"hole": 6.0, "context": 1.0, "structure": 1.0, "adversarial": 0.1, "features": 1.0, "identity": 0.0}
-    return inpainter.Network(**SIZES, blended=0.5, averaging=0.2, losses=LossWeights(**{**default, **losses}))
+    sizes = {"side": 32, "channels": 4, "discriminator_channels": 4}
+    return inpainter.Network(**sizes, blended=0.5, averaging=0.2, losses=LossWeights(**{**default, **losses}))
 
 
 def schedule(steps: int, **changes: object) -> loop.Schedule:

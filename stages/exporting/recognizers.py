@@ -89,4 +89,4 @@ def _dlib(path: Path) -> Graph:
 
 
 def _as_imported(path: Path, size: int) -> str:
-    return f"{{kind: onnx, file: {path.stem}.onnx, size: {size}, mean: 0.0, scale: 1.0}}"
+    return f"{{kind: onnx, file: {path.stem}.onnx, side: {size}, mean: 0.0, scale: 1.0}}"

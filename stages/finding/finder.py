@@ -25,7 +25,7 @@ class Align(Section):
     """Section `align_faces:` of params.yaml: how the faces were aligned on which the networks were trained."""
 
     template: Literal["arcface", "ffhq"]
-    size: int
+    side: int
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def crops(photo: Pixels, find: Finder, search: Search, align: Align) -> Iterator
     """Yield every face of a photo (H, W, 3), the largest first; None for one that cannot be aligned."""
     for face in all_faces(photo, search):
         try:
-            matrix = alignment.TRANSFORMS[align.template](face.points, align.size)
+            matrix = alignment.TRANSFORMS[align.template](face.points, align.side)
         except alignment.DegenerateLandmarksError:
             yield None
             continue
-        image = alignment.warp(photo, matrix, align.size)
+        image = alignment.warp(photo, matrix, align.side)
         yield Crop(image, find(image), matrix)

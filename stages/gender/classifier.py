@@ -38,7 +38,7 @@ class Network(Section):
 
     name: Literal["resnet10", "inception_v3"]
     """A small network for little data, or torchvision's InceptionV3."""
-    size: int = Field(ge=32, le=1024)
+    side: int = Field(ge=32, le=1024)
     """Side of its input, pixels; InceptionV3 takes 299, and 75 at least."""
     backbone: FilePath | None
     """A state dict of the same torchvision network to start from, such as that of ImageNet; null: from scratch."""
@@ -54,8 +54,8 @@ class Network(Section):
         if self.frozen and self.backbone is None:
             raise UnmaskError("train_gender.network: frozen is true, but there is no backbone to freeze: give its file")
         if self.name == "inception_v3":
-            if self.size < 75:
-                raise UnmaskError(f"train_gender.network.size is {self.size}: InceptionV3 takes 75 pixels at least")
+            if self.side < 75:
+                raise UnmaskError(f"train_gender.network.side is {self.side}: InceptionV3 takes 75 pixels at least")
             # Its auxiliary head needs 299 pixels, and is of use only in long trainings.
             network: Any = models.inception_v3(weights=None, aux_logits=False, init_weights=True)
         else:
@@ -200,7 +200,7 @@ def load_all(path: Path) -> tuple[dict[str, Classifier], dict[str, int]]:
     names = sorted({name.split(".")[1] for name in state})
     networks = Networks({name: network.build() for name in names})
     weights.fill(networks, state, path)
-    found = {name: Classifier(one, network.size) for name, one in networks.networks.items()}
+    found = {name: Classifier(one, network.side) for name, one in networks.networks.items()}
     return found, about["fold_of"]
 
 

@@ -80,7 +80,7 @@ def fit(
     balance = classifier.class_weights(rows)
     return loop.train(
         lambda: classifier.Training(training.network.build(), balance, frozen=training.network.frozen),
-        classifier.Samples(rows, change, training.network.size, seed),
+        classifier.Samples(rows, change, training.network.side, seed),
         training.schedule,
         name=name,
         seed=seed,

@@ -29,7 +29,7 @@ CODE = tuple(Path(__file__).parent.parent / name for name in ("faces", "inpainti
 class Network(Section):
     """Section `inpainter:` of params.yaml: what all inpainters are, and what they minimize."""
 
-    size: int = Field(ge=32, le=1024)
+    side: int = Field(ge=32, le=1024)
     """Side of the images to train on, pixels."""
     channels: int = Field(ge=4)
     """Of the generator's finest features."""
@@ -110,7 +110,7 @@ def train(
         name: of what is trained.
         key: see `loop.key_of`.
     """
-    about = network.model_dump(include={"channels", "discriminator_channels", "size"})
+    about = {**network.model_dump(include={"channels", "discriminator_channels"}), "size": network.side}
 
     def build() -> InpaintingGAN:
         networks = Networks(about)

@@ -135,13 +135,13 @@ def portrait_of(photo: Pixels, points: Points, by: str, tools: Tools) -> Portrai
         tools: what looks at it.
     """
     try:
-        matrix = alignment.TRANSFORMS[tools.align.template](points, tools.align.size)
+        matrix = alignment.TRANSFORMS[tools.align.template](points, tools.align.side)
     except alignment.DegenerateLandmarksError:
         return None
     small = shrunk(photo, tools.search.long_side)
     factors = np.array(small.shape[1::-1]) / np.array(photo.shape[1::-1])
     seen = landmarker.look(small, [landmarker.Square.around((points + 0.5) * factors - 0.5)])[0]
-    image = alignment.warp(photo, matrix, tools.align.size)
+    image = alignment.warp(photo, matrix, tools.align.side)
     return _portrait(points, by, Crop(image, tools.find(image), matrix), seen.masked, tools)
 
 

@@ -30,7 +30,7 @@ Change = Callable[[Face, Pixels, Rng], Pixels]
 class Network(Section):
     """What a recognizer is."""
 
-    size: int = Field(ge=32, le=512, multiple_of=16)
+    side: int = Field(ge=32, le=512, multiple_of=16)
     """Side of the faces, pixels."""
     layers: list[int] = Field(min_length=4, max_length=4)
     """Blocks in each of the four stages."""
@@ -43,7 +43,7 @@ class Network(Section):
 
     def build(self) -> IResNet:
         """Return the untrained network."""
-        return IResNet(self.layers, self.channels, self.embedding, self.size, self.dropout)
+        return IResNet(self.layers, self.channels, self.embedding, self.side, self.dropout)
 
 
 class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
@@ -132,4 +132,4 @@ def load(path: Path) -> Recognizer:
     about, state = weights.load(path, KIND)
     network = Network(**about["network"]).build()
     weights.fill(network, state, path)
-    return Recognizer(network, about["network"]["size"])
+    return Recognizer(network, about["network"]["side"])

@@ -1,6 +1,6 @@
 """Mask R-CNN with a ResNet-50 and FPN (arXiv:1703.06870), in full size, for a GPU.
 
-dvc exp run -S train_detector.config=mask_rcnn_r50 -S train_detector.size=512 -S train_detector.schedule.steps=20000
+dvc exp run -S train_detector.config=mask_rcnn_r50 -S train_detector.side=512 -S train_detector.schedule.steps=20000
 
 The small one of `mask_rcnn_r18.py` with mmdet's own depth and widths. It learns from scratch and downloads nothing;
 whoever has weights pretrained on ImageNet names them in `backbone.init_cfg`. No score or time is stated here, because
