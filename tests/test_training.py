@@ -77,7 +77,7 @@ def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(tmp_path: Path):
     assert program(tmp_path / "whole", "rows.json").wait() == 0
     for epoch in (2, 4):
         process = program(tmp_path / "killed", "rows.json", "0.1")
-        checkpoint = tmp_path / f"killed/.scratch/tiny/k/epoch_{epoch}.pth"
+        checkpoint = tmp_path / f"killed/.scratch/tiny/k-float32/epoch_{epoch}.pth"
         deadline = time.monotonic() + 60
         while not checkpoint.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -85,7 +85,7 @@ def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(tmp_path: Path):
         process.wait()
         assert not (tmp_path / "killed/rows.json").exists()
     # A run killed while it wrote a checkpoint leaves a torn one.
-    (tmp_path / "killed/.scratch/tiny/k/epoch_9.pth").write_bytes(b"PK torn")
+    (tmp_path / "killed/.scratch/tiny/k-float32/epoch_9.pth").write_bytes(b"PK torn")
     assert program(tmp_path / "killed", "rows.json").wait() == 0
     whole, killed = (json.loads((tmp_path / name / "rows.json").read_text()) for name in ("whole", "killed"))
     assert killed == whole

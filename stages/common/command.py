@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.common import metrics, params
+from stages.common import costs, metrics, params
 from stages.common.errors import UnmaskError
 from stages.common.outputs import PARTS
 
@@ -34,7 +34,10 @@ def run_stage(name: str, arguments: list[str] | None = None) -> None:
     """
     module = importlib.import_module(f"stages.{name}")
     with errors_in_words(name):
+        if expected := costs.line():
+            print(f"{name}: {expected}", file=sys.stderr)
         _run(module, name, arguments)
+        costs.done()
 
 
 @contextmanager
@@ -71,6 +74,7 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
     result = stage(**{option.name: given[option.name] for option in wanted}, params=params.load(module.Params, name))
     if given["metrics"]:
         metrics.write(given["metrics"], result)
+        costs.write(given.get("costs") or costs.path_of(given["metrics"]), costs.seconds_so_far())
     else:
         print(metrics.to_json(result), end="")
 

@@ -8,9 +8,12 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from stages.common import metrics, params
 from stages.common.progress import in_words
@@ -58,6 +61,11 @@ def machine() -> dict[str, Any]:
 def path_of(metrics_file: Path) -> Path:
     """Return where a stage's costs stand: beside its metrics file, under the same name."""
     return metrics_file.parent / COSTS.name / metrics_file.name
+
+
+def seconds_so_far() -> float:
+    """Return for how many seconds this program has run, its start and imports included."""
+    return time.time() - psutil.Process().create_time()
 
 
 def write(path: Path, seconds: float) -> None:
@@ -110,26 +118,33 @@ def plan(stages: Mapping[str, float | None]) -> None:
     metrics.write(PLAN, {"stages": stages})
 
 
-def rest_of_the_run(stage: str) -> float | None:
-    """Return the seconds that the run still takes after a stage; None if there is no plan of which it is part."""
+def current() -> str | None:
+    """Return the name by which DVC runs this stage, such as `train_parser@scanet`; None if it was started by hand."""
+    return os.environ.get("DVC_STAGE")
+
+
+def rest_of_the_run() -> float | None:
+    """Return the seconds that the run still takes after this stage; None if there is no plan of which it is part."""
     left = _read(PLAN).get("stages", {})
-    return sum(seconds or 0.0 for name, seconds in left.items() if name != stage) if stage in left else None
+    if current() not in left:
+        return None
+    return sum(seconds or 0.0 for name, seconds in left.items() if name != current())
 
 
-def done(stage: str) -> None:
-    """Take a stage off the plan, as it is done."""
+def done() -> None:
+    """Take this stage off the plan."""
     left = _read(PLAN).get("stages", {})
-    if stage in left:
-        metrics.write(PLAN, {"stages": {name: seconds for name, seconds in left.items() if name != stage}})
+    if current() in left:
+        metrics.write(PLAN, {"stages": {name: seconds for name, seconds in left.items() if name != current()}})
 
 
-def line(stage: str) -> str | None:
-    """Return how long a stage and then the rest of the run will take here; None if nobody knows."""
-    speed = known_speed()
-    seconds = forecast(stage, speed) if speed else None
+def line() -> str | None:
+    """Return how long this stage and then the rest of the run will take here; None if nobody knows."""
+    stage, speed = current(), known_speed()
+    seconds = forecast(stage, speed) if stage and speed else None
     if seconds is None:
         return None
-    rest = rest_of_the_run(stage)
+    rest = rest_of_the_run()
     return f"about {in_words(seconds)}" + ("" if rest is None else f", {in_words(seconds + rest)} of the whole run")
 
 

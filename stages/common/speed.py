@@ -43,14 +43,14 @@ def _network() -> float:
     """Return milliseconds of a training step of a few layers, in the precision that `auto` chooses here."""
     on = device.chosen()
     layers = [*_block(3, 32), *_block(32, 32), nn.MaxPool2d(2), *_block(32, 64), nn.Upsample(scale_factor=2.0)]
-    net = nn.Sequential(*layers, *_block(64, 16)).to(device=on, memory_format=torch.channels_last)
+    net = nn.Sequential(*layers, *_block(64, 16)).to(on).to(memory_format=torch.channels_last)
     images = torch.zeros(16, 3, 56, 56, device=on).to(memory_format=torch.channels_last)
     narrow = precision.chosen("auto", on) == "bfloat16"
 
     def step() -> float:
         with torch.autocast(on.type, torch.bfloat16, enabled=narrow):
             loss = net(images).float().square().mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss)  # waits for a GPU
 
     threads = torch.get_num_threads()

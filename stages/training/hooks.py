@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
-from tqdm import tqdm
 
+from stages.common import costs
 from stages.common.errors import UnmaskError
+from stages.common.progress import Progress
 from stages.common.seeding import fraction
 
 SHOWN_AT_A_TIME = 20  # face_ids in a message
@@ -116,27 +117,31 @@ class CurveHook(Hook):
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Shows a bar with steps, time left and the loss."""
+    """Shows steps, the time of one, how much is left of this training and of the whole run, and the loss.
+
+    Args:
+        label: what is trained, and in which precision.
+    """
 
     priority = "LOW"
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self._bar: Any = None
+        self._progress: Progress
 
     def before_train(self, runner: Any) -> None:
-        """Open the bar where the training starts or continues."""
-        self._bar = tqdm(total=runner.max_iters, initial=runner.iter, desc=self.label, unit="step", disable=None)
+        """Begin where the training starts or continues."""
+        rest = costs.rest_of_the_run()
+        self._progress = Progress(runner.max_iters, self.label, "steps", done=runner.iter, rest=rest)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
-        """Move the bar."""
+        """Count a step."""
         del runner, batch_idx, data_batch
-        self._bar.set_postfix(loss=f"{float((outputs or {})['loss']):.3f}", refresh=False)
-        self._bar.update()
+        self._progress.update(note=f"loss {float((outputs or {})['loss']):.3f}")
 
     def after_train(self, runner: Any) -> None:
         """Close the bar."""
         del runner
-        self._bar.close()
+        self._progress.close()

@@ -4,15 +4,13 @@ import csv
 import hashlib
 import json
 import pickle
-import resource
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import cv2
 import torch
@@ -27,11 +25,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from stages import openmmlab
+from stages.common import device, precision
 from stages.common.errors import UnmaskError
 from stages.common.metrics import DIGITS
 from stages.common.outputs import whole_file
 from stages.common.parallel import settings
 from stages.common.params import Section
+from stages.common.precision import Precision
 from stages.training import launch, weights
 from stages.training.hooks import CurveHook, FiniteLossHook, ProgressHook, SeedHook
 from stages.training.stream import Stream
@@ -51,8 +51,8 @@ class Schedule(Section):
     weight_decay: float = Field(ge=0)
     checkpoint_every: int = Field(ge=1)
     """Steps; a run that is killed loses at most so many."""
-    precision: Literal["float32", "bfloat16"]
-    """Of convolutions: bfloat16 is twice as fast on CPUs and GPUs made for it, and slow on others."""
+    precision: Precision
+    """Of convolutions; auto: bfloat16 where the device has instructions for it, which is faster, else float32."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -108,13 +108,14 @@ class Trained:
     Attributes:
         model: with its last weights, in evaluation mode, on the CPU.
         rows: the curve, see `hooks.CurveHook`.
-        cost: seconds, images per second and peak memory in MB: measured, so never the same twice.
+        cost: seconds, images per second and peak memory in MB: measured, so never the same twice; and what they are of:
+            the images seen, the device, its threads and the precision.
         work: folder of the checkpoints.
     """
 
     model: nn.Module
     rows: list[dict[str, float]]
-    cost: dict[str, float]
+    cost: dict[str, Any]
     work: Path
 
     def write(self, weights_file: Path, about: Mapping[str, Any], curve: Path, model: nn.Module | None = None) -> None:
@@ -123,7 +124,7 @@ class Trained:
             writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows({name: f"{value:.{DIGITS + 2}g}" for name, value in row.items()} for row in self.rows)
-        weights.save(weights_file, model or self.model, about)
+        weights.save(weights_file, model or self.model, {**about, "precision": self.cost["precision"]})
         self.forget()
 
     def forget(self) -> None:
@@ -168,7 +169,8 @@ def train(
     # A GPU has no deterministic kernel for some of what is used here, upsampling among them.
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # which takes time, and only finds bugs
-    work = SCRATCH / name / key
+    numbers = precision.chosen(schedule.precision, device.chosen())
+    work = SCRATCH / name / f"{key}-{numbers}"
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = _latest(work)
     curve = CurveHook()
@@ -178,12 +180,12 @@ def train(
         work_dir=str(work),
         train_dataloader=_loader(samples, schedule, seed, rank, world),
         train_cfg={"by_epoch": True, "max_epochs": schedule.steps // schedule.checkpoint_every},
-        **_optimization(schedule, parts),
+        **_optimization(schedule, numbers, parts),
         default_hooks={
             "logger": None,
             "checkpoint": {"type": "SafeCheckpointHook", "interval": 1, "max_keep_ckpts": 2},
         },
-        custom_hooks=[SeedHook(seed), FiniteLossHook(), curve, ProgressHook(name)],
+        custom_hooks=[SeedHook(seed), FiniteLossHook(), curve, ProgressHook(f"{name} in {numbers}")],
         randomness={"seed": seed},
         log_level="ERROR",
         experiment_name=f"{name}-{key}",
@@ -200,7 +202,7 @@ def train(
     for part in parts:
         setattr(model, part, unwrapped(getattr(model, part)))
     model.cpu().train(False)
-    return Trained(model, curve.rows, _cost(curve, schedule), work)
+    return Trained(model, curve.rows, _cost(curve, schedule, numbers), work)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -252,12 +254,12 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _optimization(schedule: Schedule, parts: Sequence[str]) -> dict[str, Any]:
+def _optimization(schedule: Schedule, numbers: str, parts: Sequence[str]) -> dict[str, Any]:
     """Return AdamW and a learning rate that rises linearly and falls on a cosine."""
     rise = max(1, schedule.steps // 20)
     return {
         "optim_wrapper": {
-            "type": "OptimWrapper" if schedule.precision == "float32" else "BFloat16OptimWrapper",
+            "type": "OptimWrapper" if numbers == "float32" else "BFloat16OptimWrapper",
             "optimizer": {
                 "type": "AdamW",
                 "lr": schedule.learning_rate,
@@ -274,13 +276,14 @@ def _optimization(schedule: Schedule, parts: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _cost(curve: CurveHook, schedule: Schedule) -> dict[str, float]:
-    kilobyte = 1 if sys.platform == "darwin" else 1024  # in which the system counts memory
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated()
+def _cost(curve: CurveHook, schedule: Schedule, numbers: str) -> dict[str, Any]:
+    images, on = schedule.steps * schedule.batch_size, device.chosen()
     return {
         "seconds": curve.seconds,
-        "images_per_second": schedule.steps * schedule.batch_size / max(curve.seconds, 1e-9),
-        "peak_memory_mb": peak / 2**20,
+        "images": images,
+        "images_per_second": images / max(curve.seconds, 1e-9),
+        "peak_memory_mb": device.peak_memory() / 2**20,
+        "device": "cpu" if on.type == "cpu" else torch.cuda.get_device_name(on) if on.type == "cuda" else str(on),
+        "threads": torch.get_num_threads(),
+        "precision": numbers,
     }
