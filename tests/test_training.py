@@ -150,7 +150,7 @@ def test_results_are_written_and_checkpoints_deleted(tmp_path: Path):
     assert lines[0] == "step,lr,loss"
     assert [line.split(",")[0] for line in lines[1:]] == ["5", "10", "15", "20", "25", "30"]
     about, state = weights.load(tmp_path / "m/w.safetensors", "line")
-    assert about == {"kind": "line"}
+    assert about == {"kind": "line", "precision": "float32"}
     assert state.keys() == trained.model.state_dict().keys()
 
 
