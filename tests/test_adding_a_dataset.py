@@ -52,7 +52,7 @@ def test_the_guide_works(orl_photo: Callable[[str], Pixels], tmp_path: Path):
         elif file == "params.yaml":
             key = content.split(":")[0]
             before = (repository / file).read_text()
-            after = re.sub(rf"^{key}:.*$", content.strip(), before, flags=re.MULTILINE)
+            after = re.sub(rf"^{key}:.*\n(- .*\n)*", content, before, flags=re.MULTILINE)
             assert after != before
             (repository / file).write_text(after)
         else:

@@ -19,14 +19,14 @@ class Params(StageParams):
     top_level: ClassVar = ("seed",)
 
     seed: int = Field(ge=0)
-    size: int = Field(gt=0)
+    side: int = Field(gt=0)
     inner: Inner
 
 
 GOOD = """\
 seed: 3   # shared
 draw:
-  size: 4
+  side: 4
   inner:
     share: 1e-3
     kind: null
@@ -41,7 +41,7 @@ def write(text: str) -> Path:
 
 def test_reads_yaml_1_2_and_top_level_keys():
     params = load(Params, "draw", write(GOOD))
-    assert (params.seed, params.size, params.inner.share, params.inner.kind) == (3, 4, 0.001, None)
+    assert (params.seed, params.side, params.inner.share, params.inner.kind) == (3, 4, 0.001, None)
 
 
 def test_reads_a_section_within_a_section():
@@ -51,16 +51,23 @@ def test_reads_a_section_within_a_section():
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("size: 4", "size: 0", "params.yaml, line 3: draw.size: 0 is not allowed: a whole number above 0"),
-        ("size: 4", "size: 4.5", "draw.size: 4.5 is not allowed: a whole number above 0"),
-        ("size: 4", 'size: "4"', "draw.size: '4' is not allowed"),
+        ("side: 4", "side: 0", "params.yaml, line 3: draw.side: 0 is not allowed: a whole number above 0"),
+        ("side: 4", "side: 4.5", "draw.side: 4.5 is not allowed: a whole number above 0"),
+        ("side: 4", 'side: "4"', "draw.side: '4' is not allowed"),
         ("share: 1e-3", "share: 2", "line 5: draw.inner.share: 2 is not allowed: a number from 0 to 1"),
         ("share: 1e-3", "shaer: 1", "line 5: draw.inner.shaer: is not a known key"),
-        ("  size: 4\n", "", "line 2: draw.size: is missing (a whole number above 0)"),
+        ("  side: 4\n", "", "line 2: draw.side: is missing (a whole number above 0)"),
         ("kind: null", "kind: [1]", "draw.inner.kind: [1] is not allowed: a text or null"),
         ("seed: 3", "seed: -1", "line 1: seed: -1 is not allowed: a whole number from 0"),
         ("draw:", "drawn:", "has no section `draw:`"),
-        ("size: 4", "size: [", "cannot be read as YAML"),
+        (
+            "side: 4",
+            "size: 4",
+            "params.yaml, line 3: draw.size: no param may be called nfiles or size",
+        ),
+        ("kind: null", "kind: [{a: 1, nfiles: 2}]", "line 6: draw.inner.kind.0.nfiles: no param may be called"),
+        ("kind: null", "kind: &a [*a]", "params.yaml: draw is nested too deep, or within itself"),
+        ("side: 4", "side: [", "cannot be read as YAML"),
     ],
 )
 def test_names_the_key_the_line_and_the_range(old: str, new: str, expected: str):
@@ -72,7 +79,7 @@ def test_names_the_key_the_line_and_the_range(old: str, new: str, expected: str)
 
 def test_all_problems_are_told_at_once():
     with pytest.raises(UnmaskError) as error:
-        load(Params, "draw", write(GOOD.replace("size: 4", "size: 0").replace("1e-3", "9")))
+        load(Params, "draw", write(GOOD.replace("side: 4", "side: 0").replace("1e-3", "9")))
     assert len(str(error.value).splitlines()) == 2
 
 

@@ -10,16 +10,25 @@ from dvc.repo import Repo
 from stages.common import params, presets
 from stages.common.errors import UnmaskError
 from stages.sources import catalogue
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, edit_params, run
 
 NAMES = presets.names(ROOT / "presets")
 DEFAULT = params.read_yaml(ROOT / "params.yaml")
+CATALOGUE = catalogue.load(ROOT / "data/catalogue.yaml")
+ASKING = [name for name, dataset in CATALOGUE.items() if dataset.terms]
 SECTIONS = [path.stem for path in (ROOT / "stages").glob("*.py") if path.stem in DEFAULT]
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+    """Return params.yaml, in which all terms are accepted."""
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    edit_params(tmp_path, accept_terms=ASKING)
+    return tmp_path / "params.yaml"
+
+
+def apply(name: str, file: Path, folder: Path = ROOT / "presets") -> list[str]:
+    return presets.apply(name, file, folder, ROOT / "data/catalogue.yaml")
 
 
 def test_these_presets_are_there():
@@ -29,14 +38,14 @@ def test_these_presets_are_there():
 
 def test_the_default_is_the_laptop(file: Path):
     before = file.read_bytes()
-    assert presets.apply("laptop", file, ROOT / "presets") == []
+    assert apply("laptop", file) == []
     assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_fits_and_is_taken_back(name: str, file: Path):
     before = file.read_text()
-    presets.apply(name, file, ROOT / "presets")
+    apply(name, file)
     content = params.read_yaml(file)
     for key, value in presets.load(name, ROOT / "presets").params.items():
         place = content
@@ -47,19 +56,51 @@ def test_a_preset_fits_and_is_taken_back(name: str, file: Path):
         model = getattr(importlib.import_module(f"stages.{section}"), "Params", None)
         if model is not None:
             params.load(model, section, file)
-    known = catalogue.load(ROOT / "data/catalogue.yaml")
-    assert set(content["datasets"]) <= known.keys()
+    assert set(content["datasets"]) <= CATALOGUE.keys()
     assert set(content["roles"].values()) <= set(content["datasets"])
-    asked = {dataset for dataset in content["datasets"] if known[dataset].terms}
-    assert asked <= set(content["accept_terms"])
+    assert content["accept_terms"] == ASKING
     models = {*content["recognizers"]["trained"], *content["recognizers"]["pretrained"]}
     models |= {f"{recognizer}-masked" for recognizer in content["recognizers"]["distilled"]}
     assert set(content["recognizers"]["compared"]) <= models
     after = file.read_text()
-    commented = [line for line in before.splitlines() if "#" in line and '"' not in line]
+    commented = [line for line in before.splitlines() if "#" in line]
     assert not [line for line in commented if line.split("#", 1)[1] not in after]
-    presets.apply("laptop", file, ROOT / "presets")
-    assert params.read_yaml(file) == DEFAULT
+    apply("laptop", file)
+    assert params.read_yaml(file) == {**DEFAULT, "accept_terms": ASKING}
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "asked"),
+    [
+        ("lfw", [], ["celebamask_hq"]),
+        ("mlfw", ["ffhq"], ["celebamask_hq", "mlfw"]),
+        ("mlfw", ["celebamask_hq"], ["mlfw"]),
+        ("reconstruct-face", [], ["celeba"]),
+    ],
+)
+def test_terms_are_the_users_to_accept(name: str, accepted: list[str], asked: list[str], file: Path):
+    """Until then a preset names them and changes nothing; what the user has written stays."""
+    edit_params(file.parent, accept_terms=accepted)
+    before = file.read_bytes()
+    with pytest.raises(UnmaskError) as stop:
+        apply(name, file)
+    assert file.read_bytes() == before
+    said = str(stop.value)
+    for dataset, source in CATALOGUE.items():
+        told = f"- {dataset}, {source.title}: {source.terms} License: {source.license}. Read more at {source.homepage}."
+        assert (told in said) == (dataset in asked), dataset
+    line = f"accept_terms: [{', '.join(accepted + asked)}]"
+    assert f"write `{line}` in" in said
+    edit_params(file.parent, accept_terms=accepted + asked)
+    assert apply(name, file)
+    assert params.read_yaml(file)["accept_terms"] == accepted + asked
+
+
+def test_no_preset_accepts_terms(file: Path, tmp_path: Path):
+    about = "about: {what: x, paper: null, data: x, hardware: x, prints: x}"
+    (tmp_path / "sly.yaml").write_text(f"{about}\nparams: {{accept_terms: [celeba]}}\n")
+    with pytest.raises(UnmaskError, match=r"sly\.yaml, line 2: params: accept_terms is for the user alone to write"):
+        apply("sly", file, tmp_path)
 
 
 def test_dvc_understands_the_pipeline_of_a_preset(tmp_path: Path):
@@ -69,7 +110,8 @@ def test_dvc_understands_the_pipeline_of_a_preset(tmp_path: Path):
         copy(ROOT / name, tmp_path / name)
     run("git", "init", "-q", cwd=tmp_path)
     run("dvc", "init", "-q", cwd=tmp_path)
-    presets.apply("mfr2", tmp_path / "params.yaml", tmp_path / "presets")
+    edit_params(tmp_path, accept_terms=["celebamask_hq"])
+    apply("mfr2", tmp_path / "params.yaml")
     found = {stage.name: stage for stage in Repo(str(tmp_path)).index.stages}
     assert {"distill_recognizer@dlib", "embed@dlib-masked", "align_faces@mfr2", "verify@dlib-masked"} <= found.keys()
     files = [Path(dep.fs_path) for dep in found["embed@dlib"].deps if not hasattr(dep, "params")]
@@ -79,7 +121,7 @@ def test_dvc_understands_the_pipeline_of_a_preset(tmp_path: Path):
 
 def test_a_preset_that_is_not_there(file: Path):
     with pytest.raises(UnmaskError, match=r"there is no preset 'phone'; .* has celebamask-hq, crmfrd, laptop"):
-        presets.apply("phone", file, ROOT / "presets")
+        apply("phone", file)
 
 
 def test_a_key_that_is_not_there_changes_nothing(file: Path, tmp_path: Path):
@@ -87,22 +129,30 @@ def test_a_key_that_is_not_there_changes_nothing(file: Path, tmp_path: Path):
     (tmp_path / "odd.yaml").write_text(f"{about}\nparams: {{seed: 3, train_parser.scanet.stepz: 1}}\n")
     before = file.read_bytes()
     with pytest.raises(UnmaskError, match=r"train_parser\.scanet\.stepz is no key of"):
-        presets.apply("odd", file, tmp_path)
+        apply("odd", file, tmp_path)
     assert file.read_bytes() == before
     (tmp_path / "poor.yaml").write_text("about: {what: x}\nparams: {seed: 3}\n")
     with pytest.raises(UnmaskError, match=r"poor\.yaml, line 1: about\.hardware: is missing"):
-        presets.apply("poor", file, tmp_path)
+        apply("poor", file, tmp_path)
 
 
 def test_the_command_says_what_it_did(tmp_path: Path):
-    for name in ("params.yaml", "presets"):
+    for name in ("params.yaml", "presets", "data/catalogue.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     environment = {"PYTHONPATH": str(ROOT)}
     listed = run("python", "-m", "stages.common.presets", cwd=tmp_path, **environment).stdout
     assert [line.split()[0] for line in listed.splitlines()] == NAMES
-    said = run("python", "-m", "stages.common.presets", "lfw", cwd=tmp_path, **environment).stdout
+    command = ("python", "-m", "stages.common.presets", "lfw")
+    stopped = run(*command, cwd=tmp_path, check=False, **environment)
+    assert stopped.returncode == 1
+    assert stopped.stderr.startswith(
+        "presets: params.yaml is unchanged, as lfw needs datasets whose terms you have not"
+    )
+    edit_params(tmp_path, accept_terms=["celebamask_hq"])
+    said = run(*command, cwd=tmp_path, **environment).stdout
     assert "roles.recognition: orl -> lfw" in said
     assert "Now run: dvc repro" in said
-    again = run("python", "-m", "stages.common.presets", "lfw", cwd=tmp_path, **environment).stdout
+    again = run(*command, cwd=tmp_path, **environment).stdout
     assert "params.yaml has these values already" in again

@@ -12,6 +12,9 @@ from ruamel.yaml.error import YAMLError
 from stages.common.errors import UnmaskError
 
 PARAMS_FILE = Path("params.yaml")
+# DVC's run cache drops keys of these names, at any depth, from what it knows a stage by: of outs, they are counts. If
+# such a param changes, `dvc repro` brings back the results of its old value under the new one's name.
+UNSEEN = frozenset({"size", "nfiles"})
 
 
 FilePath = Annotated[Path, Field(strict=False)]  # which YAML writes as a text
@@ -53,8 +56,8 @@ def load(model: type[_Model], section: str, path: Path = PARAMS_FILE) -> _Model:
     """Return the params in a section of params.yaml, named by its dotted keys.
 
     Raises:
-        UnmaskError: a key is unknown, missing, ill-typed or out of range; the message names each such key, its line
-            and what is allowed.
+        UnmaskError: a key is unknown, missing, ill-typed, out of range or one that DVC does not see; the message names
+            each such key, its line and what is allowed.
     """
     content = read_yaml(path)
     values: Any = content
@@ -67,7 +70,33 @@ def load(model: type[_Model], section: str, path: Path = PARAMS_FILE) -> _Model:
             raise UnmaskError(f"{path} has no section `{section}:`")
         values = {}
     values = {**values, **{name: content[name] for name in top_level if name in content}}
+    _refuse_unseen(values, path, tuple(section.split(".")))
     return check(model, values, path, tuple(section.split(".")))
+
+
+def _refuse_unseen(values: Any, path: Path, section: tuple[str, ...]) -> None:
+    try:
+        wrong = [(*section, *keys) for keys in leaves(values) if UNSEEN & set(keys)]
+    except RecursionError:
+        raise UnmaskError(f"{path}: {_dotted(section)} is nested too deep, or within itself") from None
+    if not wrong:
+        return
+    commented = YAML().load(path.read_text(encoding="utf-8"))
+    reason = f"no param may be called {' or '.join(sorted(UNSEEN))}, as DVC would not see that it changed"
+    raise UnmaskError(
+        "\n".join(
+            f"{path}, line {_line(commented, keys)}: {_dotted(keys)}: {reason}; pixels of an edge are called `side`"
+            for keys in wrong
+        )
+    )
+
+
+def leaves(content: Any) -> dict[tuple[int | str, ...], Any]:
+    """Return what stands at the ends of nested mappings and lists, by its keys and places; empty ones are ends, too."""
+    if not content or not isinstance(content, dict | list):
+        return {(): content}
+    inner = content if isinstance(content, dict) else dict(enumerate(content))
+    return {(key, *keys): leaf for key, value in inner.items() for keys, leaf in leaves(value).items()}
 
 
 def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...] = ()) -> _Model:

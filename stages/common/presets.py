@@ -4,21 +4,20 @@ python -m stages.common.presets lfw
 """
 
 import argparse
-import io
 import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from pydantic import BaseModel, Field, RootModel, field_validator
 
 from stages.common.errors import UnmaskError
 from stages.common.outputs import whole_file
 from stages.common.params import PARAMS_FILE, Section, check, read_yaml
 
 FOLDER = Path("presets")
-WIDTH = 4096  # of a line of params.yaml: none is folded
+CATALOGUE = Path("data/catalogue.yaml")
+ACCEPTED = "accept_terms"  # the user's own word, which no preset gives
 
 
 class About(Section):
@@ -29,7 +28,7 @@ class About(Section):
     paper: str | None
     """Whose setting it follows."""
     data: str
-    """What must be fetched or dropped, and which terms are accepted by it."""
+    """What must be fetched or dropped."""
     hardware: str
     """On which it was run, and how long that took; or that nobody has run it whole."""
     prints: str
@@ -44,6 +43,22 @@ class Preset(Section):
     """Another preset, whose values come first."""
     params: dict[str, Any] = Field(min_length=1)
     """Dotted keys of params.yaml, and their values. A mapping replaces the whole mapping."""
+
+    @field_validator("params")
+    @classmethod
+    def _accepts_nothing(cls, params: dict[str, Any]) -> dict[str, Any]:
+        if ACCEPTED in params:
+            raise ValueError(f"{ACCEPTED} is for the user alone to write, into {PARAMS_FILE}")
+        return params
+
+
+class Source(BaseModel):
+    """What a user must know of a dataset before its terms are accepted; an entry of the catalogue has more."""
+
+    title: str
+    homepage: str
+    license: str
+    terms: str | None
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -66,17 +81,15 @@ def load(name: str, folder: Path = FOLDER) -> Preset:
     return preset.model_copy(update={"base": None, "params": {**load(preset.base, folder).params, **preset.params}})
 
 
-def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER) -> list[str]:
-    """Put a preset's values into params.yaml, comments kept; return a line on each key that changed.
+def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogue: Path = CATALOGUE) -> list[str]:
+    """Put a preset's values into params.yaml, in the form that DVC writes; return a line on each key that changed.
 
     Raises:
-        UnmaskError: there is no such preset, or params.yaml lacks one of its keys; then nothing is changed.
+        UnmaskError: there is no such preset, params.yaml lacks one of its keys, or the terms of one of its datasets are
+            not accepted there; then nothing is changed.
     """
     preset = load(name, folder)
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, WIDTH
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    content = yaml.load(params.read_text(encoding="utf-8"))
+    content = parse_yaml_for_update(params.read_text(encoding="utf-8"), params)
     changes = []
     for key, value in preset.params.items():
         *steps, last = key.split(".")
@@ -88,42 +101,42 @@ def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER) -> list[
         if place[last] != value:
             changes.append(f"{key}: {_short(place[last])} -> {_short(value)}")
             _put(place, last, value)
-    written = io.StringIO()
-    yaml.dump(content, written)
+    asked = _unaccepted(content, catalogue)
+    if asked:
+        accepted = ", ".join([*(content.get(ACCEPTED) or []), *asked])
+        raise UnmaskError(
+            f"{params} is unchanged, as {name} needs datasets whose terms you have not accepted:\n"
+            + "\n".join(f"- {dataset}, {_described(source)}" for dataset, source in asked.items())
+            + f"\nIf you accept them, write `{ACCEPTED}: [{accepted}]` in {params} and run this again."
+        )
     if changes:
         with whole_file(params) as staging:
-            staging.write_text(written.getvalue(), encoding="utf-8")
+            staging.write_text(dumps_yaml(content), encoding="utf-8")
     return changes
 
 
 def _put(place: Any, key: str, value: Any) -> None:
-    """Set a value; of a mapping what stays the same keeps its place and its comments, and a list its brackets."""
-    if isinstance(value, list) and isinstance(place[key], CommentedSeq):
-        place[key] = _like(place[key], CommentedSeq(value))
-        return
-    if not (isinstance(value, dict) and isinstance(place[key], CommentedMap)):
+    """Set a value; of a mapping, what stays the same keeps its place and its comments."""
+    here = place.get(key)
+    if not (isinstance(value, dict) and isinstance(here, dict)):
         place[key] = value
         return
-    here = place[key]
     for gone in set(here) - set(value):
         del here[gone]
     for name, one in value.items():
-        if name not in here:
-            here[name] = CommentedMap(one) if isinstance(one, dict) else one
-            if isinstance(one, dict):
-                here[name].fa.set_flow_style()
-        elif here[name] != one:
+        if name not in here or here[name] != one:
             _put(here, name, one)
 
 
-def _like(old: Any, new: Any) -> Any:
-    """Return a new collection with the comments and brackets of an old one."""
-    new.fa.set_flow_style()
-    last = max((place for place in old.ca.items if isinstance(place, int)), default=None)
-    if last is not None and len(new):  # a comment behind the list belongs to its last item
-        new.ca.items[len(new) - 1] = old.ca.items[last]
-    new.ca.comment = old.ca.comment
-    return new
+def _unaccepted(content: Any, catalogue: Path) -> dict[str, Source]:
+    """Return the datasets of params.yaml's content whose terms it does not accept."""
+    known = check(RootModel[dict[str, Source]], read_yaml(catalogue), catalogue).root
+    wanted = [name for name in content.get("datasets") or [] if name not in (content.get(ACCEPTED) or [])]
+    return {name: known[name] for name in wanted if name in known and known[name].terms}
+
+
+def _described(source: Source) -> str:
+    return f"{source.title}: {source.terms} License: {source.license.rstrip('.')}. Read more at {source.homepage}."
 
 
 def _short(value: Any) -> str:
