@@ -6,6 +6,7 @@ python -m stages.embed --faces data/aligned/orl --masked data/masked/orl --zeroe
 """
 
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Params(StageParams):
     seed: int = Field(ge=0)
     train_faces: int = Field(ge=1)
     """Of the people to train on, at most so many faces, drawn by chance: only `train_heads` learns from them."""
+    real_masks_from: float = Field(ge=0, le=1)
+    """Of a dataset's faces; if fewer wear real masks, drawn ones are evaluated."""
 
 
 def embed(  # noqa: PLR0913 -- four tables of each of two datasets
@@ -54,8 +57,8 @@ def embed(  # noqa: PLR0913 -- four tables of each of two datasets
     """Write embeddings of length 1; that of a face and that of its mirror image are added up.
 
     If the test people are of another dataset, the four tables of that one are given, too: of these the split `test`
-    is taken, of the first four the others. Where people of a table wear real masks, these photos are its masked ones,
-    and not those on which one was drawn.
+    is taken, of the first four the others. A face that wears a real mask is never a bare one. If at least
+    `real_masks_from` of a table's faces wear real masks, these are its masked ones, else those on which one was drawn.
 
     Args:
         faces: a table of bare aligned faces.
@@ -71,8 +74,9 @@ def embed(  # noqa: PLR0913 -- four tables of each of two datasets
         test_inpainted: like `inpainted`.
 
     Returns:
-        How many faces there are under each condition, how many of the masked ones wear a real mask, how many have no
-        landmarks and were left out, and how many numbers an embedding has.
+        How many faces there are under each condition, how many of the masked ones wear a real mask, how many real masks
+        were left out as drawn ones are evaluated, how many faces have no landmarks and were left out, and how many
+        numbers an embedding has.
 
     Raises:
         UnmaskError: a condition has no face, or an embedding is not finite.
@@ -87,7 +91,7 @@ def embed(  # noqa: PLR0913 -- four tables of each of two datasets
 
     def batches() -> Iterator[tuple[str, embeddings.Faces]]:
         for some, splits in datasets:
-            real, drawn = some.real_masks(), _drawn(some.faces, splits, params)
+            real, drawn = _real_masks(some.faces, params, numbers), _drawn(some.faces, splits, params)
             for condition, (table, change) in some.conditions().items():
                 rows = _rows(table, condition, real, drawn, numbers)
                 before = done[condition]
@@ -108,6 +112,7 @@ def embed(  # noqa: PLR0913 -- four tables of each of two datasets
     return {
         "faces": dict(done),
         "real_masks": numbers["real masks"],
+        "real_masks_left_out": numbers["real masks left out"],
         "without_landmarks": numbers["bare without landmarks"],
         "numbers": int(np.int64(size)),
     }
@@ -133,10 +138,21 @@ class Tables:
             embeddings.BARE_UPPER: (self.faces, upper_half),
         }
 
-    def real_masks(self) -> bool:
-        """Tell whether anybody wears a real mask."""
-        has = "wears_mask" in tables.columns(self.faces)
-        return has and any(face["wears_mask"] for face in tables.read(self.faces, ["wears_mask"]))
+
+def _real_masks(faces: Path, params: Params, numbers: Counter[str]) -> bool:
+    """Tell whether the masks of a dataset that are evaluated are real ones."""
+    if "wears_mask" not in tables.columns(faces):
+        return False
+    worn = Counter(bool(face["wears_mask"]) for face in tables.read(faces, ["wears_mask"]))
+    if not worn[True] or worn[True] >= params.real_masks_from * worn.total():
+        return worn[True] > 0
+    numbers["real masks left out"] += worn[True]
+    print(
+        f"{faces}: {worn[True]} of {worn.total()} faces wear a real mask, less than embed.real_masks_from "
+        f"({params.real_masks_from:g}): drawn masks are evaluated, and these faces are left out",
+        file=sys.stderr,
+    )
+    return False
 
 
 def _drawn(faces: Path, splits: Sequence[str], params: Params) -> set[str]:
@@ -150,13 +166,13 @@ def _drawn(faces: Path, splits: Sequence[str], params: Params) -> set[str]:
 
 
 def _rows(table: Path, condition: str, real: bool, drawn: set[str], numbers: Counter[str]) -> Iterator[Face]:
-    """Yield faces with landmarks: the bare ones; or those with a mask, real ones if there are any, else drawn ones."""
+    """Yield faces with landmarks: those that wear no mask; or those that wear a real one, or on which one was drawn."""
     bare = condition in {"bare", embeddings.BARE_UPPER}
+    by = "wears_mask" if bare or real else "mask_style"
     wanted = ["face_id", "identity", "split", "image", "landmarks"]
-    wanted += ["wears_mask"] if real else [] if bare else ["mask_style"]
+    wanted += [by] if by == "mask_style" or by in tables.columns(table) else []
     for face in tables.read(table, wanted):
-        with_mask = face["wears_mask"] if real else not bare and face["mask_style"] is not None
-        if face["face_id"] not in drawn or bool(with_mask) == bare:
+        if face["face_id"] not in drawn or bool(face.get(by)) == bare:
             continue
         if face["landmarks"] is None:
             numbers[f"{condition} without landmarks"] += 1

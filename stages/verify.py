@@ -21,7 +21,7 @@ from stages.common.params import FilePath, StageParams
 from stages.common.seeding import generator
 from stages.recognition import embeddings as stored
 from stages.recognition import heads as correcting
-from stages.recognition import protocols, series, verification
+from stages.recognition import protocols, series, similarity, verification
 
 
 class Params(StageParams):
@@ -154,7 +154,7 @@ class Pairs:
     """
 
     curve: verification.Curve
-    scores: verification.Scores
+    scores: similarity.Scores
     genuine: NDArray[np.bool_]
     people: NDArray[np.int64]
     fold: NDArray[np.int64]
@@ -178,7 +178,7 @@ def _pairs(
     )
     people = np.stack([of_probes[rows], of_references[columns]], 1)
     genuine = people[:, 0] == people[:, 1]
-    scores = np.einsum("nd,nd->n", probes.embeddings[rows], references.embeddings[columns]).astype(np.float32)
+    scores = similarity.of_pairs(probes.embeddings, references.embeddings, (rows, columns))
     if wanted is None:
         curve = verification.of_all_pairs(
             references.embeddings,

@@ -13,7 +13,8 @@ from stages.common import params, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels, encode_png
 from stages.faces import alignment, landmarks
-from stages.landmarks import boxes, face_alignment, landmarker
+from stages.landmarks import behind_masks, boxes, dlib, face_alignment, landmarker
+from stages.landmarks.behind_masks import Found
 from stages.landmarks.boxes import Box
 from stages.landmarks.search import Search, all_faces, main_face
 from stages.occlusion.looks import Looks, Positions
@@ -22,7 +23,7 @@ from tests.conftest import ROOT, drawn_landmarks, face_row, write_table
 
 SEARCH = {"backends": ["csv", "dlib"], "short_side": 224, "long_side": 1600, "masked": True, "whole_crop": True}
 PROPER = Positions(proper=1, below_nose=0, chin=0)
-PARAMS = {"search": SEARCH, "face_types": {"profile_above": 0.6, "blurred_below": 0.13}}
+PARAMS = {"search": SEARCH, "face_types": {"profile_above": 0.6, "blurred_below": 0.13}, "masked_from": 0.2}
 
 
 def run(rows: list[tables.Face], tmp_path: Path, **search: Any) -> tuple[dict[str, Any], dict[str, tables.Face]]:
@@ -98,6 +99,86 @@ def test_a_face_behind_a_mask_has_its_landmarks(orl_photo: Callable[[str], Pixel
         assert away < 0.12 * landmarks.face_size(points), name
     seen = [face for face in faces.values() if face["landmarks_by"] != "landmarker"]
     assert all(face["wears_mask"] is (True if face["landmarks_by"].startswith("landmarker") else None) for face in seen)
+
+
+@pytest.fixture
+def alarms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every photo show one face, and the network see a mask on each whose first pixel is white."""
+    box, points = Box(0, 0, 40, 40, "hog"), drawn_landmarks(40)
+
+    def in_box(image: Pixels, seen: Box) -> Found | None:
+        return Found(points + 1, "landmarker_hog", masked=True) if image[0, 0, 0] == 255 else None
+
+    monkeypatch.setattr(boxes, "find", lambda *_, **__: [box])
+    monkeypatch.setattr(behind_masks, "in_box", in_box)
+    monkeypatch.setattr(behind_masks, "everywhere", lambda _: [Found(points + 1, "landmarker", masked=True)])
+    monkeypatch.setattr(dlib, "points", lambda *_: points)
+
+
+def small(number: int, *, seen: bool, **more: Any) -> tables.Face:
+    """Return a row with a small photo on which a mask is seen or not."""
+    image = np.full((40, 40, 3), 100, np.uint8)
+    image[0, 0] = 255 if seen else 0
+    return row(f"{number:03d}", image, **more)
+
+
+@pytest.mark.usefixtures("alarms")
+def test_two_alarms_in_a_bare_set_are_not_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    known = {"wears_mask": None, "face_type": None}
+    rows = [small(n, seen=n in {17, 200}, **known) for n in range(238)]
+    rows += [small(n, seen=True, wears_mask=None, face_type="1_1") for n in (238, 239)]  # as the publisher says
+    result, faces = run(rows, tmp_path)
+    assert (result["faces"], result["masks_seen"], result["masks_not_believed"]) == (240, 4, 4)
+    assert result["unknown_whether_masked"] == 240
+    assert result["found_by"] == {"dlib_hog": 240}
+    assert sum(result["face_types"].values()) == 240
+    assert all(face["wears_mask"] is None for face in faces.values())
+    for face in faces.values():  # found as those of a bare face
+        assert face["landmarks_by"] == "dlib_hog"
+        np.testing.assert_array_equal(face["landmarks"], drawn_landmarks(40))
+    assert faces["238"]["face_type"] == "1_1"
+    assert "of 240 faces of whom nobody said, 4 seem to wear a mask" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("alarms")
+def test_a_folder_in_which_most_wear_masks_is_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    result, faces = run([small(n, seen=n < 8, wears_mask=None) for n in range(10)], tmp_path)
+    assert (result["masks_seen"], result["masks_not_believed"], result["unknown_whether_masked"]) == (8, 0, 2)
+    assert [face["wears_mask"] for face in faces.values()] == [True] * 8 + [None] * 2
+    assert "nobody said" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("alarms")
+@pytest.mark.parametrize(("seen", "believed"), [(1, False), (2, True)])
+def test_what_the_publisher_says_wins_and_is_no_reason_to_believe(tmp_path: Path, seen: int, believed: bool):
+    """Of ten faces of whom nobody spoke, one or two seem masked; forty others are what the publisher says."""
+    rows = [small(n, seen=n < seen, wears_mask=None) for n in range(10)]
+    rows += [small(10 + n, seen=n % 3 > 0, wears_mask=n < 20) for n in range(40)]
+    result, faces = run(rows, tmp_path)
+    assert [face["wears_mask"] for face in list(faces.values())[10:]] == [True] * 20 + [False] * 20
+    assert [face["wears_mask"] for face in list(faces.values())[:10]] == [
+        True if believed and n < seen else None for n in range(10)
+    ]
+    assert result["masks_not_believed"] == (0 if believed else seen)
+
+
+def test_a_face_that_is_not_believed_has_the_landmarks_of_a_bare_one(
+    orl_photo: Callable[[str], Pixels], tmp_path: Path
+):
+    """A drawn mask stands for what the network takes for one; the same photo that is said to be bare is the truth."""
+    worn, unseen = masked(orl_photo("s1/1"), 2)[0], masked(orl_photo("s2/1"))[0]  # by HOG, and by neither detector
+    rows = [
+        row(f"s{person}_{n}", orl_photo(f"s{person}/{n}"), wears_mask=None) for person in (2, 5, 6) for n in (1, 2, 3)
+    ]
+    rows += [row("alarm", worn, wears_mask=None), row("told", worn, wears_mask=False)]
+    rows += [row("unseen", unseen, wears_mask=None)]
+    result, faces = run(rows, tmp_path)
+    assert (result["masks_seen"], result["masks_not_believed"]) == (2, 2)
+    assert sum(result["found_by"].values()) == len(rows)
+    assert faces["alarm"]["landmarks_by"] == faces["told"]["landmarks_by"] == "dlib_hog"
+    np.testing.assert_array_equal(faces["alarm"]["landmarks"], faces["told"]["landmarks"])
+    assert faces["unseen"]["landmarks_by"] == "landmarker"  # no detector finds it: better these than the whole crop
+    assert faces["alarm"]["wears_mask"] is faces["unseen"]["wears_mask"] is None
 
 
 def test_where_nothing_is_seen_nothing_is_found(tmp_path: Path):

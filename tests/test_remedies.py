@@ -160,11 +160,12 @@ def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp
     rows = [{**face_row(index), "mask_style": "cloth" if index % 2 else None} for index in range(6)]
     rows[4]["landmarks"] = None
     one = write_table(tmp_path / "faces", rows)
-    every = embed.Params(seed=0, train_faces=100)
+    every = embed.Params(seed=0, train_faces=100, real_masks_from=0.01)
     found = embed.embed(one, one, one, one, dlib_recognizer, tmp_path / "e.parquet", every)
     assert found == {
         "faces": {"bare": 5, "masked": 3, "zeroed": 3, "inpainted": 3, "upper": 3, "bare_upper": 5},
         "real_masks": 0,
+        "real_masks_left_out": 0,
         "without_landmarks": 1,
         "numbers": 128,
     }
@@ -188,7 +189,7 @@ def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(dlib_reco
         row["face_id"] = row["face_id"].replace("drawn/", "real/")
     stranger = {**worn[0], "split": "train", "identity": "r", "face_id": "real/r/0"}
     tested = write_table(tmp_path / "tested", [*worn, stranger])
-    outputs = (dlib_recognizer, tmp_path / "e.parquet", embed.Params(seed=0, train_faces=2))
+    outputs = (dlib_recognizer, tmp_path / "e.parquet", embed.Params(seed=0, train_faces=2, real_masks_from=0.01))
     found = embed.embed(learned, learned, learned, learned, *outputs, tested, tested, tested, tested)
     assert found["faces"] == dict.fromkeys(ALL, 3 + 2)
     assert found["real_masks"] == 2
@@ -201,6 +202,29 @@ def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(dlib_reco
     nobody = write_table(tmp_path / "nobody", [{**row, "mask_style": None, "wears_mask": False} for row in worn])
     with pytest.raises(UnmaskError, match=r"nobody has no face to embed under the condition 'masked'"):
         embed.embed(learned, learned, learned, learned, *outputs, nobody, nobody, nobody, nobody)
+
+
+@pytest.mark.parametrize(("share", "real"), [(0.25, True), (0.3, False)])
+def test_few_real_masks_do_not_take_the_place_of_the_drawn_ones(
+    dlib_recognizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float, real: bool
+):
+    """Two of eight faces wear real masks: they are never bare, and masked ones only if two are enough."""
+    rows = [
+        {**face_row(index), "wears_mask": index in {1, 6}, "mask_style": None if index in {1, 6} else "cloth"}
+        for index in range(8)
+    ]
+    one = write_table(tmp_path / "faces", rows)
+    chosen_share = embed.Params(seed=0, train_faces=100, real_masks_from=share)
+    found = embed.embed(one, one, one, one, dlib_recognizer, tmp_path / "e.parquet", chosen_share)
+    stored = embeddings.read(tmp_path / "e.parquet")
+    worn = {rows[1]["face_id"], rows[6]["face_id"]}
+    others = {row["face_id"] for row in rows} - worn
+    assert set(stored["bare"].face_ids) == set(stored["bare_upper"].face_ids) == others
+    for condition in ("masked", "zeroed", "inpainted", "upper"):
+        assert set(stored[condition].face_ids) == (worn if real else others)
+    assert (found["real_masks"], found["real_masks_left_out"]) == ((2, 0) if real else (0, 2))
+    said = f"{one}: 2 of 8 faces wear a real mask, less than embed.real_masks_from (0.3)"
+    assert (said in capsys.readouterr().err) != real
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 A backend is a module with a function `points(image, face, box)`; to add one, write such a module and name it here.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -51,13 +52,14 @@ class FaceTypes(Section):
         return face_type(image, points, profile_above=self.profile_above, blurred_below=self.blurred_below)
 
 
-def main_face(image: Pixels, face: Face, search: Search) -> tuple[Found | None, int]:
+def main_face(image: Pixels, face: Face, search: Search, *, masks: bool = True) -> tuple[Found | None, int]:
     """Return the landmarks of the face that a photo is about, and how many faces were seen in it.
 
     Args:
         image: RGB uint8 (H, W, 3).
         face: its row, for the landmarks that came with it, and whether it is known to wear a mask.
         search: where to look.
+        masks: whether a mask may be seen where nobody said; if not, such a face is looked at as a bare one.
     """
     for name in search.backends:
         backend = BACKENDS[name]
@@ -68,10 +70,12 @@ def main_face(image: Pixels, face: Face, search: Search) -> tuple[Found | None, 
     wears_mask = face.get("wears_mask") if search.masked else False
     seen = [] if wears_mask else boxes.find(image, short_side=search.short_side, long_side=search.long_side)
     box = boxes.main_face(seen, image) if seen else None
-    if wears_mask is None and box is not None and (behind := behind_masks.in_box(image, box)) is not None:
+    if masks and wears_mask is None and box is not None and (behind := behind_masks.in_box(image, box)) is not None:
         return behind, len(seen)
     if box is None and wears_mask is not False:
         everyone = behind_masks.everywhere(image)
+        if not masks:
+            everyone = [replace(one, masked=False) for one in everyone]
         return behind_masks.main_face(everyone, image), len(everyone)
     if box is None and search.whole_crop:
         box = boxes.whole_crop(image)

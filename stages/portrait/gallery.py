@@ -12,7 +12,7 @@ from stages.common import images, tables
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.faces.landmarks import Points
-from stages.recognition import embeddings
+from stages.recognition import embeddings, similarity
 from stages.recognition.embedders import Embed
 
 Compared = Literal["masked", "zeroed", "inpainted", "upper"]
@@ -47,7 +47,7 @@ class Gallery:
         self.embed, self.faces, self.aligned = embed, faces, aligned
 
     def nearest(self, face: Pixels, points: Points, *, upper: bool, n: int) -> list[Neighbor]:
-        """Return the n people nearest to a face, the nearest first.
+        """Return the n people nearest to a face, the nearest first; of equally near ones, the first of the table.
 
         Args:
             face: aligned as the gallery's are, RGB uint8 (H, W, 3).
@@ -56,7 +56,7 @@ class Gallery:
             n: how many; fewer if the gallery has fewer.
         """
         known = self.faces[embeddings.BARE_UPPER if upper else "bare"]
-        cosines = known.embeddings @ self.embed([face], [points])[0]
+        cosines = similarity.cosines(known.embeddings, self.embed([face], [points]))[:, 0]
         found: dict[str, Neighbor] = {}
         for place in np.argsort(-cosines, kind="stable").tolist():
             identity = known.identities[place]

@@ -1,4 +1,4 @@
-"""Who is it? Embeddings are float32 (n, d), of length 1."""
+"""Who is it? Embeddings are float32 (n, d), of length 1; scores are those of `stages.recognition.similarity`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import UnmaskError
+from stages.recognition import similarity
+from stages.recognition.similarity import Embeddings
 
-Embeddings = NDArray[np.float32]
 BLOCK = 512  # probes that are compared at a time
 NEAREST = 100  # photos of the gallery that an index finds of each probe
 
@@ -74,17 +75,17 @@ def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, peo
     owner = np.array([number[name] for name in enrolled])
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(len(names)))
-    sorted_gallery = np.ascontiguousarray(gallery[order].T)
+    compared = similarity.against(gallery[order])
     wanted = np.array([number.get(name, -1) for name in people], np.int64)
-    rank, best = np.zeros(len(probes), np.int64), np.zeros(len(probes), np.float32)
+    rank, best = np.zeros(len(probes), np.int64), np.zeros(len(probes), np.int32)
     for start in range(0, len(probes), BLOCK):
         place = slice(start, start + BLOCK)
-        of_people = np.maximum.reduceat(probes[place] @ sorted_gallery, starts, axis=1)
+        of_people = np.maximum.reduceat(compared(probes[place]), starts, axis=1)
         best[place] = of_people.max(1)
         mated = np.flatnonzero(wanted[place] >= 0)
         own = of_people[mated, wanted[place][mated]]
         rank[start + mated] = (of_people[mated] >= own[:, None]).sum(1)
-    return Search(rank, best)
+    return Search(rank, similarity.as_cosines(best))
 
 
 def search_index(
@@ -93,7 +94,8 @@ def search_index(
     """Look each probe up in a faiss index of the gallery; for millions of photos.
 
     Only the `NEAREST` photos that the index finds of a probe count. If its person is not among them, its rank is the
-    number of people found plus one; who is further behind, nobody knows.
+    number of people found plus one; who is further behind, nobody knows. Which are found is up to faiss; how similar
+    they are is computed as in an exact search.
 
     Args:
         gallery: of the photos enrolled.
@@ -117,19 +119,21 @@ def search_index(
         found.add(gallery)
     except RuntimeError as error:
         raise UnmaskError(f"identify.index: {index!r} cannot be made of {len(gallery)} photos: {error}") from None
-    scores, places = found.search(probes, min(NEAREST, len(gallery)))
+    _, places = found.search(probes, min(NEAREST, len(gallery)))
+    there = places >= 0  # an index may find fewer than it was asked for
+    scores = np.full(places.shape, -2, np.float32)
+    scores[there] = similarity.of_pairs(probes, gallery, (np.nonzero(there)[0], places[there]))
     in_gallery = set(enrolled)
     rank = np.zeros(len(probes), np.int64)
     for probe, person in enumerate(people):
         if person not in in_gallery:
             continue
-        there = places[probe] >= 0  # an index may find fewer than it was asked for
-        found_ones = zip(places[probe][there], scores[probe][there], strict=True)
+        found_ones = zip(places[probe][there[probe]], scores[probe][there[probe]], strict=True)
         candidates = [(enrolled[place], score) for place, score in found_ones]
         own = max((score for name, score in candidates if name == person), default=-2)
         ahead = {name for name, score in candidates if score >= own} - {person}
         rank[probe] = len(ahead) + 1
-    return Search(rank, np.asarray(scores[:, 0], np.float32))
+    return Search(rank, scores.max(1))
 
 
 def first_of_each(identities: Sequence[str]) -> list[int]:

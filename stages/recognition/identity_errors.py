@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.recognition import similarity
+
 BLOCK = 4096  # photos that are compared with all people at a time
 
 
@@ -45,13 +47,14 @@ def doubts(embeddings: NDArray[np.float32], identities: Sequence[str]) -> Doubts
     for person in range(len(people)):
         places = np.flatnonzero(number == person)
         if len(places) > 1:
-            cosines = embeddings[places] @ embeddings[places].T
+            cosines = similarity.cosines(embeddings[places], embeddings[places])
             others = cosines[~np.eye(len(places), dtype=bool)].reshape(len(places), -1)
             own[places] = np.median(others, axis=1)
+    compared = similarity.against(means)
     other, nearest = np.zeros(len(embeddings), np.float32), np.zeros(len(embeddings), np.int64)
     for start in range(0, len(embeddings), BLOCK):
         block = slice(start, start + BLOCK)
-        cosines = embeddings[block] @ means.T
+        cosines = similarity.as_cosines(compared(embeddings[block]))
         rows = np.arange(len(cosines))
         cosines[rows, number[block]] = -np.inf
         nearest[block] = cosines.argmax(1)

@@ -1,7 +1,7 @@
 """Are these two the same person? Scores of pairs, and what they say of a recognizer.
 
-A score is a cosine, -1 to 1. Pairs are counted in steps of 2^-20, which is finer than what float32 knows of a cosine of
-hundreds of numbers, so a thousand million pairs take no more memory than a thousand.
+A score is a cosine, -1 to 1, in whole steps of 2^-20 (`stages.recognition.similarity`). Pairs are counted by step, so a
+thousand million pairs take no more memory than a thousand.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from stages.common.errors import UnmaskError
+from stages.recognition import similarity
+from stages.recognition.similarity import STEPS, Scores
 
-Scores = NDArray[np.float32]
 Counts = NDArray[np.int64]
-STEPS = 2**20  # in a score of 1
 AT_A_TIME = 2**23  # pairs that are scored at a time
 RESAMPLED_AT_A_TIME = 50  # of which all pairs are in memory
 FEWEST = 30  # impostor pairs that a threshold must leave to chance; below, the rate is not measurable
@@ -29,8 +29,11 @@ def count(scores: Scores) -> Counts:
     """
     if not np.isfinite(scores).all():
         raise UnmaskError(f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite")
-    steps = np.rint((np.clip(scores, -1, 1) + 1) * np.float64(STEPS)).astype(np.int32)
-    return np.bincount(steps.ravel(), minlength=2 * STEPS + 1)
+    return _count_steps(np.rint(np.clip(scores, -1, 1) * np.float64(STEPS)).astype(np.int32))
+
+
+def _count_steps(steps: NDArray[np.int32]) -> Counts:
+    return np.bincount(steps.ravel() + STEPS, minlength=2 * STEPS + 1)
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Curve:
         means, variances = [], []
         for accepted in (self.accepted_genuine, self.accepted_impostor):
             share = np.diff(accepted) / accepted[-1]
-            means.append(float(share @ used))
-            variances.append(float(share @ (used - means[-1]) ** 2))
+            means.append(float((share * used).sum()))  # not @, whose order of adding up is the processor's
+            variances.append(float((share * (used - means[-1]) ** 2).sum()))
         spread = np.sqrt(sum(variances) / 2)
         return float((means[0] - means[1]) / spread) if spread else 0.0
 
@@ -155,20 +158,19 @@ def of_all_pairs(
     """
     names = {name: number for number, name in enumerate(sorted({*people[0], *people[1]}))}
     of_references, of_probes = (np.array([names[name] for name in some], np.int32) for some in people)
-    genuine, impostor = (np.zeros(2 * STEPS + 1, np.int64) for _ in range(2))
+    genuine, every = (np.zeros(2 * STEPS + 1, np.int64) for _ in range(2))
+    compared = similarity.against(references)
     block = max(1, AT_A_TIME // len(references))
     for start in range(0, len(probes), block):
-        scores = probes[start : start + block] @ references.T
+        steps = compared(probes[start : start + block])
         same = of_probes[start : start + block, None] == of_references[None]
         if same_photos:
-            rows, columns = np.arange(start, start + len(scores))[:, None], np.arange(len(references))[None]
+            rows, columns = np.arange(start, start + len(steps))[:, None], np.arange(len(references))[None]
             wanted = columns > rows if references is probes else columns != rows
-            genuine += count(scores[same & wanted])
-            impostor += count(scores[~same & wanted])
-        else:
-            genuine += count(scores[same])
-            impostor += count(scores[~same])
-    return curve(genuine, impostor)
+            steps, same = steps[wanted], same[wanted]
+        genuine += _count_steps(steps[same])
+        every += _count_steps(steps)
+    return curve(genuine, every - genuine)
 
 
 def resampled(
