@@ -1,18 +1,19 @@
 """One function over many items: joblib's loky processes on this machine, or a Dask cluster.
 
 How many workers and where is said by the untracked section `parallel:` of params.yaml, or by the environment
-(`UNMASK_WORKERS`, `UNMASK_THREADS`, `UNMASK_SCHEDULER`, `UNMASK_PATIENCE`), which wins. None is a param of any stage:
-they change the time, and no result but the last digits of a training.
+(`UNMASK_WORKERS`, `UNMASK_THREADS`, `UNMASK_SCHEDULER`, `UNMASK_PATIENCE`, `UNMASK_DEVICE`), which wins. None is a
+param of any stage: they change the time, and no result but the last digits of a training, or of what a GPU computes.
 """
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import cv2
 import joblib
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -21,6 +22,12 @@ from stages.common.errors import UnmaskError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise ValueError(f"is {text!r}, it must be auto, cpu, cuda, cuda:0 (the first GPU), cuda:1, …, or mps")
+    return text
 
 
 class Parallel(params.StageParams):
@@ -32,6 +39,8 @@ class Parallel(params.StageParams):
     """Address of a Dask scheduler (`tcp://host:8786`); null: this machine."""
     patience: int = Field(default=300, ge=1)
     """Seconds without any Dask worker after which a stage gives up; a batch system may take minutes to start one."""
+    device: Annotated[str, AfterValidator(_device)] = "auto"
+    """Of all networks: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` is `cuda` where there is one, else `cpu`."""
     launcher: Literal["none", "pytorch"] = "none"
     """Of trainings: `pytorch` starts several processes through torchrun."""
     processes: int | None = Field(default=None, ge=1)
@@ -57,6 +66,11 @@ def settings() -> Parallel:
             if not text.isdecimal() or int(text) < 1:
                 raise UnmaskError(f"{variable} is {text!r}, it must be a whole number from 1")
             wanted[name] = int(text)
+    if text := os.environ.get("UNMASK_DEVICE"):
+        try:
+            wanted["device"] = _device(text)
+        except ValueError as error:
+            raise UnmaskError(f"UNMASK_DEVICE {error}") from None
     return chosen.model_copy(update=wanted)
 
 

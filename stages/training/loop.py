@@ -4,9 +4,7 @@ import csv
 import hashlib
 import json
 import pickle
-import resource
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import cv2
+import mmengine.device.utils
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
@@ -27,6 +26,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from stages import openmmlab
+from stages.common import device
 from stages.common.errors import UnmaskError
 from stages.common.metrics import DIGITS
 from stages.common.outputs import whole_file
@@ -71,8 +71,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Yield within autocast."""
-        device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+        with super().optim_context(model), torch.autocast(device.of(model).type, torch.bfloat16):
             yield
 
 
@@ -159,6 +158,7 @@ def train(
         UnmaskError: the loss was not finite, or the batch cannot be shared among the processes.
     """
     launch.join()
+    mmengine.device.utils.DEVICE = str(device.chosen())  # it would take any GPU that it finds
     rank, world = get_dist_info()
     if schedule.batch_size % world:
         raise UnmaskError(f"{name}: a batch of {schedule.batch_size} cannot be shared by {world} processes")
@@ -233,13 +233,14 @@ def _latest(work: Path) -> Path | None:
 
 def _loader(samples: Dataset[Any], schedule: Schedule, seed: int, rank: int, world: int) -> DataLoader[Any]:
     per_epoch = schedule.checkpoint_every * schedule.batch_size
+    on_gpu = device.chosen().type != "cpu"
     return DataLoader(
         samples,
         batch_size=schedule.batch_size // world,
         sampler=Stream(len(samples), per_epoch, seed, rank, world),  # type: ignore[arg-type]
         # On a CPU a worker would only take time from the threads that train, which wait for each other.
-        num_workers=LOADERS if torch.cuda.is_available() else 0,
-        persistent_workers=torch.cuda.is_available(),
+        num_workers=LOADERS * on_gpu,
+        persistent_workers=on_gpu,
         collate_fn=pseudo_collate,
         worker_init_fn=_one_thread,
         generator=torch.Generator(),  # not torch's own, whose state would then differ after a restart
@@ -275,12 +276,8 @@ def _optimization(schedule: Schedule, parts: Sequence[str]) -> dict[str, Any]:
 
 
 def _cost(curve: CurveHook, schedule: Schedule) -> dict[str, float]:
-    kilobyte = 1 if sys.platform == "darwin" else 1024  # in which the system counts memory
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated()
     return {
         "seconds": curve.seconds,
         "images_per_second": schedule.steps * schedule.batch_size / max(curve.seconds, 1e-9),
-        "peak_memory_mb": peak / 2**20,
+        "peak_memory_mb": device.peak_memory() / 2**20,
     }
