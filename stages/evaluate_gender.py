@@ -4,7 +4,8 @@ python -m stages.evaluate_gender --faces data/aligned/orl --masked data/masked/o
     --figure metrics/figures/evaluate_gender.png --metrics metrics/evaluate_gender.json
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.common import bootstrap, figures
+from stages.common import bootstrap, device, figures
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.params import StageParams
-from stages.common.tables import SEXES
+from stages.common.tables import SEXES, Face
 from stages.gender import classifier, training
 
+BATCH = 100
 FEW = 30  # people of a sex; with fewer, the interval is wider than most differences one would like to see
 
 
@@ -70,12 +72,16 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, para
     """
     networks, fold_of = classifier.load_all(weights)
     cases: dict[str, list[Case]] = {"bare": [], "masked": []}
-    for face, data in training.pairs(faces, masked, fold_of):
-        of_fold = networks[f"fold_{fold_of[face['identity']]}"]
-        for condition, image in data.items():
-            final = training.judge(networks["all"], face, image) if face["split"] == "test" else None
-            right = training.judge(of_fold, face, image)
-            cases[condition].append(Case(face["identity"], face["sex"], right, final))
+    pairs = training.pairs(faces, masked, fold_of)
+    while some := list(itertools.islice(pairs, BATCH)):
+        rows = [(face, image) for face, data in some for image in data.values()]
+        folds = _judged(networks, [f"fold_{fold_of[face['identity']]}" for face, _ in rows], rows)
+        tested = [(face, image) for face, image in rows if face["split"] == "test"]
+        final = iter(_judged(networks, ["all"] * len(tested), tested))
+        conditions = [condition for _, data in some for condition in data]
+        for condition, (face, _), right in zip(conditions, rows, folds, strict=True):
+            last = next(final) if face["split"] == "test" else None
+            cases[condition].append(Case(face["identity"], face["sex"], right, last))
     if not cases["bare"]:
         raise UnmaskError(f"{faces} holds nobody whom {weights} was trained and folded on: train it again")
     every = [case for some in cases.values() for case in some]
@@ -99,6 +105,13 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, para
             f"sex's share, so these figures prove next to nothing about people at large"
         )
     return result
+
+
+def _judged(
+    networks: Mapping[str, classifier.Classifier], names: Sequence[str], rows: Sequence[tuple[Face, bytes]]
+) -> list[bool]:
+    """Tell of each face whether the network of that name calls it right."""
+    return device.by_name(names, lambda name, places: training.judge(networks[name], [rows[place] for place in places]))
 
 
 def _scores(cases: Sequence[tuple[str, str, bool]], params: Params) -> dict[str, Any]:

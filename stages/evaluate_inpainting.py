@@ -5,7 +5,8 @@ python -m stages.evaluate_inpainting --faces data/aligned/orl --masked data/mask
     --figure metrics/figures/evaluate_inpainting.png --metrics metrics/evaluate_inpainting.json
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -25,6 +26,7 @@ from stages.inpainting import baselines, inpainter, scores
 from stages.inpainting.lpips import Lpips
 from stages.recognition import dlib_embedding, identification
 
+BATCH = 32
 SHOWN = 12  # rows of the contact sheet
 OURS = "ours"
 
@@ -119,38 +121,42 @@ def evaluate_inpainting(
     """
     known = baselines.Known(_known(faces, params))
     by_gan, by_l1 = inpainter.load(shared), inpainter.load(pretrained)
-    ways: dict[str, Callable[[Case], Pixels]] = {
-        "masked": lambda case: case.masked,
-        "zeroed": lambda case: baselines.filled(case.masked, case.found, np.zeros_like(case.masked)),
-        "mean_face": lambda case: known.mean_face(case.masked, case.found),
-        "fitted_mean": lambda case: known.fitted_mean(case.masked, case.found),
-        "telea": lambda case: baselines.telea(case.masked, case.found),
-        "nearest_face": lambda case: known.nearest(case.masked, case.found),
-        "l1_alone": lambda case: by_l1([case.masked], [case.found])[0],
-        "shared_gan": lambda case: by_gan([case.masked], [case.found])[0],
-        OURS: lambda case: case.inpainted,
+    one_by_one: dict[str, baselines.Fill] = {
+        "masked": lambda face, _: face,
+        "zeroed": lambda face, region: baselines.filled(face, region, np.zeros_like(face)),
+        "mean_face": known.mean_face,
+        "telea": baselines.telea,
+        "nearest_face": known.nearest,
     }
+    together = {"fitted_mean": known.fitted_means, "l1_alone": by_l1, "shared_gan": by_gan}
+    ways = ["masked", "zeroed", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "shared_gan", OURS]
     lpips = None if params.alexnet is None else Lpips(params.alexnet)
     shown = set(tables.evenly(_face_ids(masked, params.split), SHOWN))
     judged: list[Judged] = []
     tiles: list[dict[str, Pixels]] = []
-    for case in _cases(faces, masked, inpainted, params.split):
-        filled = {name: way(case) for name, way in ways.items()}
-        rows = {name: scores.compare(image, case.photo, case.mask) for name, image in filled.items()}
-        if lpips is not None:
-            for name, image in filled.items():
-                rows[name]["lpips"] = lpips(image, case.photo)
-        embeddings = dlib_embedding.embed([case.photo, *filled.values()], [case.landmarks] * (1 + len(filled)))
-        outside = (case.inpainted != case.masked).any(2) & (case.found == 0)
-        judged.append(Judged(case.identity, case.sex, case.style, rows, embeddings, int(outside.sum())))
-        if case.face_id in shown:
-            region = np.repeat(case.found[..., None], 3, 2)
-            name = case.face_id.split("/", 1)[1]
-            tiles.append({name: case.photo, "masked": case.masked, "region": region, **filled})
+    cases = _cases(faces, masked, inpainted, params.split)
+    while some := list(itertools.islice(cases, BATCH)):
+        columns = [case.masked for case in some], [case.found for case in some]
+        made = {name: fill(*columns) for name, fill in together.items()}
+        made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
+        made[OURS] = [case.inpainted for case in some]
+        for place, case in enumerate(some):
+            filled = {name: made[name][place] for name in ways}
+            rows = {name: scores.compare(image, case.photo, case.mask) for name, image in filled.items()}
+            if lpips is not None:
+                for name, distance in zip(ways, lpips(list(filled.values()), [case.photo] * len(ways)), strict=True):
+                    rows[name]["lpips"] = distance
+            embeddings = dlib_embedding.embed([case.photo, *filled.values()], [case.landmarks] * (1 + len(filled)))
+            outside = (case.inpainted != case.masked).any(2) & (case.found == 0)
+            judged.append(Judged(case.identity, case.sex, case.style, rows, embeddings, int(outside.sum())))
+            if case.face_id in shown:
+                region = np.repeat(case.found[..., None], 3, 2)
+                name = case.face_id.split("/", 1)[1]
+                tiles.append({name: case.photo, "masked": case.masked, "region": region, **filled})
     if not judged:
         raise UnmaskError(f"{masked} has no face with a drawn mask and landmarks in split {params.split!r}")
     _show(figure, tiles)
-    return _summary(judged, list(ways), params)
+    return _summary(judged, ways, params)
 
 
 def _face_ids(masked: Path, split: str) -> list[str]:

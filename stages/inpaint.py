@@ -15,7 +15,7 @@ Without `--female` or `--male`, the shared generator fills the faces of that sex
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.common import figures, images, photos, tables
+from stages.common import device, figures, images, photos, tables
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
@@ -67,19 +67,28 @@ class Filler:
     generators: Mapping[str, Path]
     params: Params
 
-    def region(self, face: Pixels, truth: Pixels | None) -> Pixels:
-        """Return the region to fill in a face (H, W, 3), uint8 (H, W), 0 or 255; the truth is asked if nobody finds."""
+    def regions(self, faces: Sequence[Pixels], truths: Sequence[Pixels | None]) -> list[Pixels]:
+        """Return the region to fill in each face (H, W, 3), uint8 (H, W), 0 or 255; of the truth if nobody finds."""
         if self.find is not None:
-            return self.find(face)
-        empty = np.zeros(face.shape[:2], np.uint8)
-        return empty if truth is None else regions.widened(truth, self.params.grow)
+            return self.find(faces)
+        return [
+            np.zeros(face.shape[:2], np.uint8) if truth is None else regions.widened(truth, self.params.grow)
+            for face, truth in zip(faces, truths, strict=True)
+        ]
 
-    def fill(self, face: Pixels, region: Pixels, sex: str | None) -> tuple[Pixels, str]:
-        """Return the face (H, W, 3) with its region filled, and which generator did it."""
+    def fill(
+        self, faces: Sequence[Pixels], holes: Sequence[Pixels], sexes: Sequence[str | None]
+    ) -> list[tuple[Pixels, str]]:
+        """Return each face (H, W, 3) with its region filled, and which generator did it."""
         if self.gender is not None:
-            sex = _classifier(self.gender).sex(face)
-        name = sex if sex in self.generators else SHARED
-        return _generator(self.generators[name])([face], [region])[0], name
+            sexes = _classifier(self.gender).sexes(faces)
+        names = [sex if sex in self.generators else SHARED for sex in sexes]
+
+        def filled(name: str, places: list[int]) -> list[Pixels]:
+            some = [[column[place] for place in places] for column in (faces, holes)]
+            return _generator(self.generators[name])(*some)
+
+        return list(zip(device.by_name(names, filled), names, strict=True))
 
 
 @functools.cache
@@ -124,7 +133,7 @@ def inpaint(
     """
     filler = _filler(params, parser, detector, gender, shared, female, male)
     needs = ["image", "mask"] if params.region_from == "truth" else ["image"]
-    numbers = tables.map_faces(
+    numbers = tables.map_many(
         functools.partial(_filled, filler=filler), faces, out, needs=needs, adds=["found_mask", "inpainter"]
     )
     figures.show_table(
@@ -177,14 +186,22 @@ def _filler(
     return Filler(find, gender.absolute() if params.sex_from == "predicted" else None, generators, params)
 
 
-def _filled(face: Face, filler: Filler) -> tuple[Face, Mapping[str, float]]:
-    image = images.decode(face["image"])
-    truth = None if face.get("mask") is None else images.decode_gray(face["mask"])
-    region = filler.region(image, truth)
+def _filled(faces: Sequence[Face], filler: Filler) -> list[tables.Mapped]:
+    pictures = [images.decode(face["image"]) for face in faces]
+    truths = [None if face.get("mask") is None else images.decode_gray(face["mask"]) for face in faces]
+    holes = filler.regions(pictures, truths)
+    masked = [place for place, hole in enumerate(holes) if hole.any()]
+    sexes = [faces[place].get("sex") for place in masked]
+    filled = filler.fill([pictures[place] for place in masked], [holes[place] for place in masked], sexes)
+    done = dict(zip(masked, filled, strict=True))
+    return [_result(face, hole, done.get(place)) for place, (face, hole) in enumerate(zip(faces, holes, strict=True))]
+
+
+def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tuple[Face, Mapping[str, float]]:
     result = {**face, "found_mask": images.encode_png(region), "inpainter": None}
-    if not region.any():
+    if done is None:
         return result, {}
-    filled, name = filler.fill(image, region, face.get("sex"))
+    filled, name = done
     result |= {"image": images.encode_png(filled), "inpainter": name}
     other = name != SHARED and face.get("sex") is not None and name != face["sex"]
     return result, {"filled": 1, f"by {name}": 1, "share": float((region > 0).mean()), "other": int(other)}
@@ -194,12 +211,11 @@ def _filled_photo(
     name: str, photo: Pixels, filler: Filler, find: Finder, search: Search, align: Align
 ) -> photos.Outcome:
     del name
-    result, everywhere, faces, by = photo, np.zeros(photo.shape[:2], np.uint8), 0, []
-    for crop in crops(photo, find, search, align):
-        faces += 1
-        if crop is None or not crop.region.any():
-            continue
-        filled, generator = filler.fill(crop.image, crop.region, None)
+    result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
+    faces = crops(photo, find, search, align)
+    masked = [crop for crop in faces if crop is not None and crop.region.any()]
+    done = filler.fill([crop.image for crop in masked], [crop.region for crop in masked], [None] * len(masked))
+    for crop, (filled, generator) in zip(masked, done, strict=True):
         region = crop.region_in(photo)
         # The mask's border in the photo lies between pixels of the crop: what comes from outside the region is kept.
         result = np.where((region > 0)[..., None], crop.laid_back(filled, photo), result)
@@ -207,7 +223,7 @@ def _filled_photo(
         by.append(generator)
     what = "inpainted" if by else "no_mask" if faces else "no_face"
     pictures = {"inpainted": images.encode_png(result), "regions": images.encode_png(everywhere)}
-    return photos.Outcome(what, faces, " ".join(by), pictures)
+    return photos.Outcome(what, len(faces), " ".join(by), pictures)
 
 
 if __name__ == "__main__":

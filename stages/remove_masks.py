@@ -17,7 +17,7 @@ pairs of faces with both masks removed from both, `DIR/<line>_1.png` and `DIR/<l
 
 import csv
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def remove_masks(
         split the mean IoU with it, how many masks were missed, and in how many bare faces one was found.
     """
     work = functools.partial(_unmasked, find=params.finder(parser, detector))
-    numbers = tables.map_faces(work, faces, out, needs=["image", "split"], adds=["found_mask"])
+    numbers = tables.map_many(work, faces, out, needs=["image", "split"], adds=["found_mask"])
     _draw_sheet(faces, out, figure)
     if pairs and pairs_out:
         columns = ["face_id", "image", "found_mask"]
@@ -131,9 +131,12 @@ def photos_folder(
     return result
 
 
-def _unmasked(face: Face, find: Finder) -> tuple[Face, Mapping[str, float]]:
-    image = images.decode(face["image"])
-    region = find(image)
+def _unmasked(faces: Sequence[Face], find: Finder) -> list[tables.Mapped]:
+    pictures = [images.decode(face["image"]) for face in faces]
+    return [_removed(*one) for one in zip(faces, pictures, find(pictures), strict=True)]
+
+
+def _removed(face: Face, image: Pixels, region: Pixels) -> tuple[Face, Mapping[str, float]]:
     result = {
         **face,
         "image": images.encode_png(removal.remove(image, region)),

@@ -69,6 +69,7 @@ def load_tools(params: Params, models: Path, data: Path) -> Tools:
     names = ["shared", "female", "male"] if filling.sex_from != "nobody" else ["shared"]
     generators = {name: (models / f"inpainter-{name}.safetensors").absolute() for name in names}
     by: Literal["parser", "detector"] = "parser" if filling.region_from == "truth" else filling.region_from
+    find = removing.finder(parser, detector)
     find_to_fill = Finder(by, parser.absolute(), detector.absolute(), filling.certain, filling.grow)
     filler = inpaint.Filler(find_to_fill, None, generators, filling)
     align = load(Align, "align_faces")
@@ -77,11 +78,11 @@ def load_tools(params: Params, models: Path, data: Path) -> Tools:
     tools = Tools(
         search=load(Search, "find_landmarks.search"),
         align=align,
-        find=removing.finder(parser, detector),
-        find_to_fill=find_to_fill,
+        find=lambda face: find([face])[0],
+        find_to_fill=lambda face: find_to_fill([face])[0],
         parse=lambda face: parts([face])[0],
         female=lambda face: sexes.female([face])[0],
-        fill=filler.fill,
+        fill=lambda face, region, sex: filler.fill([face], [region], [sex])[0],
         gallery=gallery.load(embed, data / "embeddings" / f"{params.recognizer}.parquet", data / "aligned"),
         compared=params.compared,
         n_nearest=params.nearest,

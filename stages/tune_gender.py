@@ -141,10 +141,11 @@ def _objective(
         run.forget()
         network: Any = run.model.network
         judge = classifier.Classifier(network, chosen.network.side)
-        for face, data in pairs:
-            if fold_of[face["identity"]] == fold:
-                sexes += [face["sex"]] * len(data)
-                right += [training.judge(judge, face, image) for image in data.values()]
+        held_out = [
+            (face, image) for face, data in pairs if fold_of[face["identity"]] == fold for image in data.values()
+        ]
+        sexes += [face["sex"] for face, _ in held_out]
+        right += training.judge(judge, held_out)
     return training.balanced_accuracy(sexes, right)
 
 

@@ -131,7 +131,7 @@ def test_the_fitted_mean_is_right_about_a_relit_mean_face():
     known = baselines.Known([drawn_face(0, 64)[0]])
     region = hole(64, 64)
     masked = np.where((region > 0)[..., None], np.uint8(0), face)
-    assert np.abs(known.fitted_mean(masked, region).astype(int) - face).max() <= 1
+    assert np.abs(known.fitted_means([masked], [region])[0].astype(int) - face).max() <= 1
     assert np.abs(known.mean_face(masked, region).astype(int) - face).max() > 5
 
 
@@ -182,8 +182,9 @@ def test_lpips_takes_alexnet_from_a_file(tmp_path: Path):
     lpips = Lpips(tmp_path / "alexnet.pth")
     photo, _ = drawn_face(0, 64)
     near, far = np.clip(photo.astype(int) + 5, 0, 255).astype(np.uint8), picture(0, 64, 64)
-    assert lpips(photo, photo) == 0
-    assert 0 < lpips(photo, near) < lpips(photo, far)
+    same, close, distant = lpips([photo] * 3, [photo, near, far])
+    assert same == 0
+    assert 0 < close < distant
     assert torch.equal(dict(lpips.network.net.slice3.named_children())["6"].weight, alexnet.features[5 + 1].weight)
 
 

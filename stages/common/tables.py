@@ -6,6 +6,7 @@ part without a lookup.
 """
 
 import functools
+import itertools
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -300,21 +301,41 @@ def _write_group(writer: pq.ParquetWriter, group: list[Face], schema: pa.Schema)
     return len(group)
 
 
-FaceFunction = Callable[[Face], tuple[Face | None, Mapping[str, float]]]
+Mapped = tuple[Face | None, Mapping[str, float]]
+FaceFunction = Callable[[Face], Mapped]
+FacesFunction = Callable[[Sequence[Face]], Sequence[Mapped]]
 
 
 def map_faces(
     function: FaceFunction, faces: Path, out: Path, *, needs: Sequence[str] = (), adds: Sequence[str] = ()
 ) -> Counter[str]:
-    """Make table `out` from table `faces`, one face at a time, in parallel over the parts.
+    """Make table `out` from table `faces`, one face at a time; see `map_many`, whose function takes several."""
+    return map_many(functools.partial(_each, function=function), faces, out, needs=needs, adds=adds, at_once=1)
+
+
+def _each(faces: Sequence[Face], function: FaceFunction) -> list[Mapped]:
+    return [function(face) for face in faces]
+
+
+def map_many(
+    function: FacesFunction,
+    faces: Path,
+    out: Path,
+    *,
+    needs: Sequence[str] = (),
+    adds: Sequence[str] = (),
+    at_once: int = FACES_A_ROW_GROUP,
+) -> Counter[str]:
+    """Make table `out` from table `faces`, some faces at a time, in parallel over the parts.
 
     Args:
-        function: maps a face to a face with the columns `adds` added (None leaves it out), and to numbers to sum over
-            all faces, by name. Must be picklable, and must not depend on other faces.
+        function: maps each of some faces to a face with the columns `adds` added (None leaves it out), and to numbers
+            to sum over all faces, by name. Must be picklable, and no face's result may depend on the others.
         faces: the table to read.
         out: the table to write; it appears when it is whole.
         needs: columns that `function` reads.
         adds: columns that `function` adds (or replaces).
+        at_once: so many faces of a part are handed over, or what is left of them.
 
     Returns:
         The sums of the numbers over all faces, and as `faces` how many were read.
@@ -322,7 +343,7 @@ def map_faces(
     sources = parts(faces, needs)
     names = [*columns(faces), *(name for name in adds if name not in columns(faces))]
     with whole_folder(out, PARTS) as staging:
-        work = functools.partial(_map_part, function=function, out=staging.absolute(), names=names)
+        work = functools.partial(_map_part, function=function, out=staging.absolute(), names=names, at_once=at_once)
         totals = parallel.run(
             work,
             [path.absolute() for path in sources],
@@ -335,20 +356,27 @@ def map_faces(
     return total
 
 
-def _map_part(path: Path, function: FaceFunction, out: Path, names: Sequence[str]) -> Counter[str]:
+def _called(function: FacesFunction, faces: Sequence[Face], path: Path) -> Sequence[Mapped]:
+    try:
+        return function(faces)
+    except UnmaskError as error:
+        if len(faces) > 1:  # one at a time, to say which it is
+            return [one for face in faces for one in _called(function, [face], path)]
+        raise UnmaskError(f"{path}, face {faces[0]['face_id']}: {error}") from None
+
+
+def _map_part(path: Path, function: FacesFunction, out: Path, names: Sequence[str], at_once: int) -> Counter[str]:
     totals: Counter[str] = Counter()
 
     def mapped() -> Iterator[Face]:
-        for face in read_part(path):
-            try:
-                result, numbers = function(face)
-            except UnmaskError as error:
-                raise UnmaskError(f"{path}, face {face['face_id']}: {error}") from None
-            for name, number in numbers.items():
-                totals[name] += number  # type: ignore[assignment]  # typeshed's Counter holds whole numbers only
-            totals["faces"] += 1
-            if result is not None:
-                yield result
+        rows = read_part(path)
+        while some := list(itertools.islice(rows, at_once)):
+            for result, numbers in _called(function, some, path):
+                for name, number in numbers.items():
+                    totals[name] += number  # type: ignore[assignment]  # typeshed's Counter holds whole numbers only
+                totals["faces"] += 1
+                if result is not None:
+                    yield result
 
     write_part(out / path.name, mapped(), names)
     return totals

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from stages import openmmlab
+from stages.common import device
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.seeding import generator
@@ -128,11 +129,15 @@ class Detector:
     """
 
     def __init__(self, network: nn.Module, size: int) -> None:
-        self.network = revert_sync_batchnorm(network).eval()
+        self.network = device.placed(revert_sync_batchnorm(network))
         self.size = size
 
     def __call__(self, images: Sequence[Pixels]) -> list[Found]:
         """Return the masks found in RGB images (H, W, 3) of any size, the most certain first."""
+        on = device.of(self.network)
+        return [one for some in device.batches(images, on) for one in self._found_in(images[some])]
+
+    def _found_in(self, images: Sequence[Pixels]) -> list[Found]:
         inputs, samples = [], []
         for image in images:
             height, width = image.shape[:2]
@@ -152,7 +157,7 @@ class Detector:
 
 def _found(instances: Any) -> Found:
     order = torch.argsort(instances.scores, descending=True, stable=True)
-    boxes, scores, regions = (instances[name][order].numpy() for name in ("bboxes", "scores", "masks"))
+    boxes, scores, regions = (instances[name][order].cpu().numpy() for name in ("bboxes", "scores", "masks"))
     return Found(boxes, scores, regions.astype(bool))
 
 

@@ -37,7 +37,8 @@ class Module(nn.Module):
 
     def __init__(self, network: Any, size: int) -> None:
         super().__init__()
-        self.network, self.size = fuse_conv_bn(network), size
+        self.network = fuse_conv_bn(network).to("cpu", memory_format=torch.contiguous_format)
+        self.size = size
         heads = network.roi_head
         extractors = (heads.bbox_roi_extractor, heads.mask_roi_extractor)
         if any(len(extractor.roi_layers) > 1 for extractor in extractors) or heads.bbox_head.num_classes > 1:

@@ -25,7 +25,7 @@ class Module(nn.Module):
 
     def __init__(self, generator: Generator, size: int) -> None:
         super().__init__()
-        self.generator = generator.to(memory_format=torch.contiguous_format)
+        self.generator = generator.to("cpu", memory_format=torch.contiguous_format)
         self.size = size
 
     def forward(self, faces: Tensor, regions: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class Module(nn.Module):
 
     def __init__(self, trained: parser.Parser) -> None:
         super().__init__()
-        self.network: Any = trained.network.to(memory_format=torch.contiguous_format)
+        self.network: Any = trained.network.to("cpu", memory_format=torch.contiguous_format)
         self.size = trained.size
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ class Module(nn.Module):
 
     def __init__(self, network: nn.Module, highest: float, size: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.contiguous_format)
+        self.network = network.to("cpu", memory_format=torch.contiguous_format)
         self.factor, self.size = highest / 255, size
 
     def forward(self, faces: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Where the mask is: in an aligned face by parser or detector, and in a photo by aligning each of its faces."""
 
 import functools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,14 +46,13 @@ class Finder:
     certain: float
     grow: float
 
-    def __call__(self, face: Pixels) -> Pixels:
-        """Return the region of the mask in an aligned face, uint8 (H, W), 0 or 255; all 0 if there is none."""
+    def __call__(self, faces: Sequence[Pixels]) -> list[Pixels]:
+        """Return the region of the mask in each aligned face, uint8 (H, W), 0 or 255; all 0 if there is none."""
         if self.by == "parser":
-            region = _parser(self.parser)([face])[0] == parts.MASK
+            regions = [labels == parts.MASK for labels in _parser(self.parser)(faces)]
         else:
-            found = _detector(self.detector)([face])[0]
-            region = found.regions[found.scores >= self.certain].any(0)
-        return widened(np.where(region, np.uint8(255), np.uint8(0)), self.grow)
+            regions = [one.regions[one.scores >= self.certain].any(0) for one in _detector(self.detector)(faces)]
+        return [widened(np.where(region, np.uint8(255), np.uint8(0)), self.grow) for region in regions]
 
 
 @functools.cache
@@ -90,13 +89,16 @@ class Crop:
         return np.where(self.laid_back(self.region, photo) >= 128, np.uint8(255), np.uint8(0))
 
 
-def crops(photo: Pixels, find: Finder, search: Search, align: Align) -> Iterator[Crop | None]:
-    """Yield every face of a photo (H, W, 3), the largest first; None for one that cannot be aligned."""
+def crops(photo: Pixels, find: Finder, search: Search, align: Align) -> list[Crop | None]:
+    """Return every face of a photo (H, W, 3), the largest first; None for one that cannot be aligned."""
+    found: list[Crop | None] = []
     for face in all_faces(photo, search):
         try:
             matrix = alignment.TRANSFORMS[align.template](face.points, align.side)
         except alignment.DegenerateLandmarksError:
-            yield None
+            found.append(None)
             continue
         image = alignment.warp(photo, matrix, align.side)
-        yield Crop(image, find(image), matrix)
+        found.append(Crop(image, np.zeros(image.shape[:2], np.uint8), matrix))
+    regions = iter(find([crop.image for crop in found if crop is not None]))
+    return [crop and replace(crop, region=next(regions)) for crop in found]

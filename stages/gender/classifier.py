@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from stages.common import images
+from stages.common import device, images
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.params import FilePath, Section
@@ -156,18 +156,21 @@ class Classifier:
     """
 
     def __init__(self, network: nn.Module, size: int) -> None:
-        self.network, self.size = network.eval(), size
+        self.network, self.size = device.placed(network), size
 
     def female(self, faces: Sequence[Pixels]) -> list[float]:
         """Return how likely each of some aligned faces, RGB (H, W, 3), is a woman's: 0 to 1."""
-        inputs = np.stack([_resized(face, self.size) for face in faces]).transpose(0, 3, 1, 2)
-        with torch.inference_mode():
-            share = self.network(normalized(torch.from_numpy(inputs))).float().softmax(1)
-        return [float(value) for value in share[:, SEXES.index("female")]]
+        small = [_resized(face, self.size) for face in faces]
+        shares = device.apply(self.shares, device.of(self.network), small)
+        return [float(share[SEXES.index("female")]) for share in shares]
 
-    def sex(self, face: Pixels) -> str:
-        """Return the likelier one for an aligned face, RGB (H, W, 3)."""
-        return "female" if self.female([face])[0] >= 0.5 else "male"
+    def shares(self, faces: Tensor) -> Tensor:
+        """Return how likely each sex is (n, 2), of faces uint8 (n, 3, size, size) on the network's device."""
+        return self.network(normalized(faces)).float().softmax(1)
+
+    def sexes(self, faces: Sequence[Pixels]) -> list[str]:
+        """Return the likelier one for each of some aligned faces, RGB (H, W, 3)."""
+        return ["female" if share >= 0.5 else "male" for share in self.female(faces)]
 
 
 def _resized(face: Pixels, size: int) -> Pixels:

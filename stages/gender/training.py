@@ -104,6 +104,7 @@ def balanced_accuracy(sexes: Sequence[str], right: Sequence[bool]) -> float:
     return float(np.mean([np.mean(some) for some in called.values() if some]))
 
 
-def judge(network: classifier.Classifier, face: Face, data: bytes) -> bool:
-    """Tell whether a classifier calls an encoded image of a face right."""
-    return network.sex(images.decode(data)) == face["sex"]
+def judge(network: classifier.Classifier, faces: Sequence[tuple[Face, bytes]]) -> list[bool]:
+    """Tell of each face whether a classifier calls it right, by an encoded image of it."""
+    called = network.sexes([images.decode(data) for _, data in faces])
+    return [sex == face["sex"] for sex, (face, _) in zip(called, faces, strict=True)]

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
+from stages.common import device
 from stages.common.images import Pixels
 from stages.inpainting.networks import fitted
 
@@ -31,18 +33,28 @@ class Known:
 
     def __init__(self, faces: Sequence[Pixels]) -> None:
         self.faces = np.stack(faces)
+        self.on = device.chosen()
         self.mean = np.asarray(np.round(self.faces.mean(0, dtype=np.float64)), np.uint8)
 
     def mean_face(self, face: Pixels, region: Pixels) -> Pixels:
         """Put the mean face into the hole."""
         return filled(face, region, self.mean)
 
-    def fitted_mean(self, face: Pixels, region: Pixels) -> Pixels:
-        """Put the mean face into the hole, its gain and offset fitted to what is visible."""
-        mean, image = (torch.from_numpy(one.transpose(2, 0, 1)[None]).float() / 255 for one in (self.mean, face))
-        hole = torch.from_numpy(region > 0)[None, None].float()
-        light = fitted(mean, image, hole)[0].clamp(0, 1).numpy().transpose(1, 2, 0)
-        return filled(face, region, np.uint8(np.round(light * 255)))
+    def fitted_means(self, faces: Sequence[Pixels], regions: Sequence[Pixels]) -> list[Pixels]:
+        """Put the mean face into each hole, its gain and offset fitted to what is visible."""
+        made = device.apply(self.relit, self.on, faces, regions)
+        return [filled(*one) for one in zip(faces, regions, made, strict=True)]
+
+    def relit(self, faces: Tensor, regions: Tensor) -> Tensor:
+        """Return the mean face in the light of each face, uint8 (n, H, W, 3).
+
+        Args:
+            faces: uint8 (n, 3, H, W), on the device.
+            regions: uint8 (n, H, W), there, too.
+        """
+        mean = torch.from_numpy(self.mean).to(faces.device).permute(2, 0, 1)[None]
+        light = fitted(mean.float() / 255, faces.float() / 255, (regions > 0).float()[:, None])
+        return (light.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
 
     def nearest(self, face: Pixels, region: Pixels) -> Pixels:
         """Put into the hole what the training face has there that looks most alike in what is visible."""

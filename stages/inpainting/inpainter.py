@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from stages.common import images, metrics
+from stages.common import device, images, metrics
 from stages.common.images import Pixels
 from stages.common.params import Section
 from stages.common.tables import Face
@@ -147,35 +147,42 @@ class Inpainter:
     """
 
     def __init__(self, generator: Generator, size: int) -> None:
-        self.generator = generator.eval().to(memory_format=torch.channels_last)
+        self.generator = device.placed(generator)
         self.size = size
 
     def __call__(self, faces: Sequence[Pixels], regions: Sequence[Pixels]) -> list[Pixels]:
-        """Return aligned faces, RGB uint8 (H, W, 3), with their regions, uint8 (H, W), filled; all of one size.
+        """Return aligned faces, RGB uint8 (H, W, 3), with their regions, uint8 (H, W), filled.
 
         Pixels outside a region are those of the input, bit by bit. A gray photo stays gray. What is made of a face and
         of its mirror image is averaged, which is closer to the photo than either.
         """
-        height, width = faces[0].shape[:2]
-        shape = (self.size, self.size)
-        with torch.inference_mode():
-            inputs = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2)).float() / 255
-            holes = torch.from_numpy(np.stack(regions) > 0).float()[:, None]
-            if (height, width) != shape:
-                smaller = max(height, width) > self.size
-                inputs = nn.functional.interpolate(inputs * (1 - holes), shape, mode="bilinear", antialias=smaller)
-                around = nn.functional.interpolate(1 - holes, shape, mode="bilinear", antialias=smaller)
-                inputs = inputs / around.clamp(min=1e-3)  # so that nothing of the hole leaks into its border
-                holes = (around < 0.5).float()
-            made = self.generator(inputs, holes) + self.generator(inputs.flip(3), holes.flip(3)).flip(3)
-            made = (made / 2).clamp(0, 1)
-            if (height, width) != shape:
-                made = nn.functional.interpolate(made, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
-            pixels = (made * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        pixels = device.apply(self.made, device.of(self.generator), faces, regions)
         return [
             np.where((region > 0)[..., None], _like(face, filled), face)
             for face, region, filled in zip(faces, regions, pixels, strict=True)
         ]
+
+    def made(self, faces: Tensor, regions: Tensor) -> Tensor:
+        """Return what the whole faces would be, uint8 (n, H, W, 3).
+
+        Args:
+            faces: uint8 (n, 3, H, W), on the generator's device.
+            regions: uint8 (n, H, W), there, too.
+        """
+        shape = (self.size, self.size)
+        height, width = faces.shape[2:]
+        inputs, holes = faces.float() / 255, (regions > 0).float()[:, None]
+        if (height, width) != shape:
+            smaller = max(height, width) > self.size
+            inputs = nn.functional.interpolate(inputs * (1 - holes), shape, mode="bilinear", antialias=smaller)
+            around = nn.functional.interpolate(1 - holes, shape, mode="bilinear", antialias=smaller)
+            inputs = inputs / around.clamp(min=1e-3)  # so that nothing of the hole leaks into its border
+            holes = (around < 0.5).float()
+        one, mirrored = self.generator(*(torch.cat([some, some.flip(3)]) for some in (inputs, holes))).chunk(2)
+        made = ((one + mirrored.flip(3)) / 2).clamp(0, 1)
+        if (height, width) != shape:
+            made = nn.functional.interpolate(made, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
+        return (made * 255).round().byte().permute(0, 2, 3, 1)
 
 
 def _like(face: Pixels, filled: Pixels) -> Pixels:

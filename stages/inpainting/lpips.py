@@ -4,12 +4,13 @@ torchmetrics has the network and ships its learned weights, but lets torchvision
 come from a file, as nothing is downloaded while the pipeline runs.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
+from stages.common import device
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.training import weights
@@ -35,9 +36,13 @@ class Lpips:
                 if any(not isinstance(tensor, Tensor) for tensor in own.values()):
                     raise UnmaskError(f"{name}: {alexnet} holds no AlexNet: features.{index} is missing")
                 layer.load_state_dict(own)
+        device.placed(self.network)
 
-    def __call__(self, one: Pixels, other: Pixels) -> float:
-        """Return the distance of two RGB images, uint8 (H, W, 3) of one size; 0 for equal ones."""
-        pair = [torch.from_numpy(image.transpose(2, 0, 1)[None]).float() / 127.5 - 1 for image in (one, other)]
-        with torch.inference_mode():
-            return float(self.network(*pair))
+    def __call__(self, some: Sequence[Pixels], others: Sequence[Pixels]) -> list[float]:
+        """Return the distance of each two RGB images, uint8 (H, W, 3) of one size; 0 for equal ones."""
+        return [float(found) for found in device.apply(self.distances, device.of(self.network), some, others)]
+
+    def distances(self, some: Tensor, others: Tensor) -> Tensor:
+        """Return the same (n,), of images uint8 (n, 3, H, W) on the network's device."""
+        one, other = (images.float() / 127.5 - 1 for images in (some, others))
+        return self.network(one, other).flatten()

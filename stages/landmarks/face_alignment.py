@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.common import device
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.tables import Face
@@ -29,7 +30,7 @@ def _network() -> Any:
         ) from None
     # Boxes are ours; `folder` is the one detector of the package that loads no weights.
     return face_alignment.FaceAlignment(
-        face_alignment.LandmarksType.TWO_D, device="cpu", face_detector="folder", compile=False
+        face_alignment.LandmarksType.TWO_D, device=str(device.chosen()), face_detector="folder", compile=False
     )
 
 

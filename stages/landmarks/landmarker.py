@@ -13,10 +13,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stages.common import device
 from stages.common.images import Pixels
 from stages.faces.landmarks import Points
 from stages.training import weights
@@ -30,7 +30,6 @@ LOOKS = 3  # at a face: the last two tell how much the network wavers
 CERTAIN_FACE, CERTAIN_MASK = 0.5, 0.8  # probabilities
 UNSURE_ABOVE = 0.06  # mean move of the landmarks between the last two looks, of the face's size
 CANDIDATES = 12  # squares of a photo that are looked at more than once
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def network() -> Network:
     weights.fill(
         net, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, WEIGHTS
     )
-    return net.eval()
+    return device.placed(net)
 
 
 @dataclass(frozen=True)
@@ -183,20 +182,14 @@ def look(photo: Pixels, squares: Sequence[Square], looks: int = LOOKS) -> list[S
 def _once(photo: Pixels, squares: Sequence[Square]) -> tuple[list[Points], NDArray[np.float64]]:
     """Return landmarks in the photo, and logits, of one look at each square."""
     matrices = [square.matrix() for square in squares]
-    points, logits = [], []
-    for start in range(0, len(squares), BATCH):
-        some = matrices[start : start + BATCH]
-        crops = torch.from_numpy(np.stack([crop(photo, matrix) for matrix in some])).permute(0, 3, 1, 2).float()
-        with torch.inference_mode():
-            found, says = network()(crops)
-        for matrix, place in zip(some, in_pixels(found.numpy()), strict=True):
-            points.append(_back(matrix, place))
-        logits.append(says.numpy())
-    return points, np.concatenate(logits)
+    crops = [crop(photo, matrix) for matrix in matrices]
+    found = device.apply(lambda some: network()(some.float()), device.of(network()), crops)
+    points = [_back(matrix, in_pixels(place)) for matrix, (place, _) in zip(matrices, found, strict=True)]
+    return points, np.stack([says for _, says in found])
 
 
 def in_pixels(found: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return landmarks (n, 68, 2) in pixels of the crop."""
+    """Return landmarks (…, 68, 2) in pixels of the crop."""
     return (found + 1) * (SIZE / 2) - 0.5
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.common import device
 from stages.common.dlib_models import model_file
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
@@ -25,7 +26,6 @@ from stages.faces.landmarks import Points
 WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 CHIP, PADDING = 150, 0.25  # on which it was trained
 FINER = 4  # dlib takes landmarks in whole pixels, so faces are enlarged before
-BATCH = 32
 MEAN, SCALE = (122.782, 117.001, 104.298), 256  # of the pixels, dlib's input_rgb_image_sized
 # Layers with weights, and how many integers stand before the tensor: the last one tells its inputs and outputs.
 LAYERS = {b"con_4": 0, b"affine_": 0, b"fc_2": 2}
@@ -126,7 +126,7 @@ class Embedder:
     """
 
     def __init__(self, net: ResNet29) -> None:
-        self.net = net
+        self.net = device.placed(net)
 
     def __call__(self, faces: Sequence[Pixels], landmarks: Sequence[Points | None]) -> NDArray[np.float32]:
         """Return embeddings of length 1, (n, 128), of RGB faces (H, W, 3) with their landmarks (68, 2), in pixels.
@@ -139,18 +139,24 @@ class Embedder:
         if any(points is None for points in landmarks):
             raise UnmaskError("a face without landmarks cannot be cut out for dlib's recognizer")
         chips = [chip(face, points) for face, points in zip(faces, landmarks, strict=True) if points is not None]
-        found = [np.zeros((0, 128), np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(chips), BATCH):
-                batch = torch.from_numpy(np.stack(chips[start : start + BATCH])).permute(0, 3, 1, 2).float()
-                both = functional.normalize(self.net(batch)) + functional.normalize(self.net(batch.flip(3)))
-                found.append(functional.normalize(both).numpy())
-        return np.concatenate(found)
+        found = device.apply(self.embeddings, device.of(self.net), chips)
+        return np.asarray(found, np.float32).reshape(-1, 128)
+
+    def embeddings(self, chips: Tensor) -> Tensor:
+        """Return embeddings (n, 128) of dlib's chips, uint8 (n, 3, 150, 150), on the network's device."""
+        faces = chips.float()
+        one, mirrored = functional.normalize(self.net(torch.cat([faces, faces.flip(3)]))).chunk(2)
+        return functional.normalize(one + mirrored)
 
 
 def embed(faces: Sequence[Pixels], landmarks: Sequence[Points]) -> NDArray[np.float32]:
     """Return embeddings by the network of the package; see `Embedder`."""
-    return Embedder(network())(faces, landmarks)
+    return _embedder()(faces, landmarks)
+
+
+@functools.cache
+def _embedder() -> Embedder:
+    return Embedder(network())
 
 
 def chip(face: Pixels, points: Points) -> Pixels:

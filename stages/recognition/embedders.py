@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from stages.common import device
 from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.faces.landmarks import Points
@@ -75,13 +76,17 @@ class _OnnxEmbedder:
     def __call__(self, faces: Sequence[Pixels], landmarks: Sequence[Points | None]) -> NDArray[np.float32]:
         """Return embeddings of length 1; those of a face and its mirror image are added up."""
         del landmarks
-        inputs = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2)).float()
+        # onnxruntime takes what lies in this machine's memory, and brings it to the device by itself.
+        return np.asarray(device.apply(self._embeddings, torch.device("cpu"), faces), np.float32)
+
+    def _embeddings(self, faces: Tensor) -> Tensor:
+        inputs = faces.float().contiguous()
         if inputs.shape[2:] != (self.size, self.size):
             inputs = nn.functional.interpolate(inputs, (self.size, self.size), mode="bilinear", antialias=True)
         inputs = (inputs - self.mean) / self.scale
         name = self.session.get_inputs()[0].name
         both = [torch.from_numpy(self.session.run(None, {name: some.numpy()})[0]) for some in (inputs, inputs.flip(3))]
-        return np.asarray(normalized(normalized(both[0]) + normalized(both[1])), np.float32)
+        return normalized(normalized(both[0]) + normalized(both[1]))
 
 
 def session(data: bytes) -> Any:
@@ -95,7 +100,7 @@ def session(data: bytes) -> Any:
     except ImportError:
         raise UnmaskError("an ONNX recognizer needs onnxruntime: pip install '.[onnx]'") from None
     try:
-        opened = onnxruntime.InferenceSession(data, providers=onnxruntime.get_available_providers())
+        opened = onnxruntime.InferenceSession(data, providers=device.providers(onnxruntime.get_available_providers()))
     except Exception as error:  # onnxruntime raises many kinds
         raise UnmaskError(f"onnxruntime cannot read the model: {error}") from None
     inputs = opened.get_inputs()

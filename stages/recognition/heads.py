@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.common import device
 from stages.common.errors import UnmaskError
 from stages.common.seeding import generator
 from stages.recognition.embeddings import CONDITIONS
@@ -84,7 +85,7 @@ def self_restrained(anchors: Tensor, positives: Tensor, negatives: Tensor, margi
     to_positive = (anchors - positives).square().sum(1)
     to_negative = (anchors - negatives).square().sum(1)
     apart = (positives - negatives).square().sum(1).mean().detach()
-    limit = to_negative if to_negative.mean() < apart else apart
+    limit = torch.where(to_negative.mean() < apart, to_negative, apart)  # a GPU need not wait to know
     return functional.relu(to_positive - limit + margin).mean()
 
 
@@ -120,10 +121,11 @@ def unmasking(
         raise UnmaskError("an unmasking network learns from at least two people, the photos show one")
     torch.manual_seed(seed)
     rng = generator(seed, "unmasking")
-    head = Unmasking(bare.shape[1], hidden)
+    on = device.chosen()
+    head = Unmasking(bare.shape[1], hidden).to(on)
     optimizer = torch.optim.AdamW(head.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    bare_ones, masked_ones = torch.from_numpy(bare), torch.from_numpy(masked)
+    bare_ones, masked_ones = torch.from_numpy(bare).to(on), torch.from_numpy(masked).to(on)
     names = np.array(people)
     same = names[:, None] == names[None]
     for _ in range(steps):
@@ -135,7 +137,7 @@ def unmasking(
         loss.backward()
         optimizer.step()
         schedule.step()
-    return head.eval()
+    return head.eval().cpu()
 
 
 class Heads(nn.Module):
@@ -168,8 +170,9 @@ class Heads(nn.Module):
 
 def apply(head: nn.Module, embeddings: Embeddings) -> Embeddings:
     """Return embeddings corrected by a head."""
+    on = device.of(head)
     with torch.inference_mode():
-        return np.asarray(head(torch.from_numpy(embeddings)), np.float32)
+        return head(torch.from_numpy(embeddings).to(on)).cpu().numpy()
 
 
 def load(path: Path) -> Heads:
@@ -181,4 +184,4 @@ def load(path: Path) -> Heads:
     about, state = weights.load(path, KIND)
     found = Heads(about["size"], about["hidden"])
     weights.fill(found, state, path)
-    return found.eval()
+    return device.placed(found)

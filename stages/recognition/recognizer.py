@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.common import images
+from stages.common import device, images
 from stages.common.images import Pixels
 from stages.common.params import Section
 from stages.common.tables import Face
@@ -105,7 +105,7 @@ class Recognizer(nn.Module):
 
     def __init__(self, network: IResNet, size: int) -> None:
         super().__init__()
-        self.network, self.size = network.eval(), size
+        self.network, self.size = device.placed(network), size
 
     def forward(self, faces: Tensor) -> Tensor:
         """Return embeddings of length 1, (n, embedding), of faces (n, 3, h, w), 0 to 1, with a gradient if wanted."""
@@ -114,13 +114,17 @@ class Recognizer(nn.Module):
         return normalized(self.network(faces))
 
     def embed(self, faces: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Return embeddings (n, embedding) of length 1 of aligned faces, RGB uint8 (H, W, 3) of one size.
+        """Return embeddings (n, embedding) of length 1 of aligned faces, RGB uint8 (H, W, 3).
 
         That of a face and that of its mirror image are added up.
         """
-        with torch.inference_mode():
-            inputs = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2)).float() / 255
-            return np.asarray(normalized(self(inputs) + self(inputs.flip(3))), np.float32)
+        return np.asarray(device.apply(self.embeddings, device.of(self.network), faces), np.float32)
+
+    def embeddings(self, faces: Tensor) -> Tensor:
+        """Return the same, of faces uint8 (n, 3, h, w), both on the network's device."""
+        inputs = faces.float() / 255
+        one, mirrored = self(torch.cat([inputs, inputs.flip(3)])).chunk(2)
+        return normalized(one + mirrored)
 
 
 def load(path: Path) -> Recognizer:

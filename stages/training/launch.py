@@ -15,7 +15,7 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from stages.common import command
+from stages.common import command, device
 from stages.common.parallel import settings
 
 
@@ -26,7 +26,9 @@ def run_stage(name: str) -> None:
     if chosen.launcher == "none" or _started_by_torchrun():
         command.run_stage(name)
         return
-    processes = chosen.processes or max(1, torch.cuda.device_count())
+    with command.errors_in_words(name):
+        gpus = torch.cuda.device_count() if device.chosen().type == "cuda" else 1
+    processes = chosen.processes or gpus
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     done = subprocess.run([*torchrun, "-m", f"stages.{name}", *sys.argv[1:]], check=False)  # noqa: S603 -- our own
     sys.exit(done.returncode)
@@ -40,9 +42,10 @@ def join() -> None:
     """Join the other processes of this training, if there are any."""
     if not _started_by_torchrun() or torch.distributed.is_initialized():
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    own = device.chosen()
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
+    torch.distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
 
 
 def first(make: Callable[[], object]) -> None:
@@ -61,7 +64,7 @@ def synchronized(model: nn.Module) -> nn.Module:
 
     On GPUs torch's own does that, see `runner_options`.
     """
-    if not torch.distributed.is_initialized() or torch.cuda.is_available():
+    if not torch.distributed.is_initialized() or device.chosen().type == "cuda":
         return model
     for module in model.modules():
         for name, child in module.named_children():
@@ -121,7 +124,7 @@ def runner_options(*, apart: bool) -> dict[str, Any]:
     """
     if not torch.distributed.is_initialized():
         return {}
-    gpu = torch.cuda.is_available()
+    own = device.chosen()
     return {
         "launcher": "pytorch",
         "cfg": {
@@ -130,8 +133,8 @@ def runner_options(*, apart: bool) -> dict[str, Any]:
                 "broadcast_buffers": False,
                 # A process without a mask in its share of the batch has no use for the mask head, for one.
                 "find_unused_parameters": not apart,
-                "device_ids": [int(os.environ["LOCAL_RANK"])] if gpu else None,
+                "device_ids": [own.index] if own.type == "cuda" else None,
             },
-            "sync_bn": "torch" if gpu else None,  # on the CPU: `synchronized`
+            "sync_bn": "torch" if own.type == "cuda" else None,  # on the CPU: `synchronized`
         },
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import cv2
+import mmengine.device.utils
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
@@ -71,8 +72,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Yield within autocast."""
-        device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+        with super().optim_context(model), torch.autocast(device.of(model).type, torch.bfloat16):
             yield
 
 
@@ -160,6 +160,7 @@ def train(
         UnmaskError: the loss was not finite, or the batch cannot be shared among the processes.
     """
     launch.join()
+    mmengine.device.utils.DEVICE = str(device.chosen())  # it would take any GPU that it finds
     rank, world = get_dist_info()
     if schedule.batch_size % world:
         raise UnmaskError(f"{name}: a batch of {schedule.batch_size} cannot be shared by {world} processes")
@@ -235,13 +236,14 @@ def _latest(work: Path) -> Path | None:
 
 def _loader(samples: Dataset[Any], schedule: Schedule, seed: int, rank: int, world: int) -> DataLoader[Any]:
     per_epoch = schedule.checkpoint_every * schedule.batch_size
+    on_gpu = device.chosen().type != "cpu"
     return DataLoader(
         samples,
         batch_size=schedule.batch_size // world,
         sampler=Stream(len(samples), per_epoch, seed, rank, world),  # type: ignore[arg-type]
         # On a CPU a worker would only take time from the threads that train, which wait for each other.
-        num_workers=LOADERS if torch.cuda.is_available() else 0,
-        persistent_workers=torch.cuda.is_available(),
+        num_workers=LOADERS * on_gpu,
+        persistent_workers=on_gpu,
         collate_fn=pseudo_collate,
         worker_init_fn=_one_thread,
         generator=torch.Generator(),  # not torch's own, whose state would then differ after a restart
