@@ -51,7 +51,7 @@ def _network() -> float:
         with torch.autocast(on.type, torch.bfloat16, enabled=narrow):
             loss = net(images).float().square().mean()
         loss.backward()
-        return float(loss)  # waits for a GPU
+        return float(loss.detach())  # waits for a GPU
 
     threads = torch.get_num_threads()
     torch.set_num_threads(settings().threads)

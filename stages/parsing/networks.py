@@ -3,6 +3,7 @@
 Shapes are (batch, channels, height, width).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -124,14 +125,14 @@ class SCANetHead(BaseDecodeHead):  # type: ignore[misc]
         """Return logits (n, classes, h, w); in training also the edge's (n, 1, h/2, w/2), None without that branch."""
         full, *depths = self._transform_inputs(inputs)
         size = depths[0].shape[2:]
-        context = self.spatial(depths[-1]) + self.channel(depths[-1])
-        joined = [_enlarged(context, size), self.detail(depths[0])]
-        edge = None
+        joined, edge = [self.spatial(depths[-1]) + self.channel(depths[-1]), self.detail(depths[0])], None
         if self.edge_loss is not None:
-            found = [_enlarged(branch(feature), size) for branch, feature in zip(self.edge, depths, strict=True)]
-            edge = self.edge_logit(torch.cat(found, 1))
+            found = [branch(feature) for branch, feature in zip(self.edge, depths, strict=True)]
+            edge = _pointwise(self.edge_logit, found, size)
             joined += found
-        coarse = _enlarged(self.fuse(torch.cat(joined, 1)), full.shape[2:])
+        join, smooth = self.fuse
+        fused = join.activate(join.norm(_pointwise(join.conv, joined, size)))
+        coarse = _enlarged(smooth(fused), full.shape[2:])
         logits = self.cls_seg(self.refine(torch.cat([coarse, full], 1)))
         return (logits, edge) if self.training else logits
 
@@ -181,6 +182,17 @@ class UNetHead(BaseDecodeHead):  # type: ignore[misc]
         for step, skip in zip(self.steps, reversed(skips), strict=True):
             x = step(torch.cat([_enlarged(x, skip.shape[2:]), skip], 1))
         return self.cls_seg(x)
+
+
+def _pointwise(conv: nn.Conv2d, features: Sequence[Tensor], size: Any) -> Tensor:
+    """Return a 1x1 convolution of features that were enlarged to a size and joined.
+
+    It may as well come before pixels are repeated: each feature is convolved at its own size, which is half the work.
+    """
+    weights = conv.weight.split([feature.shape[1] for feature in features], 1)
+    parts = [functional.conv2d(feature, weight) for feature, weight in zip(features, weights, strict=True)]
+    total = sum(part if part.shape[2:] == size else _enlarged(part, size) for part in parts)
+    return total if conv.bias is None else total + conv.bias[:, None, None]
 
 
 def _enlarged(features: Tensor, size: Any) -> Tensor:

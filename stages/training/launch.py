@@ -23,6 +23,8 @@ def run_stage(name: str) -> None:
     """Run a training stage, in one process or in several; see `command.run_stage`."""
     with command.errors_in_words(name):
         chosen = settings()
+        if costs.current() and costs.known_speed() is None:  # `dvc repro` alone: nobody has asked for a forecast
+            speed.measure()
     if chosen.launcher == "none" or _started_by_torchrun():
         command.run_stage(name)
         return
