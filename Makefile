@@ -16,6 +16,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/installed  ## Install what is needed and run the pipeline (dvc repro)
+	@python -m stages.forecast
 	dvc repro
 
 compare: $(VENV)/installed  ## Say what differs from BASE (main, HEAD~1, a tag, an experiment), with plots of both

@@ -4,6 +4,7 @@ python -m stages.fetch --catalogue data/catalogue.yaml --checksums data/checksum
     --metrics metrics/fetch-orl.json
 
 What lies in the drop folder (data/incoming/<dataset>/, or the folder that UNMASK_INCOMING names) is taken from there.
+A download that is not what it should be is kept in data/incoming/<dataset>/ as <name>.differs, and nothing is deleted.
 """
 
 import os
@@ -18,10 +19,11 @@ from stages.common.outputs import whole_folder
 from stages.common.params import StageParams
 from stages.sources import transports
 from stages.sources.catalogue import Checks, Dataset, File, entry
-from stages.sources.checks import Content, Records, believe, content
+from stages.sources.checks import Content, Records, RefusedError, believe, content
 from stages.sources.transports import UnavailableError
 
 SCRATCH = Path(".scratch/fetch")  # downloads under way, kept from one run to the next
+INCOMING = Path("data/incoming")  # neither Git nor DVC looks there
 
 
 class Params(StageParams):
@@ -66,6 +68,9 @@ def fetch(catalogue: Path, checksums: Path, out: Path, params: Params) -> dict[s
                     raise
                 print(f"going on without an optional file: {error}", file=sys.stderr)
                 missing.append(file.name)
+        for line in got:  # only now: what was downloaded outlives a later file that cannot be had
+            if line["from"] == "download":
+                shutil.move(SCRATCH / name / line["name"], staging / line["name"])
     return {"files": got, "missing_optional_files": missing}
 
 
@@ -80,23 +85,49 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
         transports.copy(lying, target)
         try:
             return _line(lying.name, believe(target, known, records, note="from the drop folder"), "drop folder")
-        except UnmaskError as error:
-            raise UnmaskError(str(error).replace(str(target), str(lying))) from None
+        except RefusedError as error:
+            raise UnmaskError(f"{lying} is not what it should be: {error}") from None
     if file.by_hand:
         raise UnavailableError(
             f"{file.name} of {dataset.title} cannot be downloaded by a program. {file.by_hand} Homepage: "
-            f"{dataset.homepage}. Put the file into {_drop_folders(name)[-1]}/ and run again."
+            f"{dataset.homepage}. {_how_to_drop(name, file)}"
         )
     download = SCRATCH / name / file.name
     if not download.exists():
-        transports.download(file, download, resume=file.has_checksum or records.knows(file.name))
+        transports.make_room(file, download.parent)
+        try:
+            transports.download(file, download, resume=file.has_checksum or bool(records.of(file)))
+        except UnmaskError as error:
+            raise type(error)(
+                f"{error}\nIts address is {file.address}; the dataset's homepage is {dataset.homepage}. If you can "
+                f"get it there: {_how_to_drop(name, file)}"
+            ) from None
     try:
         found = believe(download, file, records, note="as first downloaded")
-    except UnmaskError as error:
-        download.unlink()
-        raise UnmaskError(f"{error}\nThe download was deleted; the next run starts anew.") from None
-    shutil.move(download, staging / file.name)
+    except RefusedError as error:
+        raise UnmaskError(_kept_aside(name, file, download, error)) from None
     return _line(file.name, found, "download")
+
+
+def _kept_aside(name: str, file: File, download: Path, error: RefusedError) -> str:
+    """Keep a download that was refused, and return in words what to do."""
+    kept = INCOMING / name / f"{file.name}.differs"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(download, kept)
+    return (
+        f"{file.name} from {file.address} is not what it should be: {error.wrong}. It was kept as {kept}. If it is "
+        f"wrong, delete it: the next run downloads it anew. If it is right, rename it to {kept.with_suffix('')}, from "
+        f"where the next run takes it, and: {error.remedy}"
+    )
+
+
+def _how_to_drop(name: str, file: File) -> str:
+    instead = f" (or, in its place, {', '.join(other.name for other in file.instead)})" if file.instead else ""
+    named = os.environ.get("UNMASK_INCOMING") or "a folder of yours"
+    return (
+        f"Put {file.name}{instead} into {INCOMING / name}/, or into the folder that UNMASK_INCOMING names ({named}), "
+        f"and run again."
+    )
 
 
 def _line(name: str, found: Content, source: str, files: int = 1) -> dict[str, Any]:
@@ -106,7 +137,7 @@ def _line(name: str, found: Content, source: str, files: int = 1) -> dict[str, A
 def _drop_folders(dataset: str) -> list[Path]:
     named = os.environ.get("UNMASK_INCOMING")
     folders = [Path(named) / dataset, Path(named)] if named else []
-    return [*folders, Path("data/incoming") / dataset]
+    return [*folders, INCOMING / dataset]
 
 
 if __name__ == "__main__":

@@ -3,18 +3,17 @@
 python -m stages.tune_gender --faces data/aligned/orl --masked data/masked/orl --templates data/mask_templates \
     --history metrics/curves/tune_gender.csv
 
-It takes no look at the test people: networks are judged by folds of the others. A search that was killed goes on with
-the trials that are left. Several machines search together if `tune_gender.storage` is the address of a database that
-all of them reach. `dvc plots show metrics/curves/tune_gender.csv` draws the history.
+It takes no look at the test people: networks are judged by folds of the others. It needs Optuna: pip install '.[tune]'.
+A search that was killed goes on with the trials that are left. Several machines search together if
+`tune_gender.storage` is the address of a database that all of them reach. `dvc plots show
+metrics/curves/tune_gender.csv` draws the history.
 """
 
 import csv
 import functools
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import optuna
-from optuna.trial import FrozenTrial, Trial, TrialState
 from pydantic import Field, ValidationError, model_validator
 
 from stages.common.command import run_stage
@@ -25,6 +24,10 @@ from stages.common.tables import Face
 from stages.gender import classifier, training
 from stages.occlusion import looks
 from stages.training import loop
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
 
 SQLITE = "sqlite:///"
 
@@ -74,8 +77,13 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
         The best trial's number, balanced accuracy and numbers, and how many trials there were.
 
     Raises:
-        UnmaskError: the space has a key that `train_gender` does not have, or a value that it does not allow.
+        UnmaskError: Optuna is not installed, or the space has a key that `train_gender` does not have, or a value that
+            it does not allow.
     """
+    try:
+        import optuna  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise UnmaskError("a search needs Optuna: pip install '.[tune]'") from None
     rows = [face for face in training.known(faces) if face["split"] != "test"]
     n = min(params.train_gender.folds, *training.people(rows).values())
     fold_of = training.folds(rows, n, params.seed)
@@ -109,12 +117,12 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
     }
 
 
-def _finished(study: optuna.Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+def _finished(study: "Study") -> list["FrozenTrial"]:
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
 
 
 def _objective(
-    trial: Trial,
+    trial: "Trial",
     *,
     rows: list[Face],
     fold_of: dict[str, int],
@@ -169,7 +177,7 @@ def _changed(section: training.Training, values: dict[str, float]) -> training.T
         ) from None
 
 
-def _write(history: Path, trials: list[FrozenTrial], keys: list[str]) -> None:
+def _write(history: Path, trials: list["FrozenTrial"], keys: list[str]) -> None:
     with whole_file(history) as staging, staging.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["trial", "balanced_accuracy", "best", *keys])

@@ -1,7 +1,9 @@
 """fetch: every way to get files, and every way in which they can be wrong."""
 
+import csv
 import hashlib
 import http.server
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +15,14 @@ import requests
 
 from stages import fetch
 from stages.common.errors import UnmaskError
+from stages.common.params import read_yaml
 from stages.sources import catalogue, checks, transports
 from tests.conftest import ROOT
+from tests.conftest import run as run_program
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+REVERSED = hashlib.sha256(CONTENT[::-1]).hexdigest()  # as the way `wrong` serves it
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -208,6 +213,28 @@ def test_no_server():
     assert nothing_left()
 
 
+@pytest.mark.parametrize("way", ["missing", "quota", "larger"])
+def test_a_failed_download_says_from_where_and_what_to_put_where(
+    server: str, way: str, monkeypatch: pytest.MonkeyPatch
+):
+    instead = f"bytes: {len(CONTENT)}\n      instead: [{{name: other.zip}}]"
+    for named, words in (("", "a folder of yours"), ("/mnt/downloads", "/mnt/downloads")):
+        monkeypatch.setenv("UNMASK_INCOMING", named)
+        with pytest.raises(UnmaskError) as error:
+            run(f"url: {server}/{way}/data.bin\n      {instead}")
+        assert f"Its address is {server}/{way}/data.bin; the dataset's homepage is https://example" in str(error.value)
+        assert (
+            "Put data.bin (or, in its place, other.zip) into data/incoming/faces/, or into the folder that "
+            f"UNMASK_INCOMING names ({words}), and run again."
+        ) in str(error.value)
+
+
+def test_every_download_in_the_catalogue_has_an_address():
+    for dataset in catalogue.load(ROOT / "data/catalogue.yaml").values():
+        for file in dataset.files:
+            assert (file.address.startswith("http")) == (not file.by_hand and not file.package), file.name
+
+
 def test_a_half_download_is_never_taken_for_a_whole_one(server: str):
     """A run that broke off leaves a part; the next goes on from it if a checksum will tell, else it starts anew."""
     for checksum, expect_range in ((f"sha256: {SHA256}", True), ("optional: false", False)):
@@ -230,11 +257,90 @@ def test_an_unpublished_checksum_is_recorded_and_compared_from_then_on(server: s
     assert line == f"data.bin,{len(CONTENT)},{SHA256},as first downloaded"
     Path("data/raw/faces/data.bin").unlink()
     Path("data/raw/faces").rmdir()
-    with pytest.raises(UnmaskError, match="it is not what was fetched before"):
+    with pytest.raises(UnmaskError, match=f"its sha256 is {REVERSED}, .* has another one"):
         run(f"url: {server}/wrong/data.bin")
     assert nothing_left()
     run(f"url: {server}/good/data.bin")
     assert Path("checksums/faces.csv").read_text().count("data.bin") == 1
+
+
+def recorded(size: int, sha256: str) -> None:
+    Path("checksums").mkdir(exist_ok=True)
+    Path("checksums/faces.csv").write_text(f"name,bytes,sha256,note\ndata.bin,{size},{sha256},as first downloaded\n")
+
+
+def test_a_recorded_sample_says_nothing_against_the_publishers_own_file(server: str):
+    """Its size is the one that is stated, the recorded one is not."""
+    recorded(1000, "a" * 64)
+    run(f"url: {server}/good/data.bin\n      bytes: {len(CONTENT)}")
+    assert fetched() == CONTENT
+    assert len(Path("checksums/faces.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("size", [f"bytes: {len(CONTENT)}", "optional: false"])
+def test_what_differs_from_a_record_is_kept_with_both_sums_and_what_to_do(server: str, size: str):
+    """Of the official name and size, or of a size that nobody states."""
+    recorded(len(CONTENT), "a" * 64)
+    for _ in range(2):  # a second download takes the place of the first
+        with pytest.raises(UnmaskError) as error:
+            run(f"url: {server}/good/data.bin\n      {size}")
+        for words in (
+            SHA256,
+            f"line 2: {'a' * 64}, as first downloaded",
+            "delete line 2 of checksums/faces.csv",
+            f"from {server}/good/data.bin",
+            "kept as data/incoming/faces/data.bin.differs",
+            "rename it to data/incoming/faces/data.bin,",
+        ):
+            assert words in str(error.value)
+        assert nothing_left()
+        assert Path("data/incoming/faces/data.bin.differs").read_bytes() == CONTENT
+    # What the message says works, without another download.
+    Path("data/incoming/faces/data.bin.differs").rename("data/incoming/faces/data.bin")
+    Path("checksums/faces.csv").write_text("name,bytes,sha256,note\n")
+    Server.requests.clear()
+    run(f"url: {server}/good/data.bin\n      {size}")
+    assert fetched() == CONTENT
+    assert not Server.requests
+
+
+def test_what_differs_from_the_publishers_checksum_is_kept_too(server: str):
+    with pytest.raises(UnmaskError, match=f"its sha256 is {REVERSED}, published was {SHA256}") as error:
+        run(f"url: {server}/wrong/data.bin\n      sha256: {SHA256}")
+    kept = Path("data/incoming/faces/data.bin.differs")
+    assert kept.read_bytes() == CONTENT[::-1]
+    assert "add this line to checksums/faces.csv" in str(error.value)
+    run(f"url: {server}/good/data.bin\n      sha256: {SHA256}")
+    assert fetched() == CONTENT
+
+
+def test_neither_git_nor_dvc_takes_what_is_kept():
+    assert run_program("git", "check-ignore", "data/incoming/faces/data.bin.differs", cwd=ROOT).stdout
+    outs = read_yaml(ROOT / "dvc.yaml")["stages"].values()
+    assert not [stage for stage in outs if "data/incoming" in str(stage)]
+
+
+def test_the_records_in_git_are_of_whole_editions():
+    """A sample that lay in the drop folder says nothing of the publisher's file."""
+    datasets = catalogue.load(ROOT / "data/catalogue.yaml")
+    for path in (ROOT / "data/checksums").glob("*.csv"):
+        stated = {file.name: file.bytes for file in datasets[path.stem].files}
+        with path.open(newline="") as opened:
+            for line in csv.DictReader(opened):
+                assert line["note"] == "as first downloaded", path
+                assert stated[line["name"]] in {None, int(line["bytes"])}, path
+
+
+def test_a_later_file_that_cannot_be_had_costs_no_download(server: str):
+    second = "\n    - name: more.bin\n      url: {server}/{way}/more.bin"
+    with pytest.raises(UnmaskError, match=r"more\.bin could not be downloaded"):
+        run(f"url: {server}/good/data.bin" + second.format(server=server, way="missing"))
+    assert nothing_left()
+    Server.requests.clear()
+    run(f"url: {server}/good/data.bin" + second.format(server=server, way="redirect"))
+    assert fetched() == CONTENT
+    assert [way for way, _ in Server.requests] == ["redirect", "good"]
+    assert not list(Path(".scratch/fetch/faces").iterdir())
 
 
 def test_an_optional_file_may_be_missing(server: str):
@@ -278,8 +384,9 @@ def test_google_drive(drive: list[str]):
 
 
 def test_google_drives_quota_page_is_no_file(drive: list[str]):
-    with pytest.raises(UnmaskError, match=r"data\.bin could not be downloaded: Failed to retrieve file url"):
+    with pytest.raises(UnmaskError, match=r"data\.bin could not be downloaded: Failed to retrieve file url") as error:
         run("google_drive: quota")
+    assert "Its address is https://drive.google.com/file/d/quota/view" in str(error.value)
     assert nothing_left()
     assert drive
 
@@ -309,6 +416,13 @@ def test_a_doi_is_resolved(server: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("pooch.downloaders.doi_to_repository", lambda doi: {"10.1/x": Repository()}[doi])
     run(f"doi: 10.1/x\n      sha256: {SHA256}")
     assert fetched() == CONTENT
+
+
+def test_a_doi_needs_an_extra(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(UnmaskError, match=r"got by its DOI, which needs pooch: pip install '\.\[doi\]'") as error:
+        run(f"doi: 10.1/x\n      sha256: {SHA256}")
+    assert "Its address is https://doi.org/10.1/x" in str(error.value)
 
 
 # ---------------------------------------------------------------- the drop folder

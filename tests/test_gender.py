@@ -1,6 +1,7 @@
 """The gender classifier: networks, folds, scores with intervals, training, and the search for its numbers."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,12 @@ def test_a_search_goes_on_where_it_stopped(faces: dict[str, Path], tmp_path: Pat
     assert [line["trial"] for line in lines] == ["0", "1"]
     assert float(lines[-1]["best"]) == pytest.approx(result["best"]["balanced_accuracy"], abs=1e-4)
     assert 0.0005 <= float(lines[0]["schedule.learning_rate"]) <= 0.005
+
+
+def test_a_search_needs_an_extra(faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UnmaskError, match=r"a search needs Optuna: pip install '\.\[tune\]'"):
+        search(faces, tmp_path / "h.csv", 1)
 
 
 def test_a_space_that_does_not_fit_is_named(faces: dict[str, Path], tmp_path: Path):

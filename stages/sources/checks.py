@@ -54,6 +54,15 @@ def difference(found: Content, published: Checks) -> str | None:
     return None
 
 
+class RefusedError(UnmaskError):
+    """A file is not what was published or recorded: `wrong` says in which way, `remedy` what to do if it is right."""
+
+    def __init__(self, wrong: str, remedy: str) -> None:
+        super().__init__(f"{wrong}. {remedy}")
+        self.wrong = wrong
+        self.remedy = remedy
+
+
 class Records:
     """data/checksums/<dataset>.csv: the files that were believed, in Git.
 
@@ -63,7 +72,7 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lines: list[dict[str, str]] = []
+        self._lines: list[dict[str, str]] = []  # the first one is line 2 of the file
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
@@ -71,9 +80,16 @@ class Records:
                     raise UnmaskError(f"{path}: the first line must be {','.join(FIELDS)}")
                 self._lines = list(reader)
 
-    def knows(self, name: str) -> bool:
-        """Tell whether a file of this name was recorded."""
-        return any(line["name"] == name for line in self._lines)
+    def of(self, published: Checks) -> dict[int, dict[str, str]]:
+        """Return what a file is compared with, by line of the CSV.
+
+        A line of another size than the published one is of another edition, and says nothing of this one.
+        """
+        return {
+            number: line
+            for number, line in enumerate(self._lines, start=2)
+            if line["name"] == published.name and published.bytes in {None, int(line["bytes"])}
+        }
 
     def accepts(self, name: str, found: Content) -> bool:
         """Tell whether this very content was recorded under this name."""
@@ -98,19 +114,25 @@ def believe(path: Path, published: Checks, records: Records, *, note: str) -> Co
         note: where it came from, for the record.
 
     Raises:
-        UnmaskError: it differs from what was published or recorded.
+        RefusedError: it differs from what was published or recorded.
     """
     found = content(path)
     if records.accepts(published.name, found):
         return found
-    wrong = difference(found, published)
-    if wrong is None and not published.has_checksum and records.knows(published.name):
-        wrong = f"its sha256 is {found.sha256}, which {records.path} does not list: it is not what was fetched before"
-    if wrong is None:
-        if not published.has_checksum:
-            records.add(published.name, found, note)
+    if wrong := difference(found, published):
+        raise RefusedError(
+            wrong,
+            f"If you know this file and trust it (a subset, another edition), add this line to {records.path}:\n"
+            f"{published.name},{found.bytes},{found.sha256},<what it is>",
+        )
+    if published.has_checksum:
         return found
-    raise UnmaskError(
-        f"{path} is not what it should be: {wrong}. If you know this file and trust it (a subset, another edition), "
-        f"add this line to {records.path}:\n{published.name},{found.bytes},{found.sha256},<what it is>"
-    )
+    if recorded := records.of(published):
+        were = "; ".join(f"line {number}: {line['sha256']}, {line['note']}" for number, line in recorded.items())
+        raise RefusedError(
+            f"its sha256 is {found.sha256}, {records.path} has another one ({were})",
+            f"If it is right, as its publisher has replaced the file or a sample was recorded, delete "
+            f"{' and '.join(f'line {number}' for number in recorded)} of {records.path}",
+        )
+    records.add(published.name, found, note)
+    return found

@@ -9,7 +9,6 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 import gdown
-import pooch.downloaders
 import requests
 from gdown.exceptions import DownloadError, FileURLRetrievalError
 from tqdm import tqdm
@@ -102,15 +101,12 @@ def download(file: File, to: Path, *, resume: bool) -> None:
 
     Raises:
         UnavailableError: it cannot be had.
-        UnmaskError: it cannot be what is wanted, or there is no room for it.
+        UnmaskError: it cannot be what is wanted.
     """
     to.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
         for leftover in to.parent.glob(f"{to.name}*.part"):
             leftover.unlink()
-    free = shutil.disk_usage(to.parent).free
-    if file.bytes is not None and free < file.bytes:
-        raise UnmaskError(f"{file.name} takes {file.bytes:,} bytes, the disk of {to.parent} has {free:,} left")
 
     def watch(done: int, total: int | None) -> None:
         del done
@@ -143,6 +139,18 @@ def download(file: File, to: Path, *, resume: bool) -> None:
         raise _unavailable(file, "the server sent a web page in its place (a login, a quota or an error page)")
 
 
+def make_room(file: File, folder: Path) -> None:
+    """Make a folder to download a file to.
+
+    Raises:
+        UnmaskError: its disk has no room for the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if file.bytes is not None and free < file.bytes:
+        raise UnmaskError(f"{file.name} takes {file.bytes:,} bytes, the disk of {folder} has {free:,} left")
+
+
 def _address(file: File) -> dict[str, str]:
     """Return the argument of `gdown.download` that names the file."""
     if file.google_drive:
@@ -157,8 +165,12 @@ def _address(file: File) -> dict[str, str]:
         raise _unavailable(file, f"the Google Drive folder {file.google_drive_folder} holds no file of this name")
     if file.doi:
         try:
+            import pooch.downloaders  # noqa: PLC0415 -- only a file with a DOI needs it
+        except ImportError:
+            raise UnmaskError(f"{file.name} is got by its DOI, which needs pooch: pip install '.[doi]'") from None
+        try:
             return {"url": pooch.downloaders.doi_to_repository(file.doi).download_url(file.name)}
-        except ValueError as error:
+        except (ValueError, requests.RequestException) as error:
             raise _unavailable(file, str(error)) from None
     return {"url": str(file.url)}
 

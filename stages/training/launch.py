@@ -15,7 +15,7 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from stages.common import command, device
+from stages.common import command, costs, device, speed
 from stages.common.parallel import settings
 
 
