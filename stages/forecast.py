@@ -3,11 +3,10 @@
 python -m stages.forecast
 """
 
-import subprocess
-import sys
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
 
 from stages.common import command, costs, speed
-from stages.common.errors import UnmaskError
 from stages.common.progress import in_words
 
 SHOWN = 60.0  # seconds from which on a stage has a line of its own
@@ -23,16 +22,21 @@ def forecast() -> None:
 
 
 def pending() -> list[str]:
-    """Return the stages that `dvc repro` would run, in its order.
+    """Return the stages that `dvc repro` would run: what changed or is not there, and all that depends on it.
 
-    Raises:
-        UnmaskError: DVC cannot tell.
+    `dvc repro --dry` does not tell where a table is missing, as in a fresh clone.
     """
-    asked = [sys.executable, "-m", "dvc", "repro", "--dry"]
-    said = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 -- our own
-    if said.returncode:
-        raise UnmaskError(f"dvc repro --dry fails:\n{said.stderr.strip()}")
-    return [line.split("'")[1] for line in said.stdout.splitlines() if line.startswith("Running stage ")]
+    with Repo() as repo:
+        changed = set(repo.status())
+        stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+        users = repo.index.graph.predecessors
+        todo = [stage for stage in stages if stage.addressing in changed]
+        found = set(todo)
+        while todo:
+            more = set(users(todo.pop())) - found
+            found |= more
+            todo += more
+    return [stage.name for stage in stages if stage in found]
 
 
 def lines(seconds: dict[str, float | None]) -> list[str]:
