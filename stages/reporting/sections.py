@@ -322,14 +322,18 @@ def published() -> Section:
 
 
 def costs(metrics: Path) -> Section:
-    """Return what the stages took."""
-    names = {"seconds": 0, "images_per_second": 1, "peak_memory_mb": 0}
+    """Return what the stages took, and on which processors."""
+    names = {"wall_seconds": 0, "seconds": 0, "images_per_second": 1, "peak_memory_mb": 0}
+    found = read(metrics / "costs", "")
     rows = [
-        [stage, *(number(found.get(name), digits) for name, digits in names.items())]
-        for stage, found in read(metrics / "costs", "").items()
+        [stage, *(number(cost.get(name), digits) for name, digits in names.items()), cost.get("precision", NONE)]
+        for stage, cost in found.items()
     ]
-    columns = ["stage", "seconds", "images a second", "MB at most"]
-    return Section("costs", "Time and memory", tables=[Table(columns, rows)])
+    columns = ["stage", "seconds in all", "of training", "images a second", "MB at most", "precision"]
+    said = [cost for cost in found.values() if "processor" in cost and "capability" in cost]
+    processors = sorted({f"{cost['processor']} (torch: {cost['capability']})" for cost in said})
+    text = f"Measured on {'; '.join(processors)}." if processors else ""
+    return Section("costs", "Time and memory", text, [Table(columns, rows)])
 
 
 def versions(entries: Iterable[tuple[str, str]]) -> Section:
