@@ -1,15 +1,22 @@
 # Everything starts here: `make repro` needs Python 3.11 and make, nothing else.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-PIP := $(VENV)/bin/pip --disable-pip-version-check
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+# The first Python that will do, or else any, which is then told what is wrong. That of the environment makes no other.
+PYTHON ?= $(shell PATH="$(subst $(abspath $(VENV)/bin):,,$(PATH))"; \
+  for name in python3.11 python3.12 python3.13 python3; do \
+    $$name checks/python_version.py > /dev/null 2>&1 && command -v $$name && exit; \
+  done; command -v python3)
+# An environment of another Python, or one whose installation was broken off, is made anew.
+BROKEN := $(shell test ! -d $(VENV) || \
+  { test ! -e $(VENV)/installing && $(VENV)/bin/python checks/python_version.py; } > /dev/null 2>&1 || echo yes)
 # `python` and `dvc` in dvc.yaml, in tests and below are those of the environment.
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 BASE ?= main
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare try app onnx test test-slow fuzz lint format hooks secrets licenses audit check-lock \
+.PHONY: FORCE help repro compare try app onnx test test-slow fuzz lint format hooks secrets licenses audit check-lock \
         readme-table benchmark lock
 
 help:  ## List the targets
@@ -81,6 +88,7 @@ benchmark: $(VENV)/installed-dev  ## Measure rendering, two workers against one,
 	python -m benchmarks.sharing
 
 lock:  ## Resolve requirements.lock anew from pyproject.toml
+	@$(PYTHON) checks/python_version.py
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet --upgrade pip # old ones try versions for an hour
@@ -88,15 +96,30 @@ lock:  ## Resolve requirements.lock anew from pyproject.toml
 	$(VENV)-lock/bin/pip freeze --all --exclude unmask --exclude pip --exclude wheel > requirements.lock
 	rm -rf $(VENV)-lock
 
-$(VENV)/installed: pyproject.toml requirements.lock
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint requirements.lock .
-	touch $@
+# The file `installing` says that an installation is under way, or was broken off. Where pip gives up by itself, for want
+# of a network for one, it has changed nothing.
+define install
+@touch $(VENV)/installing
+@trap 'exit 130' INT TERM; $(PIP) install --quiet --constraint requirements.lock '$(1)' || { rm $(VENV)/installing; exit 1; }
+@rm $(VENV)/installing
+@touch $@
+endef
+
+$(VENV)/bin/python: $(if $(BROKEN),FORCE)
+	@test -n "$(PYTHON)" || { echo "there is no python3: install Python 3.11"; exit 1; }
+	@$(PYTHON) checks/python_version.py
+	$(if $(BROKEN),rm -rf $(VENV))
+	@mkdir -p $(VENV)
+	@touch $(VENV)/installing
+	$(PYTHON) -m venv $(VENV)
+	@# Without `source $(VENV)/bin/activate`, too, the environment's dvc finds the environment's python.
+	@cp checks/unmask.pth "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+$(VENV)/installed: pyproject.toml requirements.lock $(if $(BROKEN),FORCE) | $(VENV)/bin/python
+	$(call install,.)
 
 $(VENV)/installed-app: $(VENV)/installed
-	$(PIP) install --quiet --constraint requirements.lock '.[app]'
-	touch $@
+	$(call install,.[app])
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install --quiet --constraint requirements.lock '.[dev]'
-	touch $@
+	$(call install,.[dev])

@@ -58,6 +58,7 @@ def imports(file: Path) -> set[Path]:
     found = {
         module_file(".".join(name.split(".")[:depth])) for name in names for depth in range(1, name.count(".") + 2)
     }
+    found.discard(ROOT / "stages/__init__.py")  # which refuses a wrong environment, and changes no result
     return {path for path in found if path is not None and path.exists() and has_code(path)}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -214,3 +215,16 @@ def test_what_is_cited_has_authors_and_a_place():
 def test_the_changelog_has_this_version():
     text = (ROOT / "CHANGELOG.md").read_text()
     assert PROJECT["version"] in re.findall(r"^## .*?(\d+\.\d+\.\d+)", text, re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("name", ["mine.onnx", "buffalo_l/w600k_r50.onnx", "insightface_buffalo_l/buffalo_l.zip"])
+def test_git_ignores_models_of_yours_and_dvc_sees_them(name: str):
+    """They are dependencies of `import_recognizer`, large, and each under terms of its own."""
+    path = f"models/pretrained/{name}"
+    assert run("git", "check-ignore", path, cwd=ROOT, check=False).returncode == 0
+    assert not Repo(str(ROOT)).dvcignore.is_ignored_file(str(ROOT / path))
+
+
+@pytest.mark.parametrize("name", ["README.md", "checksums.csv", "mine.onnx.dvc", ".gitignore"])
+def test_git_keeps_what_is_said_of_them(name: str):
+    assert run("git", "check-ignore", f"models/pretrained/{name}", cwd=ROOT, check=False).returncode == 1

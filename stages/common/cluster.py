@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ _one_at_a_time = threading.Lock()
 _last_stage = [""]  # of which this worker ran a task
 
 
-def run(calls: Sequence[Callable[[], Any]], address: str, patience: float) -> Iterator[Any]:
+def run(calls: Sequence[Callable[[], Any]], address: str, patience: float) -> Generator[Any]:
     """Yield what functions without arguments return, in the order in which they end.
 
     Args:

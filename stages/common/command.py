@@ -4,6 +4,8 @@ import argparse
 import errno
 import importlib
 import inspect
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,13 +40,19 @@ def run_stage(name: str, arguments: list[str] | None = None) -> None:
             print(f"{name}: {expected}", file=sys.stderr)
         _run(module, name, arguments)
         costs.done()
+    if arguments is None:  # the program is about to end, and all that it writes is whole: Ctrl-C needs no more words
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
 def errors_in_words(name: str) -> Iterator[None]:
-    """End the program `name` with a message, and no traceback, on what the user can put right."""
+    """End the program `name` with a message, and no traceback, on what the user can put right, and on Ctrl-C."""
     try:
         yield
+    except KeyboardInterrupt:
+        if "TORCHELASTIC_RUN_ID" not in os.environ:  # else the program that started this one says it
+            print(f"{name}: stopped by Ctrl-C. Nothing half-written was kept.", file=sys.stderr)
+        sys.exit(130)
     except UnmaskError as error:
         sys.exit(f"{name}: {error}")
     except OSError as error:

@@ -9,7 +9,10 @@ what a GPU computes.
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Annotated, Any, Literal, TypeVar
 
 import cv2
@@ -102,6 +105,7 @@ def run(
     order = sorted(range(len(items)), key=lambda index: -sizes[index])
     tasks = [(index, items[index]) for index in order]
     workers = min(chosen.workers or joblib.cpu_count(), len(items))
+    done: Generator[tuple[int, Result]]
     if chosen.scheduler:
         done = cluster.run(
             [functools.partial(_call, function, *task) for task in tasks], chosen.scheduler, chosen.patience
@@ -111,7 +115,8 @@ def run(
     else:
         done = _loky(function, tasks, workers)
     results: dict[int, Result] = {}
-    with Progress(sum(sizes), label, unit) as bar:
+    # However this ends, no worker writes any more when the caller deletes what is half-written.
+    with closing(done), Progress(sum(sizes), label, unit) as bar:
         for index, result in done:
             results[index] = result
             bar.update(sizes[index])
@@ -128,14 +133,30 @@ def _call(function: Callable[[Item], Result], index: int, item: Item) -> tuple[i
         cv2.setNumThreads(threads)
 
 
-def _loky(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], workers: int) -> Iterator[Any]:
+def _loky(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], workers: int) -> Generator[Any]:
+    # With more tasks handed over than the workers' queue takes, loky prints a traceback when it is told to stop.
     pool = joblib.Parallel(
-        n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch="all", batch_size=1
+        n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
     )
     try:
-        yield from pool(joblib.delayed(_call)(function, *task) for task in tasks)
+        with _deaf_to_ctrl_c():
+            results = pool(joblib.delayed(_call)(function, *task) for task in tasks)
+        yield from results
     except joblib.externals.loky.process_executor.TerminatedWorkerError:
         raise UnmaskError(
             "a worker process was killed, most likely for lack of memory: run again with fewer workers "
             "(`parallel.workers` in params.yaml, or UNMASK_WORKERS)"
         ) from None
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Start processes that Ctrl-C, which a terminal sends to all of them, does not reach: this one stops them."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say so
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -4,18 +4,23 @@ With `parallel.launcher: pytorch` in params.yaml a training stage starts itself 
 times) through torchrun. For several machines, start it there: `torchrun --nnodes 2 … -m stages.train_detector …`.
 """
 
+import logging
 import os
-import subprocess
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.distributed
+import torch.distributed.run
 from torch import Tensor, nn
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.nn.functional import all_reduce
 
 from stages.common import command, costs, device, speed
+from stages.common.errors import UnmaskError
 from stages.common.parallel import settings
 
 
@@ -30,10 +35,32 @@ def run_stage(name: str) -> None:
         return
     with command.errors_in_words(name):
         gpus = torch.cuda.device_count() if device.chosen().type == "cuda" else 1
-    processes = chosen.processes or gpus
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    done = subprocess.run([*torchrun, "-m", f"stages.{name}", *sys.argv[1:]], check=False)  # noqa: S603 -- our own
-    sys.exit(done.returncode)
+        _start(chosen.processes or gpus, name)
+
+
+def _start(processes: int, name: str) -> None:
+    """Run a training stage in several processes through torchrun, and end as they do.
+
+    What goes wrong is said in words by the process that it happens to, and here if it was killed; torchrun itself says
+    nothing.
+    """
+    for logger in ("agent.server.api", "multiprocessing.api"):
+        logging.getLogger(f"torch.distributed.elastic.{logger}").setLevel(logging.CRITICAL)
+    words = ["--standalone", f"--nproc-per-node={processes}", "-m", f"stages.{name}", *sys.argv[1:]]
+    try:
+        torch.distributed.run.main(words)
+    except SignalException as error:
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        sys.exit(128 + error.sigval)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            raise UnmaskError(
+                f"process {rank} was killed by signal {-failure.exitcode}, most likely for lack of memory: run again "
+                f"with fewer processes (`parallel.processes` in params.yaml) or a smaller batch"
+            ) from None
+        sys.exit(failure.exitcode)
 
 
 def _started_by_torchrun() -> bool:
