@@ -15,9 +15,15 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 BASE ?= main
 
+# What a processor with AVX2 only has of oneDNN, torch and OpenBLAS, and the tests of what is computed.
+OLDER := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell
+NUMERIC := $(patsubst %,tests/test_%.py,align_faces costs detection distill_recognizer export_onnx faces find_landmarks \
+             gender inpainting occlusion older openmmlab parsing parts recognition remedies remove_masks render_masks \
+             review similarity training try_photo verification)
+
 .DEFAULT_GOAL := help
-.PHONY: FORCE help repro compare try app onnx test test-slow fuzz lint format hooks secrets licenses audit check-lock \
-        readme-table benchmark lock
+.PHONY: FORCE help repro compare try app onnx test test-older test-slow fuzz lint format hooks secrets licenses audit \
+        check-lock readme-table benchmark lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -38,6 +44,9 @@ app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: mak
 
 test: $(VENV)/installed-dev lint  ## Run linters and the tests
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow" # the pipeline beside all else
+
+test-older: $(VENV)/installed-dev  ## Run the numeric tests as on a processor with AVX2 only (no AVX-512, no bfloat16)
+	OMP_NUM_THREADS=1 $(OLDER) pytest -q -n auto -m "not slow" $(NUMERIC)
 
 test-slow: $(VENV)/installed-dev  ## Run the tests that take minutes
 	pytest -m slow
