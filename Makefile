@@ -121,10 +121,10 @@ $(VENV)/bin/python: $(if $(BROKEN),FORCE)
 	@mkdir -p $(VENV)
 	@touch $(VENV)/installing
 	$(PYTHON) -m venv $(VENV)
-	@# Without `source $(VENV)/bin/activate`, too, the environment's dvc finds the environment's python.
-	@cp checks/unmask.pth "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 $(VENV)/installed: pyproject.toml requirements.lock $(if $(BROKEN),FORCE) | $(VENV)/bin/python
+	@# Without `source $(VENV)/bin/activate`, too, the environment's dvc finds the environment's python.
+	@cp checks/unmask.pth "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	$(call install,.)
 
 $(VENV)/installed-app: $(VENV)/installed

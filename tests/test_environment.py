@@ -61,10 +61,12 @@ def test_an_environment_is_made_once(project: Path):
 def test_what_a_person_installed_first_is_kept(project: Path):
     """As README says of torch's build for the CPU."""
     (project / ".venv/bin").mkdir(parents=True)
+    (project / ".venv/site").mkdir()
     shutil.copy(project / "fake", project / ".venv/bin/python")
     (project / ".venv/theirs").touch()
     assert make(project)[1] == ["pip"]
     assert (project / ".venv/theirs").exists()
+    assert (project / ".venv/site/unmask.pth").exists()
 
 
 @pytest.mark.parametrize("target", [".venv/installed", ".venv/installed-dev", ".venv/installed-app"])
