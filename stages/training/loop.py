@@ -17,7 +17,6 @@ import mmengine.device.utils
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
-from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
@@ -55,9 +54,6 @@ class Schedule(Section):
     """Steps; a run that is killed loses at most so many."""
     precision: Precision
     """Of convolutions; auto: bfloat16 where the device has instructions for it, which is faster, else float32."""
-
-    averaging: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the newest weights in the moving average that is kept in their place; 0: the last ones are kept."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -179,8 +175,6 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = _latest(work)
     curve = CurveHook()
-    # Buffers, too: statistics of batch norms belong to weights.
-    averages = [EMAHook(momentum=schedule.averaging, update_buffers=True)] if schedule.averaging else []
     runner = Runner(
         # channels_last is what convolutions on a CPU are fastest with
         model=launch.synchronized(build()).to(memory_format=torch.channels_last),
@@ -192,7 +186,7 @@ def train(
             "logger": None,
             "checkpoint": {"type": "SafeCheckpointHook", "interval": 1, "max_keep_ckpts": 2},
         },
-        custom_hooks=[SeedHook(seed), FiniteLossHook(), curve, ProgressHook(f"{name} in {numbers}"), *averages],
+        custom_hooks=[SeedHook(seed), FiniteLossHook(), curve, ProgressHook(f"{name} in {numbers}")],
         randomness={"seed": seed},
         log_level="ERROR",
         experiment_name=f"{name}-{key}",
@@ -203,8 +197,6 @@ def train(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning)  # of mmengine, on its own defaults
         model: nn.Module = runner.train()
-    for average in averages:
-        model = average.ema_model.module
     if last:
         launch.leave(rank)
     model = unwrapped(model)
