@@ -135,9 +135,9 @@ def _call(function: Callable[[Item], Result], index: int, item: Item) -> tuple[i
 
 def _loky(function: Callable[[Item], Result], tasks: list[tuple[int, Item]], workers: int) -> Generator[Any]:
     # With more tasks handed over than the workers' queue takes, loky prints a traceback when it is told to stop.
-    pool = joblib.Parallel(
-        n_jobs=workers, backend="loky", return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
-    )
+    # One thread in each from its start on, whatever the environment says: torch takes as many as there were then.
+    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        pool = joblib.Parallel(return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
     try:
         with _deaf_to_ctrl_c():
             results = pool(joblib.delayed(_call)(function, *task) for task in tasks)
