@@ -233,14 +233,14 @@ def _latest(work: Path) -> Path | None:
 
 def _loader(samples: Dataset[Any], schedule: Schedule, seed: int, rank: int, world: int) -> DataLoader[Any]:
     per_epoch = schedule.checkpoint_every * schedule.batch_size
-    on_gpu = device.chosen().type != "cpu"
+    # On a CPU a worker would only take time from the threads that train, which wait for each other.
+    workers = LOADERS if device.chosen().type != "cpu" else 0
     return DataLoader(
         samples,
         batch_size=schedule.batch_size // world,
         sampler=Stream(len(samples), per_epoch, seed, rank, world),  # type: ignore[arg-type]
-        # On a CPU a worker would only take time from the threads that train, which wait for each other.
-        num_workers=LOADERS * on_gpu,
-        persistent_workers=on_gpu,
+        num_workers=workers,
+        persistent_workers=workers > 0,
         collate_fn=pseudo_collate,
         worker_init_fn=_one_thread,
         generator=torch.Generator(),  # not torch's own, whose state would then differ after a restart
