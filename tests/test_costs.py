@@ -126,7 +126,7 @@ def test_a_run_counts_down(folder: Path, monkeypatch: pytest.MonkeyPatch):
     left("a", wall_seconds=60, speed=HERE)
     costs.SCRATCH.mkdir()
     costs.SPEED.write_text(json.dumps({"milliseconds": HERE, "of": costs.machine()}))
-    costs.plan({"a": 60.0, "b": 30.0, "unknown": None})
+    costs.plan({"a": 60.0, "b": 30.0})
     assert costs.line() is None  # not started by DVC
     monkeypatch.setenv("DVC_STAGE", "a")
     assert costs.line() == "about 1 min 0 s, 1 min 30 s of the whole run"
@@ -134,6 +134,8 @@ def test_a_run_counts_down(folder: Path, monkeypatch: pytest.MonkeyPatch):
     assert costs.line() == "about 1 min 0 s"  # a second time: `dvc repro` alone
     monkeypatch.setenv("DVC_STAGE", "b")
     assert costs.rest_of_the_run() == 0
+    costs.plan({"b": 30.0, "never measured": None})
+    assert costs.rest_of_the_run() is None
 
 
 def test_a_speed_of_another_machine_is_not_taken(folder: Path, monkeypatch: pytest.MonkeyPatch):

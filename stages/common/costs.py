@@ -124,11 +124,12 @@ def current() -> str | None:
 
 
 def rest_of_the_run() -> float | None:
-    """Return the seconds that the run still takes after this stage; None if there is no plan of which it is part."""
+    """Return the seconds that the run still takes after this stage; None if nobody knows, or this is no planned run."""
     left = _read(PLAN).get("stages", {})
     if current() not in left:
         return None
-    return sum(seconds or 0.0 for name, seconds in left.items() if name != current())
+    rest = [seconds for name, seconds in left.items() if name != current()]
+    return None if None in rest else sum(rest)
 
 
 def done() -> None:
