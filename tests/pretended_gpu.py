@@ -189,6 +189,7 @@ def pretended() -> Iterator[None]:
         with (
             mock.patch.object(device, "chosen", return_value=GPU),
             mock.patch.object(device, "peak_memory", return_value=0),
+            mock.patch.object(device, "name", return_value="a pretended GPU"),
             mock.patch.object(loop, "LOADERS", 0),
             mock.patch.object(RoIAlignFunction, "backward", staticmethod(_of_roi_align)),
             _Mode(),

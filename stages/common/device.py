@@ -136,6 +136,12 @@ def providers(available: Sequence[str]) -> list[Any]:
     return found
 
 
+def name() -> str:
+    """Return what the device is called: a GPU's model, else its kind."""
+    on = chosen()
+    return torch.cuda.get_device_name(on) if on.type == "cuda" else on.type
+
+
 def peak_memory() -> int:
     """Return the most memory that this process has taken so far, in bytes: the GPU's, if it computes on one."""
     if chosen().type == "cuda":

@@ -28,10 +28,12 @@ def chosen(wanted: Precision, device: torch.device) -> Literal["float32", "bfloa
             they are; bfloat16 on a device without it is warned of.
         device: on which it runs.
     """
+    if wanted == "float32":
+        return wanted
     native = native_bfloat16(device)
     if wanted == "auto":
         return "bfloat16" if native else "float32"
-    if wanted == "bfloat16" and not native:
+    if not native:
         what = "this processor" if device.type == "cpu" else f"device {device.type}"
         print(
             f"precision: bfloat16, and {what} has no instructions for it: expect a training to take {SLOWER} times as "

@@ -279,13 +279,13 @@ def _optimization(schedule: Schedule, numbers: str, parts: Sequence[str]) -> dic
 
 
 def _cost(curve: CurveHook, schedule: Schedule, numbers: str) -> dict[str, Any]:
-    images, on = schedule.steps * schedule.batch_size, device.chosen()
+    images = schedule.steps * schedule.batch_size
     return {
         "seconds": curve.seconds,
         "images": images,
         "images_per_second": images / max(curve.seconds, 1e-9),
         "peak_memory_mb": device.peak_memory() / 2**20,
-        "device": "cpu" if on.type == "cpu" else torch.cuda.get_device_name(on) if on.type == "cuda" else str(on),
+        "device": device.name(),
         "threads": torch.get_num_threads(),
         "precision": numbers,
     }
