@@ -9,7 +9,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 BASE ?= main
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare try app onnx test test-slow fuzz lint format hooks secrets licenses audit check-lock \
+.PHONY: help repro compare try app onnx test test-slow test-gpu fuzz lint format hooks secrets licenses audit check-lock \
         readme-table benchmark lock
 
 help:  ## List the targets
@@ -29,10 +29,13 @@ app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: mak
 	python -m stages.run_app --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),7860)"
 
 test: $(VENV)/installed-dev lint  ## Run linters and the tests
-	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow" # the pipeline beside all else
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow and not gpu" # the pipeline beside all else
 
 test-slow: $(VENV)/installed-dev  ## Run the tests that take minutes
-	pytest -m slow
+	pytest -m "slow and not gpu"
+
+test-gpu: $(VENV)/installed-dev  ## Compare networks and the small pipeline on this machine's GPU with the CPU
+	pytest -m gpu -rs
 
 fuzz: $(VENV)/installed-dev  ## Read 10,000 broken files of every kind
 	UNMASK_FUZZ=300 pytest -q tests/test_fuzz.py
