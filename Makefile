@@ -22,8 +22,8 @@ NUMERIC := $(patsubst %,tests/test_%.py,align_faces costs detection distill_reco
              review similarity training try_photo verification)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help repro compare try app onnx test test-older test-slow fuzz lint format hooks secrets licenses audit \
-        check-lock readme-table benchmark lock
+.PHONY: FORCE help repro compare try app onnx test test-older test-slow test-gpu fuzz lint format hooks secrets licenses \
+        audit check-lock readme-table benchmark lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,13 +43,16 @@ app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: mak
 	python -m stages.run_app --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),7860)"
 
 test: $(VENV)/installed-dev lint  ## Run linters and the tests
-	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow" # the pipeline beside all else
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow and not gpu" # the pipeline beside all else
 
 test-older: $(VENV)/installed-dev  ## Run the numeric tests as on a processor with AVX2 only (no AVX-512, no bfloat16)
 	OMP_NUM_THREADS=1 $(OLDER) pytest -q -n auto -m "not slow" $(NUMERIC)
 
 test-slow: $(VENV)/installed-dev  ## Run the tests that take minutes
-	pytest -m slow
+	pytest -m "slow and not gpu"
+
+test-gpu: $(VENV)/installed-dev  ## Compare networks and the small pipeline on this machine's GPU with the CPU
+	pytest -m gpu -rs
 
 fuzz: $(VENV)/installed-dev  ## Read 10,000 broken files of every kind
 	UNMASK_FUZZ=300 pytest -q tests/test_fuzz.py

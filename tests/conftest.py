@@ -202,7 +202,7 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         short = {"steps": 2, "batch_size": 4, "checkpoint_every": 1}
         edit_params(repository, **{f"{section}__schedule__{name}": value for name, value in short.items()})
     commit(repository, "few faces")
-    run("dvc", "repro", cwd=repository)
+    run("dvc", "repro", cwd=repository, UNMASK_DEVICE="cpu")
     commit(repository, "ran")
     return repository
 
@@ -228,10 +228,22 @@ def experiments(small_repository: Path, tmp_path: Path) -> Path:
     return clone
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    for item in marked:
+        item.add_marker(pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here"))
+
+
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each test in a folder of its own, in one process, whatever the environment says."""
     for name in ("UNMASK_WORKERS", "UNMASK_SCHEDULER", "UNMASK_INCOMING"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("UNMASK_WORKERS", "1")
+    monkeypatch.setenv("UNMASK_DEVICE", "cpu")  # but for tests that are marked `gpu`
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))

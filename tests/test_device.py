@@ -62,6 +62,7 @@ def test_of_several_processes_each_has_its_own_gpu(monkeypatch: pytest.MonkeyPat
 
 
 def test_params_yaml_says_it_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("UNMASK_DEVICE")
     Path("params.yaml").write_text("parallel:\n  device: cuda:7\n")
     with pytest.raises(UnmaskError, match=r"parallel.device in params.yaml: the device 'cuda:7' cannot be used"):
         device.chosen()
@@ -99,6 +100,7 @@ def test_a_gpu_that_cannot_compute_is_one_too(monkeypatch: pytest.MonkeyPatch):
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nmore")
 
     monkeypatch.setattr(torch, "ones", too_old)
+    monkeypatch.setenv("UNMASK_DEVICE", "auto")
     with pytest.raises(UnmaskError, match=r"no kernel image is available for execution on the device; set it to cpu"):
         device.chosen()
 
@@ -216,10 +218,11 @@ def _fitted() -> Callable[[Sequence[Pixels]], Any]:
     return lambda faces: baselines.Known(FACES).fitted_means(faces, HOLES[: len(faces)])
 
 
-@pytest.mark.parametrize(
-    ("make", "tolerance"),
-    [(_parser, 0), (_inpainter, 0), (_detector, 0), (_fitted, 0), (_gender, 1e-6), (_recognizer, 1e-6), (_dlib, 1e-6)],
-)
+NETWORKS = {_parser: 0, _inpainter: 0, _detector: 0, _fitted: 0, _gender: 1e-6, _recognizer: 1e-6, _dlib: 1e-6}
+"""What makes each network, and by how much a batch may differ from one face at a time."""
+
+
+@pytest.mark.parametrize(("make", "tolerance"), NETWORKS.items())
 @pytest.mark.parametrize("at_once", [1, 2, 4, 16])
 def test_a_batch_says_of_each_face_what_one_at_a_time_says(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], Any], tolerance: float, at_once: int
