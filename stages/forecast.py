@@ -17,7 +17,7 @@ def forecast() -> None:
     milliseconds = speed.measure()
     stages = pending()
     seconds = {stage: costs.forecast(stage, milliseconds) for stage in stages}
-    costs.plan(seconds)
+    costs.plan({stage: value for stage, value in seconds.items() if value is not None})
     print("\n".join(lines(seconds)))
 
 
