@@ -3,6 +3,7 @@
 python -m stages.forecast
 """
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
@@ -15,7 +16,11 @@ SHOWN = 60.0  # seconds from which on a stage has a line of its own
 def forecast() -> None:
     """Measure the machine for some seconds, ask DVC what it would run, and print what that takes."""
     milliseconds = speed.measure()
-    stages = pending()
+    try:
+        stages = pending()
+    except DvcException as error:  # which `dvc repro`, the next command, explains
+        print(f"no forecast: {error}")
+        return
     seconds = {stage: costs.forecast(stage, milliseconds) for stage in stages}
     costs.plan({stage: value for stage, value in seconds.items() if value is not None})
     print("\n".join(lines(seconds)))

@@ -242,7 +242,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each test in a folder of its own, in one process, whatever the environment says."""
-    for name in ("UNMASK_WORKERS", "UNMASK_SCHEDULER", "UNMASK_INCOMING"):
+    for name in ("UNMASK_WORKERS", "UNMASK_SCHEDULER", "UNMASK_INCOMING", "UNMASK_REPRODUCIBLE", "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("UNMASK_WORKERS", "1")
     monkeypatch.setenv("UNMASK_DEVICE", "cpu")  # but for tests that are marked `gpu`

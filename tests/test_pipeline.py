@@ -12,7 +12,8 @@ import pytest
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
-from stages.common import params, tables
+from stages import forecast
+from stages.common import params, speed, tables
 from stages.train_recognizer import MASKS
 from tests.conftest import ROOT, SMALL, commit, copy_repository, edit_params, run
 
@@ -278,3 +279,20 @@ def test_a_missing_curation_list_is_asked_for(tmp_path: Path):
     assert done.returncode != 0
     assert "data/curation/orl.csv names faces that are not in the dataset: line 2: orl/s1/11" in done.stderr
     assert not (repository / "data/clean/orl").exists()
+
+
+def test_a_forecast_of_the_pipeline_names_what_would_run(
+    experiments: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(experiments)
+    monkeypatch.setattr(speed, "SECONDS", 0.01)
+    assert forecast.pending() == []
+    edit_params(experiments, render_masks__softness=1.0)
+    found = forecast.pending()
+    assert {"render_masks@orl", "train_detector", "identify@dlib", "report"} <= set(found)
+    assert not {"fetch@orl", "align_faces@orl", "label_parts@orl"} & set(found)
+    forecast.forecast()
+    assert f"{len(found)} stages will run, about" in capsys.readouterr().out
+    Path("dvc.yaml").write_text("stages: [")
+    forecast.forecast()
+    assert capsys.readouterr().out.startswith("no forecast: ")
