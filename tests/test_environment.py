@@ -33,7 +33,13 @@ esac
 def project(tmp_path: Path) -> Path:
     """Return a folder with the Makefile, and a stand-in for Python."""
     (tmp_path / "checks").mkdir()
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", "checks/python_version.py", "checks/unmask.pth"):
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "checks/python_version.py",
+        "checks/startup_line.txt",
+    ):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "fake").write_text(FAKE)
     (tmp_path / "fake").chmod(0o755)
@@ -155,7 +161,7 @@ def test_the_guard_speaks_to_an_old_python():
 def test_an_environment_finds_its_own_programs(bare: Path):
     """So `.venv/bin/dvc repro` runs `python` of .venv, whichever stands first on the path."""
     site = next(bare.glob("lib/python*/site-packages"))
-    shutil.copy(ROOT / "checks/unmask.pth", site)
+    shutil.copy(ROOT / "checks/startup_line.txt", site / "unmask.pth")
     try:
         script = "import shutil, subprocess; subprocess.run('which python; echo $PATH', shell=True)"
         done = subprocess.run(
