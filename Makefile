@@ -127,7 +127,7 @@ $(VENV)/bin/python: $(if $(BROKEN),FORCE)
 
 $(VENV)/installed: pyproject.toml requirements.lock $(if $(BROKEN),FORCE) | $(VENV)/bin/python
 	@# Without `source $(VENV)/bin/activate`, too, the environment's dvc finds the environment's python.
-	@cp checks/unmask.pth "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@cp checks/startup_line.txt "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/unmask.pth"
 	$(call install,.)
 
 $(VENV)/installed-app: $(VENV)/installed

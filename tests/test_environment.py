@@ -33,7 +33,13 @@ esac
 def project(tmp_path: Path) -> Path:
     """Return a folder with the Makefile, and a stand-in for Python."""
     (tmp_path / "checks").mkdir()
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", "checks/python_version.py", "checks/unmask.pth"):
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "checks/python_version.py",
+        "checks/startup_line.txt",
+    ):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "fake").write_text(FAKE)
     (tmp_path / "fake").chmod(0o755)
@@ -54,7 +60,7 @@ def test_an_environment_is_made_once(project: Path):
     assert (project / ".venv/site/unmask.pth").exists()
     assert make(project)[1] == []
     assert make(project, ".venv/installed-dev")[1] == ["pip"]
-    (project / "pyproject.toml").touch()
+    os.utime(project / ".venv/installed", (1e9, 1e9))  # so pyproject.toml is newer
     assert make(project)[1] == ["pip"]
 
 
@@ -93,7 +99,7 @@ def test_an_installation_that_was_broken_off_begins_anew(project: Path):
 
 def test_where_pip_gives_up_the_environment_is_kept(project: Path):
     make(project)
-    (project / "pyproject.toml").touch()
+    os.utime(project / ".venv/installed", (1e9, 1e9))  # so pyproject.toml is newer
     (project / "fails").touch()
     assert make(project, check=False)[0] != 0
     (project / "fails").unlink()
@@ -155,7 +161,7 @@ def test_the_guard_speaks_to_an_old_python():
 def test_an_environment_finds_its_own_programs(bare: Path):
     """So `.venv/bin/dvc repro` runs `python` of .venv, whichever stands first on the path."""
     site = next(bare.glob("lib/python*/site-packages"))
-    shutil.copy(ROOT / "checks/unmask.pth", site)
+    shutil.copy(ROOT / "checks/startup_line.txt", site / "unmask.pth")
     try:
         script = "import shutil, subprocess; subprocess.run('which python; echo $PATH', shell=True)"
         done = subprocess.run(
