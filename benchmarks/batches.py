@@ -75,8 +75,8 @@ def write_models(folder: Path) -> dict[str, Path]:
     sexes = classifier.Networks({"all": network.build()})
     weights.save(files["gender"], sexes, {"kind": classifier.KIND, "network": network.model_dump(), "fold_of": {}})
     section = params.read_yaml(PARAMS)["inpainter"]
-    sizes = {name: section[name] for name in ("size", "channels", "discriminator_channels")}
-    weights.save(files["shared"], inpainter.Networks(sizes), {"kind": inpainter.KIND, **sizes})
+    about = {name: section[name] for name in ("channels", "discriminator_channels")} | {"size": section["side"]}
+    weights.save(files["shared"], inpainter.Networks(about), {"kind": inpainter.KIND, **about})
     described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
     import_recognizer.import_recognizer("dlib", folder, files["dlib"], described)
     return files
@@ -89,10 +89,12 @@ def stages(folder: Path, n: int) -> dict[str, Callable[[Path], object]]:
     filling = params.load(inpaint.Params, "inpaint", PARAMS)
     embedding = params.load(embed.Params, "embed", PARAMS)
     found = files["parser"], files["parser"]  # the detector is not asked
+    unmasked = folder / "unmasked"
+    remove_masks.remove_masks(faces, *found, unmasked, folder / "f.png", removing)
     return {
         "remove_masks": lambda to: remove_masks.remove_masks(faces, *found, to / "out", to / "f.png", removing),
         "inpaint": lambda to: inpaint.inpaint(
-            faces, *found, files["gender"], files["shared"], to / "out", to / "f.png", filling
+            faces, unmasked, files["gender"], files["shared"], to / "out", to / "f.png", filling
         ),
         "embed": lambda to: embed.embed(faces, faces, faces, faces, files["dlib"], to / "e.parquet", embedding),
     }

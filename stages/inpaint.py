@@ -1,28 +1,30 @@
 """Fill in what is behind the mask of every face, with the generator of the person's sex.
 
-python -m stages.inpaint --faces data/masked/orl --parser models/parser-scanet.safetensors \
-    --detector models/detector.safetensors --gender models/gender.safetensors \
+python -m stages.inpaint --faces data/masked/orl --unmasked data/unmasked/orl --gender models/gender.safetensors \
     --shared models/inpainter-shared.safetensors --female models/inpainter-female.safetensors \
     --male models/inpainter-male.safetensors --out data/inpainted/orl --figure metrics/figures/inpaint-orl.png \
     --metrics metrics/inpaint-orl.json
 
-Given a plain folder of photos instead of a face table, it does so with every face in every photo. It writes the photos
-to `inpainted/` and the regions to `regions/`, and says in index.csv what it did with each file:
+Given a plain folder of photos instead of a face table, it does so with every face in every photo, and finds the masks
+itself, as `remove_masks` does. It writes the photos to `inpainted/` and the regions to `regions/`, and says in
+index.csv what it did with each file:
 
-python -m stages.inpaint --faces my/photos --out my/inpainted --parser … (and so on, as above)
+python -m stages.inpaint --faces my/photos --out my/inpainted --parser models/parser-scanet.safetensors \
+    --detector models/detector.safetensors --gender … (and so on, as above)
 
 Without `--female` or `--male`, the shared generator fills the faces of that sex.
 """
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from stages import remove_masks
 from stages.common import device, figures, images, photos, tables
 from stages.common.command import run_stage
 from stages.common.errors import UnmaskError
@@ -41,12 +43,10 @@ SHARED = "shared"
 class Params(StageParams):
     """Section `inpaint:` of params.yaml."""
 
-    region_from: Literal["parser", "detector", "truth"]
-    """What says where the mask is: SCANet, Mask R-CNN, or the table's own column `mask`."""
-    certain: float = Field(ge=0, le=1)
-    """From this score on, what the detector found is a mask."""
+    region_from: Literal["remove_masks", "truth"]
+    """What says where the mask is: what `remove_masks` found, or the table's own column `mask`."""
     grow: float = Field(ge=0, le=20)
-    """By how much the region is widened, in hundredths of the image's width, so that no thread of the mask is left."""
+    """By how much that is widened, in hundredths of the image's width, so that no thread of the mask is left."""
     sex_from: Literal["predicted", "known", "nobody"]
     """What decides on the generator: the gender classifier, the table's column `sex`, or nothing (the shared one)."""
 
@@ -56,27 +56,14 @@ class Filler:
     """Fills faces; it can be sent to other processes, which load the networks themselves.
 
     Attributes:
-        find: finds the mask's region; None if the table says where it is.
         gender: the classifier's weights; None if it is not asked.
         generators: weights by sex, and of the shared one.
-        params: section `inpaint`.
     """
 
-    find: Finder | None
     gender: Path | None
     generators: Mapping[str, Path]
-    params: Params
 
-    def regions(self, faces: Sequence[Pixels], truths: Sequence[Pixels | None]) -> list[Pixels]:
-        """Return the region to fill in each face (H, W, 3), uint8 (H, W), 0 or 255; of the truth if nobody finds."""
-        if self.find is not None:
-            return self.find(faces)
-        return [
-            np.zeros(face.shape[:2], np.uint8) if truth is None else regions.widened(truth, self.params.grow)
-            for face, truth in zip(faces, truths, strict=True)
-        ]
-
-    def fill(
+    def __call__(
         self, faces: Sequence[Pixels], holes: Sequence[Pixels], sexes: Sequence[str | None]
     ) -> list[tuple[Pixels, str]]:
         """Return each face (H, W, 3) with its region filled, and which generator did it."""
@@ -103,8 +90,7 @@ def _classifier(path: Path) -> classifier.Classifier:
 
 def inpaint(
     faces: Path,
-    parser: Path,
-    detector: Path,
+    unmasked: Path,
     gender: Path,
     shared: Path,
     out: Path,
@@ -117,8 +103,7 @@ def inpaint(
 
     Args:
         faces: a table of aligned faces.
-        parser: SCANet's weights.
-        detector: Mask R-CNN's weights.
+        unmasked: what `remove_masks` made of that table.
         gender: the gender classifier's weights.
         shared: weights of the shared inpainter.
         out: the table to write. A face without a region stays as it is; its `inpainter` is null.
@@ -131,10 +116,17 @@ def inpaint(
         How many faces were filled, by which generator, how much of the image that is, and, where the sex is known, how
         many got the other sex's generator.
     """
-    filler = _filler(params, parser, detector, gender, shared, female, male)
-    needs = ["image", "mask"] if params.region_from == "truth" else ["image"]
+    truth = params.region_from == "truth"
+    column = "mask" if truth else "found_mask"
     numbers = tables.map_many(
-        functools.partial(_filled, filler=filler), faces, out, needs=needs, adds=["found_mask", "inpainter"]
+        functools.partial(
+            _filled, filler=_filler(params, gender, shared, female, male), column=column, grow=params.grow
+        ),
+        faces,
+        out,
+        needs=["image", "mask"] if truth else ["image"],
+        adds=["found_mask", "inpainter"],
+        beside=None if truth else tables.Beside(unmasked, (column,)),
     )
     figures.show_table(
         out, figure, title="Filled in behind the mask", caption=lambda face: face["inpainter"] or "as is"
@@ -163,36 +155,36 @@ def photos_folder(
     for name, value in (("region_from", params.region_from), ("sex_from", params.sex_from)):
         if value in {"truth", "known"}:
             raise UnmaskError(f"inpaint.{name} is {value!r}, but nobody knows that of a folder of photos")
-    filler = _filler(params, parser, detector, gender, shared, female, male)
+    removing = load(remove_masks.Params, "remove_masks")
     work = functools.partial(
         _filled_photo,
-        filler=filler,
-        find=filler.find,
+        filler=_filler(params, gender, shared, female, male),
+        find=removing.finder(parser, detector),
+        grow=params.grow,
         search=load(Search, "find_landmarks.search"),
         align=load(Align, "align_faces"),
     )
     return photos.map_photos(work, faces, out)
 
 
-def _filler(
-    params: Params, parser: Path, detector: Path, gender: Path, shared: Path, female: Path | None, male: Path | None
-) -> Filler:
-    find = None
-    if params.region_from != "truth":
-        find = Finder(params.region_from, parser.absolute(), detector.absolute(), params.certain, params.grow)
+def _filler(params: Params, gender: Path, shared: Path, female: Path | None, male: Path | None) -> Filler:
     generators = {SHARED: shared.absolute()}
     if params.sex_from != "nobody":
         generators |= {sex: path.absolute() for sex, path in (("female", female), ("male", male)) if path is not None}
-    return Filler(find, gender.absolute() if params.sex_from == "predicted" else None, generators, params)
+    return Filler(gender.absolute() if params.sex_from == "predicted" else None, generators)
 
 
-def _filled(faces: Sequence[Face], filler: Filler) -> list[tables.Mapped]:
+def _filled(faces: Sequence[Face], filler: Filler, column: str, grow: float) -> list[tables.Mapped]:
     pictures = [images.decode(face["image"]) for face in faces]
-    truths = [None if face.get("mask") is None else images.decode_gray(face["mask"]) for face in faces]
-    holes = filler.regions(pictures, truths)
+    holes = [
+        np.zeros(picture.shape[:2], np.uint8)
+        if face[column] is None
+        else regions.widened(images.decode_gray(face[column]), grow)
+        for face, picture in zip(faces, pictures, strict=True)
+    ]
     masked = [place for place, hole in enumerate(holes) if hole.any()]
     sexes = [faces[place].get("sex") for place in masked]
-    filled = filler.fill([pictures[place] for place in masked], [holes[place] for place in masked], sexes)
+    filled = filler([pictures[place] for place in masked], [holes[place] for place in masked], sexes)
     done = dict(zip(masked, filled, strict=True))
     return [_result(face, hole, done.get(place)) for place, (face, hole) in enumerate(zip(faces, holes, strict=True))]
 
@@ -208,13 +200,17 @@ def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tupl
 
 
 def _filled_photo(
-    name: str, photo: Pixels, filler: Filler, find: Finder, search: Search, align: Align
+    name: str, photo: Pixels, filler: Filler, find: Finder, grow: float, search: Search, align: Align
 ) -> photos.Outcome:
     del name
     result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
     faces = crops(photo, find, search, align)
-    masked = [crop for crop in faces if crop is not None and crop.region.any()]
-    done = filler.fill([crop.image for crop in masked], [crop.region for crop in masked], [None] * len(masked))
+    masked = [
+        replace(crop, region=regions.widened(crop.region, grow))
+        for crop in faces
+        if crop is not None and crop.region.any()
+    ]
+    done = filler([crop.image for crop in masked], [crop.region for crop in masked], [None] * len(masked))
     for crop, (filled, generator) in zip(masked, done, strict=True):
         region = crop.region_in(photo)
         # The mask's border in the photo lies between pixels of the crop: what comes from outside the region is kept.

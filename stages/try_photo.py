@@ -10,7 +10,7 @@ are named there. With `--models` and `--data`, networks and tables come from oth
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -22,7 +22,7 @@ from stages.common.errors import UnmaskError
 from stages.common.images import Pixels
 from stages.common.outputs import whole_folder
 from stages.common.params import StageParams, load
-from stages.finding.finder import Align, Finder
+from stages.finding.finder import Align
 from stages.gender import classifier
 from stages.landmarks.search import Search
 from stages.parsing import parser as parsing
@@ -68,10 +68,8 @@ def load_tools(params: Params, models: Path, data: Path) -> Tools:
     parser, detector = models / "parser-scanet.safetensors", models / "detector.safetensors"
     names = ["shared", "female", "male"] if filling.sex_from != "nobody" else ["shared"]
     generators = {name: (models / f"inpainter-{name}.safetensors").absolute() for name in names}
-    by: Literal["parser", "detector"] = "parser" if filling.region_from == "truth" else filling.region_from
     find = removing.finder(parser, detector)
-    find_to_fill = Finder(by, parser.absolute(), detector.absolute(), filling.certain, filling.grow)
-    filler = inpaint.Filler(find_to_fill, None, generators, filling)
+    filler = inpaint.Filler(None, generators)
     align = load(Align, "align_faces")
     parts, sexes = parsing.load(parser, "scanet"), classifier.load(models / "gender.safetensors")
     embed = embedders.load(models / f"recognizer-{params.recognizer}.safetensors")
@@ -79,10 +77,10 @@ def load_tools(params: Params, models: Path, data: Path) -> Tools:
         search=load(Search, "find_landmarks.search"),
         align=align,
         find=lambda face: find([face])[0],
-        find_to_fill=lambda face: find_to_fill([face])[0],
         parse=lambda face: parts([face])[0],
         female=lambda face: sexes.female([face])[0],
-        fill=lambda face, region, sex: filler.fill([face], [region], [sex])[0],
+        fill=lambda face, region, sex: filler([face], [region], [sex])[0],
+        grow=filling.grow,
         gallery=gallery.load(embed, data / "embeddings" / f"{params.recognizer}.parquet", data / "aligned"),
         compared=params.compared,
         n_nearest=params.nearest,
@@ -99,7 +97,7 @@ def _warm(tools: Tools, names: Any) -> None:
     blank = np.full((tools.align.side, tools.align.side, 3), 127, np.uint8)
     region = np.zeros(blank.shape[:2], np.uint8)
     region[-2:] = 255
-    for look in (tools.find, tools.find_to_fill, tools.parse, tools.female):
+    for look in (tools.find, tools.parse, tools.female):
         look(blank)
     for name in names:
         tools.fill(blank, region, name)

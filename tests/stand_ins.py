@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from stages.common import params
@@ -45,10 +44,10 @@ def stand_ins(aligned: Path) -> Tools:
         search=SEARCH,
         align=params.load(Align, "align_faces", ROOT / "params.yaml"),
         find=green,
-        find_to_fill=lambda face: np.asarray(cv2.dilate(green(face), np.ones((3, 3), np.uint8)), np.uint8),
         parse=lambda face: np.where(green(face) > 0, np.uint8(parts.MASK), np.uint8(1)),
         female=lambda _: 0.9,
         fill=lambda face, region, sex: (np.where((region > 0)[..., None], np.uint8(FILLED), face), sex),
+        grow=1.0,
         gallery=known(aligned),
         compared="upper",
         n_nearest=2,

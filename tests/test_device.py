@@ -17,7 +17,6 @@ from stages.common.parallel import Parallel, settings
 from stages.detection import detector
 from stages.gender import classifier
 from stages.inpaint import SHARED, Filler
-from stages.inpaint import Params as Filling
 from stages.inpainting import baselines, inpainter
 from stages.inpainting.networks import Generator
 from stages.landmarks import landmarker
@@ -194,7 +193,7 @@ def _inpainter() -> Callable[[Sequence[Pixels]], Any]:
 
 def _gender() -> Callable[[Sequence[Pixels]], Any]:
     torch.manual_seed(0)
-    network = classifier.Network(name="resnet10", size=64, backbone=None, frozen=False).build()
+    network = classifier.Network(name="resnet10", side=64, backbone=None, frozen=False).build()
     return classifier.Classifier(network, 64).female
 
 
@@ -206,7 +205,7 @@ def _detector() -> Callable[[Sequence[Pixels]], Any]:
 
 def _recognizer() -> Callable[[Sequence[Pixels]], Any]:
     torch.manual_seed(0)
-    network = recognizer.Network(size=64, layers=[1] * 4, channels=[32, 64, 128, 256], embedding=128, dropout=0.2)
+    network = recognizer.Network(side=64, layers=[1] * 4, channels=[32, 64, 128, 256], embedding=128, dropout=0.2)
     return recognizer.Recognizer(network.build(), 64).embed
 
 
@@ -284,14 +283,13 @@ def test_faces_of_both_sexes_and_sizes_are_filled_in_their_order(monkeypatch: py
             return [np.full_like(face, self.value) for face, _ in zip(faces, regions, strict=True)]
 
     monkeypatch.setattr(inpaint, "_generator", lambda path: Paints(int(path.name)))
-    chosen = Filling(region_from="truth", certain=0.5, grow=0.0, sex_from="known")
-    filler = Filler(None, None, {SHARED: Path("1"), "female": Path("2"), "male": Path("3")}, chosen)
+    filler = Filler(None, {SHARED: Path("1"), "female": Path("2"), "male": Path("3")})
     faces = [drawn_face(place, size)[0] for place, size in enumerate((32, 48, 32, 32))]
-    found = filler.fill(faces, [face[..., 0] for face in faces], ["male", "female", None, "male"])
+    found = filler(faces, [face[..., 0] for face in faces], ["male", "female", None, "male"])
     assert [(int(image[0, 0, 0]), image.shape, name) for image, name in found] == [
         (3, (32, 32, 3), "male"),
         (2, (48, 48, 3), "female"),
         (1, (32, 32, 3), SHARED),
         (3, (32, 32, 3), "male"),
     ]
-    assert filler.fill([], [], []) == []
+    assert filler([], [], []) == []

@@ -347,11 +347,21 @@ def faces(tmp_path: Path) -> dict[str, Path]:
     }
 
 
-def run_inpaint(faces: Path, models: dict[str, Path], out: Path, **changes: object) -> dict:
-    chosen = inpaint.Params(**{"region_from": "truth", "certain": 0.5, "grow": 1.0, "sex_from": "known"} | changes)
-    none = Path("none.safetensors")
+def run_inpaint(
+    faces: Path, models: dict[str, Path], out: Path, unmasked: Path = Path("none"), **changes: object
+) -> dict:
+    chosen = inpaint.Params(**{"region_from": "truth", "grow": 1.0, "sex_from": "known"} | changes)
     given = {name: models[name] for name in ("gender", "shared", "female", "male") if name in models}
-    return inpaint.inpaint(faces, none, none, out=out, figure=out.parent / "f.png", params=chosen, **given)
+    return inpaint.inpaint(faces, unmasked, out=out, figure=out.parent / "f.png", params=chosen, **given)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 8)])
+def test_a_convolution_of_doubled_features_needs_no_doubled_features(height: int, width: int):
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 3, height, width), torch.randn(4, 3, 3, 3)
+    doubled = torch.nn.functional.interpolate(x, scale_factor=2)
+    expected = torch.nn.functional.conv2d(doubled, weight, padding=1)
+    assert torch.allclose(networks.enlarged(x, weight), expected, atol=1e-5)
 
 
 def test_inpaint_fills_masks_alone_with_the_generator_of_the_sex(
@@ -372,6 +382,41 @@ def test_inpaint_fills_masks_alone_with_the_generator_of_the_sex(
         assert images.is_gray(filled) == images.is_gray(image)
         assert after["inpainter"] == (before["sex"] if before["mask"] else None)
         assert region.any() == (before["mask"] is not None)
+
+
+def test_inpaint_fills_what_remove_masks_found(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
+    found = np.zeros((112, 112), np.uint8)
+    found[70:90, 40:70] = 255
+    some = [
+        {**face, "found_mask": images.encode_png(found * (face["face_id"] > "drawn/p0/001"))}
+        for face in rows(masked=True)
+    ]
+    result = run_inpaint(
+        faces["masked"],
+        models,
+        tmp_path / "out",
+        write_table(tmp_path / "unmasked", some),
+        region_from="remove_masks",
+        grow=2.0,
+    )
+    assert result["filled"] == 6
+    for face in tables.read(tmp_path / "out"):
+        wider = regions.widened(found, 2.0) * (face["face_id"] > "drawn/p0/001")
+        assert np.array_equal(images.decode_gray(face["found_mask"]), wider)
+        assert (face["inpainter"] is None) == (not wider.any())
+
+
+def test_regions_of_other_faces_are_refused(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
+    some = [{**face, "found_mask": face["mask"]} for face in rows(masked=True)]
+    for name, others in (("fewer", some[:-1]), ("more", [*some, {**some[0], "face_id": "drawn/p0/009"}])):
+        unmasked = write_table(tmp_path / name, others)
+        with pytest.raises(UnmaskError, match=rf"{name}/part-\d+\.parquet has other faces than .*masked/part-"):
+            run_inpaint(faces["masked"], models, tmp_path / "out", unmasked, region_from="remove_masks")
+    with pytest.raises(UnmaskError, match="no face table"):
+        run_inpaint(faces["masked"], models, tmp_path / "out", tmp_path / "gone", region_from="remove_masks")
+    with pytest.raises(UnmaskError, match="no column 'found_mask'"):
+        run_inpaint(faces["masked"], models, tmp_path / "out", faces["masked"], region_from="remove_masks")
+    assert not (tmp_path / "out").exists()
 
 
 def test_inpaint_asks_the_classifier_or_nobody(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
@@ -397,9 +442,7 @@ def test_a_generator_whose_file_is_missing_is_named(faces: dict[str, Path], mode
 def test_a_folder_of_photos_has_no_truth_and_no_known_sex(models: dict[str, Path], tmp_path: Path):
     (tmp_path / "photos").mkdir()
     for name, value in (("region_from", "truth"), ("sex_from", "known")):
-        chosen = inpaint.Params(
-            **{"region_from": "parser", "certain": 0.5, "grow": 1.0, "sex_from": "nobody", name: value}
-        )
+        chosen = inpaint.Params(**{"region_from": "remove_masks", "grow": 1.0, "sex_from": "nobody", name: value})
         none = Path("none")
         with pytest.raises(UnmaskError, match=rf"inpaint\.{name} is '{value}'"):
             inpaint.photos_folder(
@@ -473,7 +516,7 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
     _, after = weights.load(tmp_path / "sex.safetensors", inpainter.KIND)
     assert torch.equal(before["generator.mean_face"], mean["generator.mean_face"])
     assert torch.equal(before["generator.mean_face"], after["generator.mean_face"])
-    assert not torch.equal(before["generator.last.4.bias"], after["generator.last.4.bias"])
+    assert not torch.equal(before["generator.last.3.bias"], after["generator.last.3.bias"])
     with pytest.raises(UnmaskError, match=r"no bare male face .* in split 'train'.*shared goes on without"):
         female("male")
     as_shared = train_inpainter.Params(**section, without_faces="shared")

@@ -289,7 +289,7 @@ def test_a_forecast_of_the_pipeline_names_what_would_run(
     assert forecast.pending() == []
     edit_params(experiments, render_masks__softness=1.0)
     found = forecast.pending()
-    assert {"render_masks@orl", "train_detector", "identify@dlib", "report"} <= set(found)
+    assert {"render_masks@orl", "train_detector", "identify@softmax-bare", "report"} <= set(found)
     assert not {"fetch@orl", "align_faces@orl", "label_parts@orl"} & set(found)
     forecast.forecast()
     assert f"{len(found)} stages will run, about" in capsys.readouterr().out

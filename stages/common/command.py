@@ -69,7 +69,8 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     stage, on_photos = getattr(module, name), getattr(module, "photos_folder", None)
-    for option in _options(stage):
+    options = {option.name: option for function in (on_photos, stage) if function for option in _options(function)}
+    for option in options.values():
         parser.add_argument(_flag(option.name), type=str if option.annotation is str else Path)
     parser.add_argument("--metrics", type=Path)
     given = vars(parser.parse_args(arguments))

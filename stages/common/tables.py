@@ -10,6 +10,7 @@ import itertools
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -306,6 +307,19 @@ FaceFunction = Callable[[Face], Mapped]
 FacesFunction = Callable[[Sequence[Face]], Sequence[Mapped]]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A table to read together with another one, as both have the same faces in the same parts.
+
+    Attributes:
+        table: its folder.
+        columns: the ones to read.
+    """
+
+    table: Path
+    columns: tuple[str, ...]
+
+
 def map_faces(
     function: FaceFunction, faces: Path, out: Path, *, needs: Sequence[str] = (), adds: Sequence[str] = ()
 ) -> Counter[str]:
@@ -324,6 +338,7 @@ def map_many(
     *,
     needs: Sequence[str] = (),
     adds: Sequence[str] = (),
+    beside: Beside | None = None,
     at_once: int = FACES_A_ROW_GROUP,
 ) -> Counter[str]:
     """Make table `out` from table `faces`, some faces at a time, in parallel over the parts.
@@ -335,15 +350,25 @@ def map_many(
         out: the table to write; it appears when it is whole.
         needs: columns that `function` reads.
         adds: columns that `function` adds (or replaces).
+        beside: another table of the same faces, of which `function` reads columns, too.
         at_once: so many faces of a part are handed over, or what is left of them.
 
     Returns:
         The sums of the numbers over all faces, and as `faces` how many were read.
+
+    Raises:
+        UnmaskError: a table is missing, damaged or without such a column, the other one has other faces, or a face
+            cannot be mapped.
     """
     sources = parts(faces, needs)
+    if beside is not None:
+        parts(beside.table, beside.columns)
+        beside = replace(beside, table=beside.table.absolute())
     names = [*columns(faces), *(name for name in adds if name not in columns(faces))]
     with whole_folder(out, PARTS) as staging:
-        work = functools.partial(_map_part, function=function, out=staging.absolute(), names=names, at_once=at_once)
+        work = functools.partial(
+            _map_part, function=function, out=staging.absolute(), names=names, beside=beside, at_once=at_once
+        )
         totals = parallel.run(
             work,
             [path.absolute() for path in sources],
@@ -365,11 +390,13 @@ def _called(function: FacesFunction, faces: Sequence[Face], path: Path) -> Seque
         raise UnmaskError(f"{path}, face {faces[0]['face_id']}: {error}") from None
 
 
-def _map_part(path: Path, function: FacesFunction, out: Path, names: Sequence[str], at_once: int) -> Counter[str]:
+def _map_part(
+    path: Path, function: FacesFunction, out: Path, names: Sequence[str], beside: Beside | None, at_once: int
+) -> Counter[str]:
     totals: Counter[str] = Counter()
 
     def mapped() -> Iterator[Face]:
-        rows = read_part(path)
+        rows = read_part(path) if beside is None else _with(beside, path)
         while some := list(itertools.islice(rows, at_once)):
             for result, numbers in _called(function, some, path):
                 for name, number in numbers.items():
@@ -380,3 +407,13 @@ def _map_part(path: Path, function: FacesFunction, out: Path, names: Sequence[st
 
     write_part(out / path.name, mapped(), names)
     return totals
+
+
+def _with(beside: Beside, path: Path) -> Iterator[Face]:
+    """Yield the faces of a part, each with its columns of the table beside it."""
+    other = beside.table / path.name
+    others = read_part(other, ["face_id", *beside.columns]) if other.exists() else iter(())
+    for face, more in itertools.zip_longest(read_part(path), others):
+        if face is None or more is None or face["face_id"] != more["face_id"]:
+            raise UnmaskError(f"{other} has other faces than {path}: one of the two tables is to be made anew")
+        yield {**face, **more}

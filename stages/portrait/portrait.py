@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stages.common.images import Pixels
-from stages.faces import alignment, removal
+from stages.faces import alignment, regions, removal
 from stages.faces.landmarks import Points
 from stages.finding.finder import Align, Crop
 from stages.landmarks import landmarker
@@ -93,10 +93,10 @@ class Tools:
         search: section `find_landmarks.search`.
         align: section `align_faces`.
         find: says where the mask is.
-        find_to_fill: says what is to be filled in, which is a bit more.
         parse: maps a face to its label map.
         female: how likely a face is a woman's.
         fill: fills faces.
+        grow: by how much a region is widened to be filled in, in hundredths of the image's width.
         gallery: of known people.
         compared: what of a masked face is compared with the gallery.
         n_nearest: how many people are looked up.
@@ -108,10 +108,10 @@ class Tools:
     search: Search
     align: Align
     find: Region
-    find_to_fill: Region
     parse: Callable[[Pixels], Pixels]
     female: Callable[[Pixels], float]
     fill: Fill
+    grow: float
     gallery: Gallery
     compared: Compared
     n_nearest: int
@@ -180,7 +180,7 @@ def _portrait(points: Points, by: str, crop: Crop, probability: float, tools: To
     female = tools.female(face)
     removed, filled, generator, to_fill = face, face, None, np.zeros_like(crop.region)
     if worn:
-        removed, to_fill = removal.remove(face, crop.region), tools.find_to_fill(face)
+        removed, to_fill = removal.remove(face, crop.region), regions.widened(crop.region, tools.grow)
         if to_fill.any():
             filled, generator = tools.fill(face, to_fill, _sex(female))
     compared = tools.compared if worn else "bare"
