@@ -29,18 +29,18 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/installed  ## Install what is needed and run the pipeline (dvc repro)
-	@python -m stages.forecast
+	@python -m stages.tools.forecast
 	dvc repro
 
 compare: $(VENV)/installed  ## Say what differs from BASE (main, HEAD~1, a tag, an experiment), with plots of both
-	@python -m stages.compare_experiments --base "$(BASE)"
+	@python -m stages.reports.compare_experiments --base "$(BASE)"
 
 try: $(VENV)/installed  ## Try all on your own: make try PHOTO=file-or-folder [OUT=build/try], after make repro
 	@test -n "$(PHOTO)" || { echo "say which: make try PHOTO=my/photo.jpg, or a folder of photos"; exit 1; }
-	python -m stages.try_photo --photos "$(PHOTO)" --out "$(or $(OUT),build/try)"
+	python -m stages.tools.try_photo --photos "$(PHOTO)" --out "$(or $(OUT),build/try)"
 
 app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: make app [HOST=127.0.0.1] [PORT=7860]
-	python -m stages.run_app --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),7860)"
+	python -m stages.tools.run_app --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),7860)"
 
 test: $(VENV)/installed-dev lint  ## Run linters and the tests
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow and not gpu" # the pipeline beside all else
@@ -85,12 +85,12 @@ check-lock: $(VENV)/installed  ## Check that dvc.lock agrees with the code (dvc 
 	@echo "dvc.lock agrees with the code"
 
 readme-table: $(VENV)/installed  ## Put the results into README
-	python -m stages.report --results metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
+	python -m stages.reports.report --results metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
 	  --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md \
 	  --readme README.md
 
 onnx: $(VENV)/installed-dev  ## Export all trained models into onnx/, and compare them with the pipeline
-	python -m stages.export_onnx --weights models --out onnx --faces data/masked/orl
+	python -m stages.tools.export_onnx --weights models --out onnx --faces data/masked/orl
 
 benchmark: $(VENV)/installed-dev  ## Measure rendering, two workers against one, scoring, and sharing 100,000 faces
 	python -m benchmarks.render_masks

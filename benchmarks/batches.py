@@ -21,13 +21,15 @@ import numpy as np
 import torch
 
 from benchmarks.orl import repeated
-from stages import embed, import_recognizer, inpaint, openmmlab, remove_masks, train_gender
-from stages.common import device, images, params, tables
+from stages.compute import device
+from stages.core import images, params, tables
 from stages.faces import parts
-from stages.gender import classifier
-from stages.inpainting import inpainter
+from stages.gender import classifier, train_gender
+from stages.inpainting import inpaint, inpainter
 from stages.parsing import parser
-from stages.training import weights
+from stages.recognition import embed, import_recognizer
+from stages.removal import remove_masks
+from stages.training import openmmlab, weights
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"

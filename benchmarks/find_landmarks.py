@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.orl import write_table
-from stages import find_landmarks
-from stages.common import params, tables
+from stages.core import params, tables
+from stages.landmarks import find_landmarks
 
 RUNS = 3
 WORKERS = (1, 2)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import images, params, tables
-from stages.common.seeding import generator
-from stages.occlusion import looks
+from stages.core import images, params, tables
+from stages.core.seeding import generator
+from stages.masks import looks
 from stages.recognition import embedders, verification
 
 BATCH = 32

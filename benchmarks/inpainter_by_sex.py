@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stages import evaluate_inpainting, inpaint, pretrain_inpainter, train_inpainter, train_shared_inpainter
-from stages.common import metrics, params
-from stages.common.tables import SEXES
+from stages.core import metrics, params
+from stages.core.tables import SEXES
+from stages.inpainting import evaluate_inpainting, inpaint, pretrain_inpainter, train_inpainter, train_shared_inpainter
 
 WORK = Path(".scratch/inpainter_by_sex")
 WAYS = {"shared": "shared_gan", "one a sex": evaluate_inpainting.OURS}

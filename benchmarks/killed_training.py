@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from stages.common import params
+from stages.core import params
 from stages.training.loop import SCRATCH
 
 KILLS = 3

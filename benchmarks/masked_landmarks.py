@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import images, params, tables
-from stages.common.images import Pixels
-from stages.common.seeding import generator
+from stages.core import images, params, tables
+from stages.core.images import Pixels
+from stages.core.seeding import generator
 from stages.faces import alignment
 from stages.faces.landmarks import Points, face_size
 from stages.landmarks import boxes, dlib, landmarker
-from stages.occlusion.looks import Looks
+from stages.masks.looks import Looks
 
 SIZE = 112
 CORNERS = np.array([[0, 0], [SIZE - 1, 0], [SIZE - 1, SIZE - 1], [0, SIZE - 1]], np.float32)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import bootstrap
+from stages.core import bootstrap
 from stages.recognition import embeddings, identification
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 
-from stages.common import tables
-from stages.common.images import encode_png
+from stages.core import tables
+from stages.core.images import encode_png
 
 
 def photos() -> dict[str, bytes]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages import evaluate_parser, train_parser
-from stages.common import metrics, params
+from stages.core import metrics, params
+from stages.parsing import evaluate_parser, train_parser
 
 VARIANTS = {
     "SCANet": {},

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages import review_identities
-from stages.common import tables
+from stages.core import tables
+from stages.data import review_identities
 from stages.recognition import identity_errors
 from stages.recognition.dlib_embedding import Embedder, network
 

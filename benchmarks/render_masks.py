@@ -15,12 +15,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.orl import photos
-from stages.common import params
-from stages.common.images import decode, encode_png
-from stages.faces import alignment, masks
-from stages.faces.mask_styles import STYLES
-from stages.faces.masks import Look
+from stages.core import params
+from stages.core.images import decode, encode_png
+from stages.faces import alignment
 from stages.landmarks.search import Search, main_face
+from stages.masks import rendering
+from stages.masks.rendering import Look
+from stages.masks.styles import STYLES
 
 RUNS, FACES = 7, 100
 
@@ -56,11 +57,11 @@ def main() -> None:
 
         def draw(index: int, look: Look = look) -> tuple[np.ndarray, np.ndarray]:
             image, points, _ = faces[index]
-            return masks.draw(image, points, look, "0_0", np.random.default_rng(index))
+            return rendering.draw(image, points, look, "0_0", np.random.default_rng(index))
 
         def draw_and_encode(index: int, look: Look = look) -> None:
             _, points, data = faces[index]
-            masked, region = masks.draw(decode(data), points, look, "0_0", np.random.default_rng(index))
+            masked, region = rendering.draw(decode(data), points, look, "0_0", np.random.default_rng(index))
             encode_png(masked)
             encode_png(region)
 

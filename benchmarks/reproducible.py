@@ -17,8 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from stages.common import params
-from stages.common.params import PARAMS_FILE
+from stages.core import params
+from stages.core.params import PARAMS_FILE
 
 STAGES = (
     "train_parser@scanet",

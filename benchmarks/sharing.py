@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import tables
+from stages.core import tables
 
 
 def faces_of(part: int, parts: int, faces: int) -> list[tables.Face]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from benchmarks.orl import repeated
-from stages.common import images, params, tables
+from stages.core import images, params, tables
 
 ROOT = Path(__file__).parents[1]
 FEW = 20  # faces

@@ -29,6 +29,6 @@ if sys.argv[:1] == ["-m"]:  # `python -m stages.…`; who imports a module looks
     _check_the_environment()
     sys.excepthook = _say_interrupted
 
-from stages.common import reproducible  # noqa: E402 -- an old Python has been told by now
+from stages.core import reproducible  # noqa: E402 -- an old Python has been told by now
 
 reproducible.pin()  # before any library is loaded that computes

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from stages.common import tables
-from stages.common.images import Pixels, encode_png
+from stages.core import tables
+from stages.core.images import Pixels, encode_png
 from stages.faces.landmarks import Points
 
 os.environ["UNMASK_THREADS"] = "1"  # the tests run in two processes; with two threads each, trainings would crawl
@@ -210,7 +210,7 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dlib_recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return weights of dlib's recognizer, as `import_recognizer` writes them; no test may change them."""
-    from stages import import_recognizer
+    from stages.recognition import import_recognizer
 
     out = tmp_path_factory.mktemp("dlib") / "dlib.safetensors"
     described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})

@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from stages import openmmlab
-from stages.common import device
-from stages.training import loop
+from stages.compute import device
+from stages.training import loop, openmmlab
 
 openmmlab.enable()
 

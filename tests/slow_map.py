@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from stages.common import parallel
-from stages.common.command import errors_in_words
-from stages.common.outputs import whole_file, whole_folder
+from stages.core import parallel
+from stages.core.command import errors_in_words
+from stages.core.outputs import whole_file, whole_folder
 
 
 def write(path: Path) -> None:

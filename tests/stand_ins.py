@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import params
-from stages.common.images import Pixels
+from stages.core import params
+from stages.core.images import Pixels
 from stages.faces import parts
-from stages.finding.finder import Align
 from stages.landmarks.search import Search
-from stages.portrait import gallery
-from stages.portrait.portrait import Tools
 from stages.recognition import embeddings
+from stages.removal.finder import Align
+from stages.tools.portrait import gallery
+from stages.tools.portrait.portrait import Tools
 from tests.conftest import ROOT
 
 SEARCH = params.load(Search, "find_landmarks.search", ROOT / "params.yaml")

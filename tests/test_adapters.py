@@ -8,33 +8,30 @@ import h5py
 import numpy as np
 import pytest
 
-from stages.common import images
-from stages.common.errors import UnmaskError
-from stages.common.images import UnreadableImageError
-from stages.datasets import (
+from stages.core import images
+from stages.core.errors import UnmaskError
+from stages.core.images import UnreadableImageError
+from stages.data import inspection
+from stages.data.adapters import (
     ar_face,
     c_rmfrd,
     celeba,
-    coco,
     cofw,
     faceocc,
     ffhq,
     gender_masked,
-    image_label_pairs,
-    inspection,
-    labelme,
     lfw,
     maskedface_net,
     mfr2,
     mfsd,
     mlfw,
-    photo_folder,
     realocc,
     rmfrd,
     rwmfd,
 )
-from stages.datasets.files import open_files
-from stages.datasets.photo import Photo
+from stages.data.files import open_files
+from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
+from stages.data.photo import Photo
 from stages.faces.parts import CLASSES, MASK
 from stages.recognition import protocols
 from tests.conftest import SHARED, drawn_landmarks

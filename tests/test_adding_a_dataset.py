@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import tables
-from stages.common.images import Pixels, encode_png
+from stages.core import tables
+from stages.core.images import Pixels, encode_png
 from tests.conftest import ROOT, commit, copy_repository, run
 
 GUIDE = ROOT / "docs/adding-a-dataset.md"

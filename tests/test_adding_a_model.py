@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import params
+from stages.core import params
 from tests.conftest import ROOT, commit, copy_repository, run
 
 GUIDE = ROOT / "docs/adding-a-model.md"

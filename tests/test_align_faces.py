@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import align_faces
-from stages.common import images, tables
+from stages.core import images, tables
 from stages.faces import alignment, landmarks
+from stages.landmarks import align_faces
 from tests.conftest import drawn_face, face_row, write_table
 
 

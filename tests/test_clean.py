@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages import clean
-from stages.common import images, tables
-from stages.common.errors import UnmaskError
+from stages.core import images, tables
+from stages.core.errors import UnmaskError
+from stages.data import clean
 from tests.conftest import SHARED, drawn_face
 from tests.test_datasets import MAPPING, landmark_csv, write, zip_of
 
@@ -261,7 +261,7 @@ def test_a_face_can_be_required(tmp_path: Path, orl_photo: Any):
 
 
 def test_a_dataset_without_adapter(tmp_path: Path):
-    with pytest.raises(UnmaskError, match=r"no adapter reads 'nobody': stages/datasets/nobody\.py"):
+    with pytest.raises(UnmaskError, match=r"no adapter reads 'nobody': stages/data/adapters/nobody\.py"):
         run(write(tmp_path / "nobody", GOOD))
     with pytest.raises(UnmaskError, match="no adapter reads 'files'"):
         run(write(tmp_path / "files", GOOD))

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
-from stages.common import cluster as clusters
-from stages.common import parallel, tables
-from stages.common.command import run_stage
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels, encode_png
+from stages.core import cluster as clusters
+from stages.core import parallel, tables
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels, encode_png
 from stages.landmarks import boxes
 from tests.conftest import ROOT, free_port, write_table
 
@@ -195,7 +195,7 @@ def test_workers_that_cannot_do_the_work(tmp_path: Path, cluster: Cluster, monke
         elsewhere.mkdir()
         if change:
             shutil.copytree(ROOT / "stages", elsewhere / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-            with (elsewhere / "stages/fetch.py").open("a") as file:
+            with (elsewhere / "stages/data/fetch.py").open("a") as file:
                 file.write(change)
         (worker,) = cluster.start_workers(1, cwd=elsewhere)
         expect(message)

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from pydantic import Field
 
-from stages.common import figures, images, metrics, parallel, params, seeding
-from stages.common.command import run_stage
-from stages.common.errors import UnmaskError
-from stages.common.outputs import whole_file, whole_folder
+from stages.core import images, metrics, parallel, params, seeding
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.outputs import whole_file, whole_folder
+from stages.figures import sheets
 from tests.conftest import drawn_face, face_row, write_table
 
 
@@ -190,22 +191,22 @@ def test_bad_parallel_settings(monkeypatch: pytest.MonkeyPatch, name: str):
 def test_contact_sheet(tmp_path: Path):
     red = np.zeros((10, 20, 3), np.uint8)
     red[..., 0] = 255
-    sheet = figures.contact_sheet([red] * 5, ["a"] * 5, columns=4, side=50, title="Reds")
+    sheet = sheets.contact_sheet([red] * 5, ["a"] * 5, columns=4, side=50, title="Reds")
     rows, columns = 2, 4
     assert sheet.shape == (
-        figures.CAPTION + 2 * figures.GAP + rows * (25 + figures.CAPTION + figures.GAP),  # as flat as the images
-        columns * (50 + figures.GAP) + figures.GAP,
+        sheets.CAPTION + 2 * sheets.GAP + rows * (25 + sheets.CAPTION + sheets.GAP),  # as flat as the images
+        columns * (50 + sheets.GAP) + sheets.GAP,
         3,
     )
     pure = (sheet == (255, 0, 0)).all(-1)
     assert pure.sum() == 5 * 50 * 25  # each tile is 50 wide and keeps its shape
-    figures.write(tmp_path / "sheet.png", sheet)
+    sheets.write(tmp_path / "sheet.png", sheet)
     assert (cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1] == sheet).all()
 
 
 def test_a_sheet_of_a_table_shows_landmarks(table: Path, tmp_path: Path):
-    figures.show_table(
-        table, tmp_path / "s.png", title="Faces", caption=lambda face: face["face_id"], picture=figures.with_points
+    sheets.show_table(
+        table, tmp_path / "s.png", title="Faces", caption=lambda face: face["face_id"], picture=sheets.with_points
     )
     sheet = cv2.imread(str(tmp_path / "s.png"))
     green = (sheet[..., 1] > 200) & (sheet[..., 0] < 140) & (sheet[..., 2] < 140)

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stages import compare_experiments
-from stages.common.errors import UnmaskError
-from stages.common.images import encode_png
-from stages.reporting import differences, overlays, sides
-from stages.reporting.sides import Plot
+from stages.core.errors import UnmaskError
+from stages.core.images import encode_png
+from stages.reports import compare_experiments, differences, overlays, sides
+from stages.reports.sides import Plot
 from tests.conftest import NOBODY, ROOT, commit, run
 from tests.test_report import CHROMIUM, on_a_phone
 
@@ -310,7 +309,13 @@ def test_a_figure_comes_from_the_remote_or_is_said_to_be_missing(repository: Pat
 )
 def test_a_revision_that_is_not_there(repository: Path, arguments: tuple[str, ...], expected: str):
     done = run(
-        "python", "-m", "stages.compare_experiments", *arguments, cwd=repository, check=False, PYTHONPATH=str(ROOT)
+        "python",
+        "-m",
+        "stages.reports.compare_experiments",
+        *arguments,
+        cwd=repository,
+        check=False,
+        PYTHONPATH=str(ROOT),
     )
     assert done.returncode == 1
     assert done.stderr.startswith("compare_experiments: ")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages import forecast
-from stages.common import costs, parallel, precision, progress, reproducible, speed
-from stages.common.errors import UnmaskError
+from stages.compute import precision, speed
+from stages.core import costs, parallel, progress, reproducible
+from stages.core.errors import UnmaskError
+from stages.tools import forecast
 from tests.conftest import ROOT
 
 HERE = {"network": 20.0, "single": 5.0}
@@ -50,7 +51,7 @@ def test_auto_is_bfloat16_where_a_processor_has_it(
 
 def test_on_an_older_processor_auto_is_float32():
     older = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"}
-    asked = "import torch; from stages.common import precision; print(precision.chosen('auto', torch.device('cpu')))"
+    asked = "import torch; from stages.compute import precision; print(precision.chosen('auto', torch.device('cpu')))"
     assert said(asked, **older) == "float32"
 
 
@@ -181,7 +182,7 @@ def test_a_forecast_in_words(monkeypatch: pytest.MonkeyPatch):
 GRADIENT = """
 import stages
 import hashlib, cv2, numpy as np, torch
-from stages.common.parallel import settings
+from stages.core.parallel import settings
 torch.set_num_threads(settings().threads)
 generator = torch.Generator().manual_seed(0)
 net = torch.nn.Sequential(torch.nn.Conv2d(3, 24, 3), torch.nn.BatchNorm2d(24), torch.nn.Conv2d(24, 8, 3))

@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.common.errors import UnmaskError
-from stages.common.images import UnreadableImageError, encode_png
-from stages.datasets import celebamask_hq, duplicates, face_mask_generator, lfw, orl, person_folders
-from stages.datasets.files import open_files
-from stages.datasets.photo import Photo, Reject
+from stages.core.errors import UnmaskError
+from stages.core.images import UnreadableImageError, encode_png
+from stages.data import duplicates
+from stages.data.adapters import celebamask_hq, face_mask_generator, lfw, orl
+from stages.data.files import open_files
+from stages.data.formats import person_folders
+from stages.data.photo import Photo, Reject
 from tests.conftest import SHARED, drawn_face, drawn_landmarks
 
 

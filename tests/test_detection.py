@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages import evaluate_detector, openmmlab, train_detector
-from stages.common import images, params, tables
-from stages.common.errors import UnmaskError
-from stages.detection import coco, detector
+from stages.core import images, params, tables
+from stages.core.errors import UnmaskError
+from stages.detection import coco, detector, evaluate_detector, train_detector
 from stages.detection.coco import Example, Found
-from stages.training import weights
+from stages.training import openmmlab, weights
 from tests.conftest import ROOT, face_row, write_table
 
 

@@ -9,19 +9,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from stages import openmmlab
-from stages.common import device, params, tables
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
-from stages.common.parallel import Parallel, settings
+from stages.compute import device
+from stages.core import params, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.parallel import Parallel, settings
 from stages.detection import detector
 from stages.gender import classifier
-from stages.inpaint import SHARED, Filler
 from stages.inpainting import baselines, inpainter
+from stages.inpainting.inpaint import SHARED, Filler
 from stages.inpainting.networks import Generator
 from stages.landmarks import landmarker
 from stages.parsing import parser
 from stages.recognition import dlib_embedding, recognizer
+from stages.training import openmmlab
 from tests.conftest import drawn_face, drawn_landmarks
 from tests.tiny_gan import hole
 
@@ -273,7 +274,7 @@ def test_the_face_that_cannot_be_mapped_is_named_among_many(table: Path, tmp_pat
 
 
 def test_faces_of_both_sexes_and_sizes_are_filled_in_their_order(monkeypatch: pytest.MonkeyPatch):
-    from stages import inpaint
+    from stages.inpainting import inpaint
 
     class Paints:
         def __init__(self, value: int) -> None:

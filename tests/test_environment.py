@@ -154,7 +154,9 @@ def test_the_guard_speaks_to_an_old_python():
         assert not re.search(r"\bmatch \w+:|-> |: \w+ \| ", source), file
     for name in old:
         if subprocess.run([name, "--version"], check=False, capture_output=True).returncode == 0:
-            done = subprocess.run([name, "-m", "stages.fetch"], cwd=ROOT, check=False, capture_output=True, text=True)
+            done = subprocess.run(
+                [name, "-m", "stages.data.fetch"], cwd=ROOT, check=False, capture_output=True, text=True
+            )
             assert "is not the environment of this project" in done.stderr
             assert "Traceback" not in done.stderr
 

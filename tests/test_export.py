@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import export, render_masks
-from stages.common import images, tables
-from stages.common.errors import UnmaskError
-from stages.datasets import face_mask_generator
-from stages.datasets.files import open_files
-from stages.datasets.photo import Photo
+from stages.core import images, tables
+from stages.core.errors import UnmaskError
+from stages.data.adapters import face_mask_generator
+from stages.data.files import open_files
+from stages.data.photo import Photo
+from stages.masks import render_masks
+from stages.tools import export
 from tests.conftest import ROOT
 from tests.test_render_masks import PARAMS
 
@@ -60,7 +61,7 @@ def test_a_folder_in_use_is_not_touched(masked: Path, tmp_path: Path):
 
 
 def test_the_command_line(masked: Path, tmp_path: Path):
-    command = [sys.executable, "-m", "stages.export"]
+    command = [sys.executable, "-m", "stages.tools.export"]
     done = subprocess.run([*command, masked, tmp_path / "files"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == f"12 faces in {tmp_path / 'files'}\n"
     done = subprocess.run([*command, tmp_path, tmp_path / "x"], cwd=ROOT, capture_output=True, text=True, check=False)

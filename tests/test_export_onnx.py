@@ -11,19 +11,19 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from stages import export_onnx, import_recognizer, openmmlab
-from stages.common.errors import UnmaskError
-from stages.common.images import decode, encode_png
-from stages.common.tables import Face
+from stages.core.errors import UnmaskError
+from stages.core.images import decode, encode_png
+from stages.core.tables import Face
 from stages.detection import detector
-from stages.exporting import comparison, detectors, kinds, onnx_file
-from stages.exporting.graph import planes
 from stages.faces import alignment
-from stages.finding.finder import Align
 from stages.inpainting import inpainter
 from stages.parsing import parser
-from stages.recognition import dlib_embedding, embedders, recognizer
-from stages.training import weights
+from stages.recognition import dlib_embedding, embedders, import_recognizer, recognizer
+from stages.removal.finder import Align
+from stages.tools import export_onnx
+from stages.tools.exporting import comparison, detectors, kinds, onnx_file
+from stages.tools.exporting.graph import planes
+from stages.training import openmmlab, weights
 from tests.conftest import ROOT, face_row, write_table
 
 onnx = pytest.importorskip("onnx")
@@ -297,7 +297,7 @@ def test_a_folder_is_exported_and_what_is_not_is_named(tmp_path: Path, monkeypat
 
 
 def test_the_command_line_prints_one_line_on_an_error(tmp_path: Path):
-    command = [sys.executable, "-m", "stages.export_onnx", "--weights", str(tmp_path / "no.safetensors")]
+    command = [sys.executable, "-m", "stages.tools.export_onnx", "--weights", str(tmp_path / "no.safetensors")]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "m.onnx")], cwd=ROOT, capture_output=True, text=True, check=False
     )

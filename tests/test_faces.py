@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.faces import alignment, face_type, landmarks, mask_shapes, masks
-from stages.faces.mask_styles import STYLES
-from stages.faces.masks import Look, Template
+from stages.faces import alignment, face_type, landmarks
 from stages.faces.warp import ThinPlateSpline
+from stages.masks import rendering, shapes
+from stages.masks.rendering import Look, Template
+from stages.masks.styles import STYLES
 from tests.conftest import SHARED, drawn_face, drawn_landmarks
 
 PEER = SHARED / "peers" / "face_mask_generator"
@@ -210,7 +211,7 @@ def look(style: str, position: str = "proper", **more: object) -> Look:
 EVERY_LOOK = [("polygon", "proper", "plain")] + [
     (style, position, texture)
     for style in STYLES
-    for position in mask_shapes.POSITIONS
+    for position in shapes.POSITIONS
     for texture in STYLES[style].textures
 ]
 
@@ -221,7 +222,9 @@ def test_what_the_mask_does_not_cover_is_unchanged(style: str, position: str, te
     image = drawn_face(4)[0]
     points = turned(drawn_landmarks(), yaw)
     kept = image.copy()
-    masked, region = masks.draw(image, points, look(style, position, texture=texture), "0_0", np.random.default_rng(0))
+    masked, region = rendering.draw(
+        image, points, look(style, position, texture=texture), "0_0", np.random.default_rng(0)
+    )
     assert (image == kept).all()
     assert set(np.unique(region)) == {0, 255}
     near = cv2.dilate(region, np.ones((7, 7)))  # the soft edge
@@ -235,8 +238,8 @@ def test_positions_leave_nose_and_mouth_free():
     nose, mouth, chin = points[30].astype(int), points[62].astype(int), (points[8] - [0, 4]).astype(int)
     for style in STYLES:
         covers = {}
-        for position in mask_shapes.POSITIONS:
-            region = masks.draw(image, points, look(style, position), "0_0", np.random.default_rng(0))[1]
+        for position in shapes.POSITIONS:
+            region = rendering.draw(image, points, look(style, position), "0_0", np.random.default_rng(0))[1]
             covers[position] = [bool(region[y, x]) for x, y in (nose, mouth, chin)]
         assert covers == {
             "proper": [True, True, True],
@@ -248,7 +251,7 @@ def test_positions_leave_nose_and_mouth_free():
 def test_a_gray_photo_gets_a_gray_mask():
     image, points = drawn_face(6, gray=True)
     for style in ("polygon", *STYLES):
-        masked, _ = masks.draw(image, points, look(style), "0_0", np.random.default_rng(0))
+        masked, _ = rendering.draw(image, points, look(style), "0_0", np.random.default_rng(0))
         assert np.ptp(masked, axis=-1).max() == 0, style
 
 
@@ -257,13 +260,13 @@ def test_a_mask_takes_the_light_of_the_face():
     ramp = np.linspace(0.4, 1.6, 112)[None, :, None]
     lit = np.clip(image * ramp, 0, 255).astype(np.uint8)  # from the right
     for style in STYLES:
-        masked, region = masks.draw(lit, points, look(style), "0_0", np.random.default_rng(0))
+        masked, region = rendering.draw(lit, points, look(style), "0_0", np.random.default_rng(0))
         gray = masked.mean(-1)
         left, right = region.astype(bool).copy(), region.astype(bool).copy()
         left[:, 50:], right[:, :62] = False, False
         assert gray[right].mean() > 1.15 * gray[left].mean(), style
-    bright = masks.draw(np.full_like(image, 210), points, look("kn95"), "0_0", np.random.default_rng(0))
-    dark = masks.draw(np.full_like(image, 40), points, look("kn95"), "0_0", np.random.default_rng(0))
+    bright = rendering.draw(np.full_like(image, 210), points, look("kn95"), "0_0", np.random.default_rng(0))
+    dark = rendering.draw(np.full_like(image, 40), points, look("kn95"), "0_0", np.random.default_rng(0))
     assert dark[0][dark[1] > 0].mean() < 0.8 * bright[0][bright[1] > 0].mean()
 
 
@@ -272,7 +275,7 @@ def test_masks_scale_with_the_face(size: int):
     shares = []
     for side in (112, size):
         image, points = drawn_face(8, side)
-        shares.append((masks.draw(image, points, look("surgical"), "0_0", np.random.default_rng(0))[1] > 0).mean())
+        shares.append((rendering.draw(image, points, look("surgical"), "0_0", np.random.default_rng(0))[1] > 0).mean())
     assert shares[1] == pytest.approx(shares[0], rel=0.12)
 
 
@@ -280,7 +283,7 @@ def test_masks_scale_with_the_face(size: int):
 @pytest.mark.parametrize("shift", [(0, 60), (70, 0), (-400, 0), (0, 5000)])
 def test_a_face_partly_or_wholly_outside_the_image(style: str, shift: tuple[int, int]):
     image, points = drawn_face(9)
-    masked, region = masks.draw(
+    masked, region = rendering.draw(
         image, (points + shift).astype(np.float32), look(style), "0_1", np.random.default_rng(0)
     )
     assert masked.shape == image.shape
@@ -293,7 +296,7 @@ def test_a_blurred_face_gets_a_softer_edge():
     image, points = drawn_face(10, 224)
     edges = []
     for kind in ("0_0", "0_1"):
-        masked, region = masks.draw(image, points, look("cloth", softness=1.0), kind, np.random.default_rng(0))
+        masked, region = rendering.draw(image, points, look("cloth", softness=1.0), kind, np.random.default_rng(0))
         touched = (masked != image).any(-1)
         edges.append((touched & (region == 0)).sum())
     assert edges[1] > 1.5 * edges[0]
@@ -303,7 +306,7 @@ def test_random_looks_follow_their_weights():
     rng = np.random.default_rng(0)
     colors = {style: [(1, 2, 3), (4, 5, 6)] for style in ("surgical", "cloth")}
     looks = [
-        masks.random_look(rng, {"polygon": 0, "surgical": 1, "cloth": 3}, {"proper": 1, "chin": 1}, colors, 0.5)
+        rendering.random_look(rng, {"polygon": 0, "surgical": 1, "cloth": 3}, {"proper": 1, "chin": 1}, colors, 0.5)
         for _ in range(2000)
     ]
     assert {one.style for one in looks} == {"surgical", "cloth"}
@@ -317,7 +320,7 @@ def test_a_template_lands_on_its_landmarks():
     picture = np.zeros((60, 100, 4), np.uint8)
     picture[5:55, 5:95] = (250, 20, 20, 255)
     pins = np.array([[5, 5], [94, 5], [94, 54], [5, 54]], np.float32)
-    masked, region = masks.draw_template(image, points, Template(picture, pins, (2, 14, 10, 6)))
+    masked, region = rendering.draw_template(image, points, Template(picture, pins, (2, 14, 10, 6)))
     inside = cv2.fillConvexPoly(np.zeros_like(region), points[[2, 14, 10, 6]].round().astype(np.int32), 255)
     iou = ((region > 0) & (inside > 0)).sum() / ((region > 0) | (inside > 0)).sum()
     assert iou > 0.9
@@ -341,7 +344,7 @@ def test_polygon_by_hand():
     points[1], points[15], points[28] = (10.9, 20.9), (90.9, 20.9), (50.9, 20.9)
     points[8] = (50.9, 80.9)
     points[2:8], points[9:15] = (10.9, 80.9), (90.9, 80.9)
-    region = mask_shapes.polygon_region(points, "0_0", 100, 100)
+    region = shapes.polygon_region(points, "0_0", 100, 100)
     assert (region[20:81, 10:91] == 255).all()
     assert (region > 0).sum() == 61 * 81
 
@@ -349,8 +352,8 @@ def test_polygon_by_hand():
 def test_a_profile_to_the_right_mirrors_one_to_the_left():
     left = turned(drawn_landmarks(), -0.9) * 8  # large, since coordinates are cut to whole pixels
     right = landmarks.flip(left, 896)
-    one = mask_shapes.polygon_region(left, "1_0", 896, 896)
-    other = mask_shapes.polygon_region(right, "1_0", 896, 896)[:, ::-1]
+    one = shapes.polygon_region(left, "1_0", 896, 896)
+    other = shapes.polygon_region(right, "1_0", 896, 896)[:, ::-1]
     assert ((one > 0) & (other > 0)).sum() / ((one > 0) | (other > 0)).sum() > 0.97
 
 
@@ -362,7 +365,7 @@ def test_polygon_is_face_mask_generators(name: str):
         row = next(row for row in csv.DictReader(file) if row["image_name"] == name)
     points = np.array([[float(row[f"part_{i}_{axis}"]) for axis in "xy"] for i in range(68)], np.float32)
     photo, expected = (cv2.imread(str(folder / name))[..., ::-1] for folder in (PEER, PEER / "expected"))
-    masked, region = masks.draw(photo, points, Look("polygon"), row["face_type"], np.random.default_rng(0))
+    masked, region = rendering.draw(photo, points, Look("polygon"), row["face_type"], np.random.default_rng(0))
     # JPEG turned black into nearly black; where the photo itself is dark, the two cannot be told apart.
     tellable = photo.max(-1) > 60
     theirs, ours = (expected.max(-1) < 45) & tellable, (region > 0) & tellable

@@ -19,15 +19,16 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-from stages import openmmlab, train_gender, train_recognizer
-from stages.common import device, params
+from stages.compute import device
+from stages.core import params
 from stages.detection import detector
-from stages.gender import classifier
+from stages.gender import classifier, train_gender
 from stages.inpainting import baselines, inpainter
 from stages.inpainting.networks import Generator
 from stages.landmarks import landmarker
 from stages.parsing import parser
-from stages.recognition import dlib_embedding, heads, recognizer
+from stages.recognition import dlib_embedding, heads, recognizer, train_recognizer
+from stages.training import openmmlab
 from tests.conftest import ROOT, drawn_face, drawn_landmarks
 
 GPU = torch.device("cuda", 0)

@@ -13,10 +13,10 @@ import gdown
 import pytest
 import requests
 
-from stages import fetch
-from stages.common.errors import UnmaskError
-from stages.common.params import read_yaml
-from stages.sources import catalogue, checks, transports
+from stages.core.errors import UnmaskError
+from stages.core.params import read_yaml
+from stages.data import fetch
+from stages.data.sources import catalogue, checks, transports
 from tests.conftest import ROOT
 from tests.conftest import run as run_program
 
@@ -532,7 +532,7 @@ def test_the_catalogue_has_every_dataset_of_the_five_systems():
     assert len(datasets) == 19
     for name in datasets:
         assert (ROOT / f"data/curation/{name}.csv").read_text().startswith("face_id,reason\n"), name
-        assert (ROOT / f"stages/datasets/{name}.py").exists() or name not in {"orl", "lfw", "celebamask_hq"}
+        assert (ROOT / f"stages/data/adapters/{name}.py").exists() or name not in {"orl", "lfw", "celebamask_hq"}
     for name in ("celebamask_hq", "celeba", "ffhq", "ar_face", "mlfw"):
         assert datasets[name].terms, name
     with pytest.raises(UnmaskError, match="has no dataset 'nobody'; it has ar_face, c_rmfrd"):

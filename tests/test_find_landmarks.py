@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from stages import find_landmarks, train_landmarker
-from stages.common import params, tables
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels, encode_png
+from stages.core import params, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels, encode_png
 from stages.faces import alignment, landmarks
-from stages.landmarks import behind_masks, boxes, dlib, face_alignment, landmarker
+from stages.landmarks import behind_masks, boxes, dlib, face_alignment, find_landmarks, landmarker, train_landmarker
 from stages.landmarks.behind_masks import Found
 from stages.landmarks.boxes import Box
 from stages.landmarks.search import Search, all_faces, main_face
-from stages.occlusion.looks import Looks, Positions
+from stages.masks.looks import Looks, Positions
 from stages.training import weights
 from tests.conftest import ROOT, drawn_landmarks, face_row, write_table
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import params, tables
+from stages.core import params, tables
 from tests.conftest import NOBODY, ROOT, SMALL, run
 
 GUIDE = ROOT / "docs/first-hour.md"

@@ -22,35 +22,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.common import images, params
-from stages.common.errors import UnmaskError
-from stages.common.images import UnreadableImageError
-from stages.datasets import (
+from stages.core import images, params
+from stages.core.errors import UnmaskError
+from stages.core.images import UnreadableImageError
+from stages.data import inspection
+from stages.data.adapters import (
     ar_face,
     c_rmfrd,
     celeba,
     celebamask_hq,
-    coco,
     face_mask_generator,
     faceocc,
     ffhq,
     gender_masked,
-    image_label_pairs,
-    inspection,
-    labelme,
     lfw,
     maskedface_net,
     mfr2,
     mlfw,
     orl,
-    photo_folder,
     rmfrd,
 )
-from stages.datasets.files import Files, open_files
-from stages.datasets.photo import Photo, Reject
+from stages.data.files import Files, open_files
+from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
+from stages.data.photo import Photo, Reject
+from stages.data.sources import catalogue
 from stages.faces.parts import MASK
 from stages.recognition import protocols
-from stages.sources import catalogue
 from tests.conftest import drawn_face, drawn_landmarks
 from tests.test_adapters import matlab_file
 from tests.test_datasets import tar_of, zip_of

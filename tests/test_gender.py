@@ -9,10 +9,9 @@ import pytest
 import torch
 from torchvision import models
 
-from stages import evaluate_gender, train_gender, tune_gender
-from stages.common import bootstrap, images, params, tables
-from stages.common.errors import UnmaskError
-from stages.gender import classifier, training
+from stages.core import bootstrap, images, params, tables
+from stages.core.errors import UnmaskError
+from stages.gender import classifier, evaluate_gender, train_gender, training, tune_gender
 from stages.training import loop
 from tests.conftest import ROOT, face_row, write_table
 

@@ -12,13 +12,23 @@ import torchvision
 from safetensors.torch import load_file
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from stages import evaluate_inpainting, inpaint, pretrain_inpainter, train_inpainter, train_shared_inpainter
-from stages.common import images, params, tables
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.core import images, params, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
 from stages.faces import regions
 from stages.gender import classifier
-from stages.inpainting import baselines, inpainter, networks, samples, scores
+from stages.inpainting import (
+    baselines,
+    evaluate_inpainting,
+    inpaint,
+    inpainter,
+    networks,
+    pretrain_inpainter,
+    samples,
+    scores,
+    train_inpainter,
+    train_shared_inpainter,
+)
 from stages.inpainting.gan import InpaintingGAN, structure
 from stages.inpainting.lpips import Lpips
 from stages.recognition import recognizer

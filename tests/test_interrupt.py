@@ -13,7 +13,7 @@ import torch.distributed.run
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from stages.training import launch
+from stages.compute import launch
 from tests.conftest import ROOT, edit_params
 from tests.test_launch import prepared
 
@@ -50,14 +50,14 @@ def test_a_stage_in_one_process_or_in_several(tmp_path: Path, workers: str):
 
 def test_a_stage_that_still_imports(tmp_path: Path):
     (tmp_path / "cv2.py").write_text("import pathlib, time; pathlib.Path('begun').touch(); time.sleep(100)\n")
-    status, said = interrupted([sys.executable, "-m", "stages.align_faces"], tmp_path, "begun")
+    status, said = interrupted([sys.executable, "-m", "stages.landmarks.align_faces"], tmp_path, "begun")
     assert said == "stopped by Ctrl-C\n"
     assert status == -signal.SIGINT  # which a shell calls 130
 
 
 def test_an_error_keeps_its_traceback(tmp_path: Path):
     (tmp_path / "cv2.py").write_text("raise ValueError('a bug')\n")
-    command = [sys.executable, "-m", "stages.align_faces"]
+    command = [sys.executable, "-m", "stages.landmarks.align_faces"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False, capture_output=True, text=True
     )
@@ -71,7 +71,7 @@ def test_a_training_in_two_processes(tmp_path: Path):
     edit_params(folder, train_detector__schedule__steps=1000)
     words = ["--faces", "faces", "--templates", "templates", "--out", "weights", "--curve", "curve.csv"]
     words += ["--costs", "costs.json", "--metrics", "metrics.json"]
-    command = [sys.executable, "-W", "ignore", "-m", "stages.train_detector", *words]
+    command = [sys.executable, "-W", "ignore", "-m", "stages.detection.train_detector", *words]
     checkpoints = ".scratch/train_detector/*/*"
     status, said = interrupted(command, folder, checkpoints, UNMASK_THREADS="1", PYTHONWARNINGS="ignore")
     assert said.splitlines()[-1] == f"train_detector: {STOPPED}"
@@ -88,7 +88,7 @@ def ended(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a training in several processes, which ends with an error of torchrun's."""
 
     def main(words: list[str]) -> None:
-        assert words[:4] == ["--standalone", "--nproc-per-node=2", "-m", "stages.train_detector"]
+        assert words[:4] == ["--standalone", "--nproc-per-node=2", "-m", "stages.detection.train_detector"]
         raise error
 
     monkeypatch.setattr(torch.distributed.run, "main", main)

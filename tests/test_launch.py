@@ -27,7 +27,7 @@ def prepared(folder: Path, **changes: object) -> Path:
 def train(folder: Path, *launcher: str) -> dict[str, torch.Tensor]:
     words = ["--faces", "faces", "--templates", "templates", "--out", "weights", "--curve", "curve.csv"]
     words += ["--costs", "costs.json", "--metrics", "metrics.json"]
-    program = [sys.executable, *launcher, "-m", "stages.train_detector", *words]
+    program = [sys.executable, *launcher, "-m", "stages.detection.train_detector", *words]
     run(*program, cwd=folder, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", UNMASK_THREADS="1")
     return load_file(folder / "weights")
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.common import params
-from stages.common.errors import UnmaskError
-from stages.common.seeding import generator
-from stages.occlusion import occluders
-from stages.occlusion.looks import Looks, Positions
+from stages.core import params
+from stages.core.errors import UnmaskError
+from stages.core.seeding import generator
+from stages.masks import occluders
+from stages.masks.looks import Looks, Positions
 from tests.conftest import ROOT, drawn_face
 
 LOOKS = params.load(Looks, "render_masks", ROOT / "params.yaml")

@@ -11,8 +11,8 @@ import torch
 import torchvision
 from mmengine.config import Config
 
-from stages import openmmlab
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
+from stages.training import openmmlab
 from tests.conftest import ROOT
 
 openmmlab.enable()

@@ -6,8 +6,8 @@ from typing import ClassVar
 import pytest
 from pydantic import Field
 
-from stages.common.errors import UnmaskError
-from stages.common.params import Section, StageParams, load
+from stages.core.errors import UnmaskError
+from stages.core.params import Section, StageParams, load
 
 
 class Inner(Section):

@@ -18,7 +18,8 @@ from dvc.stage.serialize import to_single_stage_lockfile
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from stages.common import params, presets
+from stages.core import params
+from stages.tools import presets
 from tests.conftest import ROOT, edit_params
 
 Keys = tuple[int | str, ...]

@@ -9,13 +9,12 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 
-from stages import evaluate_parser, openmmlab, train_parser
-from stages.common import images, params, tables
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.core import images, params, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
 from stages.faces import parts, regions
-from stages.parsing import networks, parser, samples, scores
-from stages.training import weights
+from stages.parsing import evaluate_parser, networks, parser, samples, scores, train_parser
+from stages.training import openmmlab, weights
 from tests.conftest import ROOT, face_row, write_table
 
 # ---------------------------------------------------------------- networks

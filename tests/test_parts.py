@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common import images, tables
-from stages.common.errors import UnmaskError
-from stages.datasets import celebamask_hq
+from stages.core import images, tables
+from stages.core.errors import UnmaskError
+from stages.data.adapters import celebamask_hq
 from stages.faces import landmarks, parts, removal
-from stages.label_parts import Params, label_parts
+from stages.parsing.label_parts import Params, label_parts
 from tests.conftest import drawn_landmarks, face_row, write_table
 
 IDS = {name: number for number, name in enumerate(parts.NAMES)}

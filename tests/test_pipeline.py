@@ -12,9 +12,10 @@ import pytest
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
-from stages import forecast
-from stages.common import params, speed, tables
-from stages.train_recognizer import MASKS
+from stages.compute import speed
+from stages.core import params, tables
+from stages.recognition.train_recognizer import MASKS
+from stages.tools import forecast
 from tests.conftest import ROOT, SMALL, commit, copy_repository, edit_params, run
 
 PARAMS = params.read_yaml(ROOT / "params.yaml")
@@ -75,9 +76,9 @@ def closure(file: Path) -> set[Path]:
 
 
 def test_the_closure_finds_what_is_imported():
-    found = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / "stages/render_masks.py")}
-    assert {"stages/faces/warp.py", "stages/landmarks/dlib.py", "stages/common/params.py"} <= found
-    assert "stages/clean.py" not in found
+    found = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / "stages/masks/render_masks.py")}
+    assert {"stages/faces/warp.py", "stages/landmarks/dlib.py", "stages/core/params.py"} <= found
+    assert "stages/data/clean.py" not in found
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -86,7 +87,7 @@ def test_deps_hold_every_module_that_is_imported(name: str):
     module, _, item = name.partition("@")
     needed = closure(ROOT / f"stages/{module}.py")
     if module == "clean":
-        needed |= closure(ROOT / f"stages/datasets/{item}.py")
+        needed |= closure(ROOT / f"stages/data/adapters/{item}.py")
     deps = [Path(dep.fs_path) for dep in stage.deps if not hasattr(dep, "params")]
     missing = [file for file in needed if not any(file.is_relative_to(dep) for dep in deps)]
     assert not missing, (
@@ -94,7 +95,7 @@ def test_deps_hold_every_module_that_is_imported(name: str):
     )
     code = [dep for dep in deps if dep.is_relative_to(ROOT / "stages")]
     if module == "clean":  # another adapter may use more of the package than this one
-        needed |= {file for adapter in (ROOT / "stages/datasets").glob("*.py") for file in closure(adapter)}
+        needed |= {file for adapter in (ROOT / "stages/data/adapters").glob("*.py") for file in closure(adapter)}
     assert not [dep for dep in code if not any(file.is_relative_to(dep) for file in needed)]
 
 

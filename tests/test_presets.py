@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from stages.common import params, presets
-from stages.common.errors import UnmaskError
-from stages.sources import catalogue
+from stages.core import params
+from stages.core.errors import UnmaskError
+from stages.data.sources import catalogue
+from stages.tools import presets
 from tests.conftest import ROOT, edit_params, run
 
 NAMES = presets.names(ROOT / "presets")
@@ -142,9 +143,9 @@ def test_the_command_says_what_it_did(tmp_path: Path):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     environment = {"PYTHONPATH": str(ROOT)}
-    listed = run("python", "-m", "stages.common.presets", cwd=tmp_path, **environment).stdout
+    listed = run("python", "-m", "stages.tools.presets", cwd=tmp_path, **environment).stdout
     assert [line.split()[0] for line in listed.splitlines()] == NAMES
-    command = ("python", "-m", "stages.common.presets", "lfw")
+    command = ("python", "-m", "stages.tools.presets", "lfw")
     stopped = run(*command, cwd=tmp_path, check=False, **environment)
     assert stopped.returncode == 1
     assert stopped.stderr.startswith(

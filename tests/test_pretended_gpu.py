@@ -16,14 +16,13 @@ from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 from torchvision import models
 
-from stages import evaluate_gender, inpaint
-from stages.common import device
-from stages.finding import finder
-from stages.gender import classifier
-from stages.inpainting import baselines, inpainter
+from stages.compute import device
+from stages.gender import classifier, evaluate_gender
+from stages.inpainting import baselines, inpaint, inpainter
 from stages.inpainting.lpips import Lpips
 from stages.landmarks import landmarker
 from stages.recognition import dlib_embedding, heads, recognizer
+from stages.removal import finder
 from stages.training import loop
 from tests import test_gender, test_parsing, test_recognition, tiny_gan
 from tests.conftest import ROOT, drawn_face, face_row, write_table

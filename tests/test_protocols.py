@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 from stages.recognition.protocols import Pair, read_list, read_pairs
 from tests.conftest import SHARED
 

@@ -34,7 +34,7 @@ def revisions(repository: Path) -> dict[str, dict]:
 @pytest.mark.parametrize("start", [("exp", "run", "--run-all", "--jobs", "2"), ("queue", "start", "--jobs", "2")])
 def test_two_queued_experiments_run_at_once(experiments: Path, start: tuple[str, ...]):
     """The first has code of its own, which the checkout has no longer when the experiments run."""
-    code = experiments / "stages/verify.py"
+    code = experiments / "stages/recognition/verify.py"
     before = code.read_text()
     after = before.replace('"people":', '"of_its_own_code": 1,\n        "people":', 1)
     assert after != before
@@ -63,10 +63,10 @@ def test_two_queued_experiments_run_at_once(experiments: Path, start: tuple[str,
     assert (scratch / "photo.png").read_bytes() == b"precious"
     until(experiments, "0 active, 0 idle", 1)
     printed = run(
-        "python", "-m", "stages.compare_experiments", "--base", "few", "--other", "more", cwd=experiments
+        "python", "-m", "stages.reports.compare_experiments", "--base", "few", "--other", "more", cwd=experiments
     ).stdout
     assert "verify.resamples  120 -> 140" in printed
-    assert "stages/verify.py" in printed
+    assert "stages/recognition/verify.py" in printed
     assert (experiments / "report/compare.html").is_file()
 
 

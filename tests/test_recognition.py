@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages import train_recognizer
-from stages.common import dlib_models, images, params, tables
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
-from stages.recognition import dlib_embedding, identification, recognizer
+from stages.core import images, params, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.faces import dlib_models
+from stages.recognition import dlib_embedding, identification, recognizer, train_recognizer
 from stages.training import loop
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 

@@ -6,10 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from stages import embed, identify, import_recognizer, train_heads, verify
-from stages.common import params
-from stages.common.errors import UnmaskError
-from stages.recognition import embedders, embeddings, heads, recognizer, series
+from stages.core import params
+from stages.core.errors import UnmaskError
+from stages.recognition import (
+    embed,
+    embedders,
+    embeddings,
+    heads,
+    identify,
+    import_recognizer,
+    recognizer,
+    series,
+    train_heads,
+    verify,
+)
 from stages.recognition.embeddings import Faces
 from tests.conftest import ROOT, face_row, write_table
 from tests.test_inpainting import tiny_recognizer

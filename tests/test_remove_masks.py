@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.common import images, params, tables
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.core import images, params, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
 from stages.faces import parts
-from stages.finding import finder
-from stages.remove_masks import Params, photos_folder, remove_masks
+from stages.removal import finder
+from stages.removal.remove_masks import Params, photos_folder, remove_masks
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 
 BAND = slice(60, 100)  # rows that the stand-in takes for a mask

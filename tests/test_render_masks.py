@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages import render_masks
-from stages.common import images, tables
-from stages.common.command import run_stage
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels, encode_png
+from stages.core import images, tables
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels, encode_png
+from stages.masks import render_masks
 from tests.conftest import ROOT, face_row, write_table
 
 PARAMS: dict[str, Any] = {

@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stages import report
-from stages.common import params
-from stages.common.errors import UnmaskError
-from stages.reporting import cards, sections
+from stages.core import params
+from stages.core.errors import UnmaskError
+from stages.reports import cards, report, sections
 from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

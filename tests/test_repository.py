@@ -14,7 +14,7 @@ from dvc.repo import Repo
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from stages.common import params
+from stages.core import params
 from tests.conftest import ROOT, run
 
 README = (ROOT / "README.md").read_text()
@@ -48,7 +48,7 @@ def test_the_readme_lists_every_dataset():
     assert sorted(name for name, _ in listed if name in catalogue) == sorted(catalogue)
     for name, adapter in listed:
         if name in catalogue:
-            assert (ROOT / f"stages/datasets/{name}.py").exists() == (adapter == "yes"), name
+            assert (ROOT / f"stages/data/adapters/{name}.py").exists() == (adapter == "yes"), name
 
 
 def test_links_in_the_readme_lead_somewhere():
@@ -133,7 +133,7 @@ def test_a_stage_starts_without_any_extra():
     todo = [
         *(ROOT / "stages").glob("*.py"),
         *(ROOT / "stages/common").glob("*.py"),
-        *(ROOT / "stages/datasets").glob("*.py"),
+        *(ROOT / "stages/data/adapters").glob("*.py"),
     ]
     modules: set[str] = set()
     while todo:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import accept_review, review_identities
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
+from stages.data import accept_review, review_identities
 from stages.recognition.identity_errors import doubts
 from tests.conftest import face_row, write_table
 

@@ -21,14 +21,14 @@ import requests
 
 pytest.importorskip("gradio", reason="needs the extra `app`")
 
-from stages import run_app as stage
-from stages.common import images, params
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
-from stages.faces.mask_shapes import POSITIONS
-from stages.portrait import sitting, uploads
-from stages.portrait.faces import faces_in
-from stages.portrait.sitting import LOOKS
+from stages.core import images, params
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.masks.shapes import POSITIONS
+from stages.tools import run_app as stage
+from stages.tools.portrait import sitting, uploads
+from stages.tools.portrait.faces import faces_in
+from stages.tools.portrait.sitting import LOOKS
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import ROOT, face_row, run, write_table
 from tests.stand_ins import FILLED, SEARCH, green, stand_ins
@@ -212,7 +212,7 @@ def test_twenty_photos_at_once_are_all_answered_and_no_file_is_written(
     address: str, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ):
     found = faces_in(photo, SEARCH)
-    monkeypatch.setattr("stages.portrait.portrait.faces_in", lambda *_: found)  # which would take half a minute
+    monkeypatch.setattr("stages.tools.portrait.portrait.faces_in", lambda *_: found)  # which would take half a minute
     data = images.encode_png(photo)
     with WRITTEN, ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda number: drop(address, data, {"name": f"photo {number}.png"}), range(20)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import tables
+from stages.core import tables
 from tests.conftest import SMALL, commit, edit_params, free_port, run
 
 pytestmark = pytest.mark.xdist_group("repository")  # one process makes it, and runs all that needs it

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 from stages.recognition import similarity
 from tests.conftest import ROOT
 

@@ -21,7 +21,7 @@ PYYAML = {"yaml.load", "yaml.unsafe_load", "yaml.full_load"}  # ruamel.yaml make
 EXTRACT = {"extractall", "extract", "unpack_archive"}
 LOAD_ARRAY = {"np.load", "numpy.load"}
 ALLOWED = {
-    ("stages/common/cluster.py", "cloudpickle.loads"): "a task of our own, which only a Dask scheduler hands over",
+    ("stages/core/cluster.py", "cloudpickle.loads"): "a task of our own, which only a Dask scheduler hands over",
     ("stages/training/loop.py", "torch.load"): "a checkpoint of our own, tensors and plain values alone",
     ("stages/training/weights.py", "torch.load"): "published weights the user names, tensors and plain values alone",
     ("tests/test_datasets.py", "pickle.loads"): "what the test has pickled itself",
@@ -101,7 +101,7 @@ def test_what_runs_nothing_is_not_blamed():
 
 def test_h5py_makes_no_objects():
     """An HDF5 file can hold pickles in opaque or object columns; ours are numbers, texts and references."""
-    source = (ROOT / "stages/datasets/matlab.py").read_text()
+    source = (ROOT / "stages/data/matlab.py").read_text()
     assert "pickle" not in source.replace("allow_pickle=False", "")
     assert 'h5py.File(path, "r")' in source
 

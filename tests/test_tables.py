@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common import tables
-from stages.common.errors import UnmaskError
+from stages.core import tables
+from stages.core.errors import UnmaskError
 from tests.conftest import ROOT, face_row, write_table
 
 
@@ -215,7 +215,7 @@ def test_a_killed_run_leaves_no_table(table: Path, tmp_path: Path):
     script = f"""
 import os, signal
 from pathlib import Path
-from stages.common import tables
+from stages.core import tables
 seen = []
 def kill(face):
     seen.append(face["identity"])

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 from stages.training import loop, weights
 from stages.training.stream import Stream
 from tests import tiny_training

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages import try_photo as stage
-from stages.common import images, params, photos
-from stages.common.command import run_stage
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.core import images, params, photos
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
 from stages.faces import parts
-from stages.finding.finder import Crop
 from stages.landmarks import landmarker
 from stages.landmarks.search import Search
-from stages.portrait import faces, files, gallery
-from stages.portrait.portrait import Tools, laid_back, portrait_of, portraits
 from stages.recognition import embeddings
+from stages.removal.finder import Crop
+from stages.tools import try_photo as stage
+from stages.tools.portrait import faces, files, gallery
+from stages.tools.portrait.portrait import Tools, laid_back, portrait_of, portraits
 from tests.conftest import ROOT, drawn_face, face_row, run
 from tests.stand_ins import FILLED, SEARCH, brightness, green, known, stand_ins
 
@@ -54,7 +54,7 @@ def _sees_through(monkeypatch: pytest.MonkeyPatch, large: Pixels) -> None:
     def look(photo: Pixels, search: Search) -> object:
         return find(large if photo.shape == large.shape and green(photo).any() else photo, search)
 
-    monkeypatch.setattr("stages.portrait.portrait.faces_in", look)
+    monkeypatch.setattr("stages.tools.portrait.portrait.faces_in", look)
 
 
 # ---------------------------------------------------------------- faces

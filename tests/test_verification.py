@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 from stages.recognition import identification, similarity, verification
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from stages.common import tables
-from stages.common.images import Pixels
+from stages.core import tables
+from stages.core.images import Pixels
 from stages.inpainting import inpainter, samples
 from stages.inpainting.gan import LossWeights
 from stages.training import loop

@@ -14,7 +14,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from stages.common.images import Pixels, encode_png
+from stages.core.images import Pixels, encode_png
 
 CLASSES = ("face_mask",)
 IMAGES, ANNOTATIONS = "images", "annotations.json"

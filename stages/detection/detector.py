@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from stages import openmmlab
-from stages.common import device
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
-from stages.common.seeding import generator
+from stages.compute import device
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.seeding import generator
 from stages.detection.coco import ANNOTATIONS, CLASSES, IMAGES, Found
+from stages.training import openmmlab
 
 openmmlab.enable()
 

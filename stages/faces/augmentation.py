@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.images import Pixels
+from stages.core.images import Pixels
 
 Rng = np.random.Generator
 

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.drawing import FRACTION_BITS, in_fractions
 from stages.faces.landmarks import (
     BRIDGE_TOP,
     CHIN,
@@ -21,6 +20,7 @@ from stages.faces.landmarks import (
     eye_centers,
     face_size,
 )
+from stages.figures.drawing import FRACTION_BITS, in_fractions
 
 Labels = NDArray[np.uint8]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.common.images import Pixels
+from stages.core.images import Pixels
 
 GAP = 4  # pixels between the columns of a triptych
 

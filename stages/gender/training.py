@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 from sklearn.model_selection import StratifiedGroupKFold
 
-from stages.common import images, tables
-from stages.common.errors import UnmaskError
-from stages.common.params import Section
-from stages.common.tables import SEXES, Face
+from stages.core import images, tables
+from stages.core.errors import UnmaskError
+from stages.core.params import Section
+from stages.core.tables import SEXES, Face
 from stages.gender import classifier
 from stages.training import loop
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.common import device
-from stages.common.images import Pixels
+from stages.compute import device
+from stages.core.images import Pixels
 from stages.inpainting.networks import fitted
 
 RADIUS = 3  # pixels around a pixel from which Telea's method takes its value

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.common.params import Section
+from stages.core.params import Section
 from stages.inpainting.networks import Discriminator, Generator
 from stages.training import loop
 

@@ -11,10 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.common import device, images, metrics
-from stages.common.images import Pixels
-from stages.common.params import Section
-from stages.common.tables import Face
+from stages.compute import device
+from stages.core import images, metrics
+from stages.core.images import Pixels
+from stages.core.params import Section
+from stages.core.tables import Face
 from stages.inpainting.gan import InpaintingGAN, LossWeights
 from stages.inpainting.networks import Discriminator, Generator
 from stages.inpainting.samples import Samples
@@ -22,8 +23,6 @@ from stages.training import loop, weights
 
 KIND = "inpainter"
 COLUMNS = ("face_id", "identity", "image", "landmarks", "face_type")  # of the faces to train on
-# On which a training's result depends, beside what every training runs; with other code no run is continued.
-CODE = tuple(Path(__file__).parent.parent / name for name in ("faces", "inpainting", "occlusion", "recognition"))
 
 
 class Network(Section):

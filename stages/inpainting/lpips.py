@@ -10,9 +10,9 @@ from pathlib import Path
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from stages.common import device
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.compute import device
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
 from stages.training import weights
 
 

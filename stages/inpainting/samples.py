@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
 
-from stages.common import images
-from stages.common.images import Pixels
-from stages.common.tables import Face
+from stages.core import images
+from stages.core.images import Pixels
+from stages.core.tables import Face
 from stages.faces import regions
 from stages.faces.augmentation import jitter, relight
 from stages.training.samples import FaceSamples

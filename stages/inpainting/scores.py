@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from stages.common.images import Pixels
+from stages.core.images import Pixels
 
 BEST_PSNR = 100.0  # dB, of equal pixels
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.common.images import Pixels
+from stages.core.images import Pixels
 from stages.faces.landmarks import Points, face_size
 from stages.landmarks.boxes import Box
 

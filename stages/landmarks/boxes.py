@@ -9,8 +9,8 @@ import dlib
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.dlib_models import model_file
-from stages.common.images import Pixels
+from stages.core.images import Pixels
+from stages.faces.dlib_models import model_file
 
 CNN_BELOW = 0.2  # a CNN box less sure than this is no face; dlib's own default lets 0 through
 

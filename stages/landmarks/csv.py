@@ -1,10 +1,10 @@
 """Backend `csv`: the landmarks that came with the photos, e.g. in Face_Mask_Generator's CSV file.
 
-An adapter reads them into the face table (`stages/datasets`); this backend takes them from there.
+An adapter reads them into the face table (`stages/data/adapters`); this backend takes them from there.
 """
 
-from stages.common.images import Pixels
-from stages.common.tables import Face
+from stages.core.images import Pixels
+from stages.core.tables import Face
 from stages.faces.landmarks import Points
 from stages.landmarks.boxes import Box
 

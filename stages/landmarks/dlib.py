@@ -10,10 +10,10 @@ import cv2
 import dlib
 import numpy as np
 
-from stages.common.dlib_models import model_file
-from stages.common.images import Pixels
-from stages.common.tables import Face
+from stages.core.images import Pixels
+from stages.core.tables import Face
 from stages.faces import landmarks
+from stages.faces.dlib_models import model_file
 from stages.faces.landmarks import Points
 from stages.landmarks.boxes import Box
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from stages.common import device
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
-from stages.common.tables import Face
+from stages.compute import device
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.tables import Face
 from stages.faces.landmarks import Points
 from stages.landmarks.boxes import Box
 

@@ -2,7 +2,7 @@
 
 It looks at a square crop and says where the 68 landmarks are, whether there is a face, and whether a mask hides part of
 it. Its own landmarks give a better crop, in which it looks again. The weights beside this file come from
-`python -m stages.train_landmarker`: bare photos of LFW, dlib's landmarks on them, masks drawn.
+`python -m stages.landmarks.train_landmarker`: bare photos of LFW, dlib's landmarks on them, masks drawn.
 """
 
 import functools
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.common import device
-from stages.common.images import Pixels
+from stages.compute import device
+from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.training import weights
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.common.images import Pixels
-from stages.common.params import Section
-from stages.common.tables import Face
+from stages.core.images import Pixels
+from stages.core.params import Section
+from stages.core.tables import Face
 from stages.faces.face_type import face_type
 from stages.faces.landmarks import Points, face_size
 from stages.landmarks import behind_masks, boxes, csv, dlib, face_alignment

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages import openmmlab
+from stages.training import openmmlab
 
 openmmlab.enable()
 

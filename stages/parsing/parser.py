@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages import openmmlab
-from stages.common import device
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.compute import device
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.training import openmmlab
 
 openmmlab.enable()
 

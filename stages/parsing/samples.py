@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common import images
-from stages.common.images import Pixels
-from stages.common.tables import Face
+from stages.core import images
+from stages.core.images import Pixels
+from stages.core.tables import Face
 from stages.faces import parts
 from stages.parsing import parser
 from stages.training.samples import FaceSamples

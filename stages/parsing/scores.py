@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 from stages.faces.parts import IGNORED
 
 Counts = NDArray[np.int64]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from stages.common.images import Pixels
+from stages.core.images import Pixels
 from stages.parsing.parser import Parser
 
 WARM_UP = 5  # images

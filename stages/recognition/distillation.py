@@ -15,9 +15,9 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from stages.common import images
-from stages.common.images import Pixels
-from stages.common.tables import Face
+from stages.core import images
+from stages.core.images import Pixels
+from stages.core.tables import Face
 from stages.faces import alignment
 from stages.faces.augmentation import jitter, relight
 from stages.faces.landmarks import Points

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.common import device
-from stages.common.dlib_models import model_file
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.compute import device
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.faces.dlib_models import model_file
 from stages.faces.landmarks import Points
 
 WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"

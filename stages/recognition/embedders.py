@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.common import device
-from stages.common.errors import UnmaskError
-from stages.common.images import Pixels
+from stages.compute import device
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.recognition import dlib_embedding, recognizer
 from stages.recognition.networks import normalized

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stages.common.errors import UnmaskError
-from stages.common.outputs import whole_file
+from stages.core.errors import UnmaskError
+from stages.core.outputs import whole_file
 
 CONDITIONS = ("bare", "masked", "zeroed", "inpainted", "upper")
 BARE_UPPER = "bare_upper"  # the upper half of the bare face, to compare the upper half with

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.common import device
-from stages.common.errors import UnmaskError
-from stages.common.seeding import generator
+from stages.compute import device
+from stages.core.errors import UnmaskError
+from stages.core.seeding import generator
 from stages.recognition.embeddings import CONDITIONS
 from stages.recognition.networks import normalized
 from stages.training import weights

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 from stages.recognition import similarity
 from stages.recognition.similarity import Embeddings
 

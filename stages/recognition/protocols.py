@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 
 Item = TypeVar("Item")
 

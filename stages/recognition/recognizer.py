@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.common import device, images
-from stages.common.images import Pixels
-from stages.common.params import Section
-from stages.common.tables import Face
+from stages.compute import device
+from stages.core import images
+from stages.core.images import Pixels
+from stages.core.params import Section
+from stages.core.tables import Face
 from stages.faces.augmentation import augment
 from stages.recognition.networks import IResNet, normalized
 from stages.training import weights

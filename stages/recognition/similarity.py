@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 
 Embeddings = NDArray[np.float32]
 Scores = NDArray[np.float32]

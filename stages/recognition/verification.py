@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from stages.common.errors import UnmaskError
+from stages.core.errors import UnmaskError
 from stages.recognition import similarity
 from stages.recognition.similarity import STEPS, Scores
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from stages import openmmlab
+from stages.training import openmmlab
 
 openmmlab.enable()
 

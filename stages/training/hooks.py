@@ -9,10 +9,10 @@ import torch
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 
-from stages.common import costs
-from stages.common.errors import UnmaskError
-from stages.common.progress import Progress
-from stages.common.seeding import fraction
+from stages.core import costs
+from stages.core.errors import UnmaskError
+from stages.core.progress import Progress
+from stages.core.seeding import fraction
 
 SHOWN_AT_A_TIME = 20  # face_ids in a message
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import importlib.metadata
 import json
 import pickle
 import shutil
@@ -25,21 +26,21 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from stages import openmmlab
-from stages.common import device, precision
-from stages.common.errors import UnmaskError
-from stages.common.metrics import DIGITS
-from stages.common.outputs import whole_file
-from stages.common.parallel import settings
-from stages.common.params import Section
-from stages.common.precision import Precision
-from stages.training import launch, weights
+from stages.compute import device, launch, precision
+from stages.compute.precision import Precision
+from stages.core import code
+from stages.core.errors import UnmaskError
+from stages.core.metrics import DIGITS
+from stages.core.outputs import whole_file
+from stages.core.parallel import settings
+from stages.core.params import Section
+from stages.training import weights
 from stages.training.hooks import CurveHook, FiniteLossHook, ProgressHook, SeedHook
 from stages.training.stream import Stream
 
 SCRATCH = Path(".scratch")
 LOADERS = 4  # processes that make samples for a GPU
-CODE = (Path(__file__).parent, Path(openmmlab.__file__))  # that every training runs
+PACKAGES = ("mmdet", "mmengine", "mmsegmentation", "numpy", "opencv-python", "torch")  # that trainings compute with
 
 
 class Schedule(Section):
@@ -211,10 +212,17 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]
 
 
-def key_of(about: Mapping[str, Any], inputs: Sequence[Path]) -> str:
-    """Return a short key of params, of the content of files and folders, and of the code that every training runs."""
-    digest = hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=8)
-    for entry in (*inputs, *CODE):
+def key_of(about: Mapping[str, Any], inputs: Sequence[Path], module: Path) -> str:
+    """Return a short key of all that a training's result depends on; with another key no run is continued.
+
+    Args:
+        about: params.
+        inputs: files and folders, of which the content counts.
+        module: of the stage: its code counts, all that it imports of ours, and the versions of the packages below.
+    """
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    digest = hashlib.blake2b(json.dumps([about, versions], sort_keys=True, default=str).encode(), digest_size=8)
+    for entry in (*inputs, *sorted(code.closure(module))):
         for file in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
             if file.is_file() and "__pycache__" not in file.parts:
                 with file.open("rb") as content:

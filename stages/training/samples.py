@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import Dataset
 
-from stages.common.seeding import generator
-from stages.common.tables import Face
+from stages.core.seeding import generator
+from stages.core.tables import Face
 
 
 class FaceSamples(Dataset[Any]):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
-from stages.common.seeding import generator
+from stages.core.seeding import generator
 
 
 class Stream(Sampler[int]):

@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from stages.common.errors import UnmaskError
-from stages.common.outputs import whole_file
+from stages.core.errors import UnmaskError
+from stages.core.outputs import whole_file
 
 # One key: a header with several would come out in another order each time, and with it the file's checksum.
 KEY = "unmask"

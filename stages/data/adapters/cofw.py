@@ -1,0 +1,30 @@
+"""COFW: COFW_train_color.mat (845 photos of LFPW, 500 of COFW) and COFW_test_color.mat (507), MATLAB v7.3.
+
+Nobody says who is on a photo, so each counts as a person of its own. Its 29 landmarks are not those of 300-W and are
+not read; `find_landmarks` finds its own.
+"""
+
+import re
+from collections.abc import Iterator
+
+from stages.core.errors import UnmaskError
+from stages.data.files import Files
+from stages.data.photo import Photo, Reject
+
+IMAGE = re.compile(r"(?:^|/)COFW_(train|test)(?:_color)?\.mat/Is(?:Tr|T)/(\d+)\.png$")
+
+
+def photos(files: Files) -> Iterator[Photo | Reject]:
+    """Yield all photos with the publisher's split.
+
+    Raises:
+        UnmaskError: there is not one.
+    """
+    some = False
+    for file in files.names():
+        if found := IMAGE.search(file):
+            some = True
+            split, number = found.groups()
+            yield Photo(file, f"photo-{split}-{number}", number, split=split)
+    if not some:
+        raise UnmaskError("no photo found: expected COFW_train_color.mat or COFW_test_color.mat with IsTr or IsT")

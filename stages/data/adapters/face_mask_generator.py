@@ -1,0 +1,66 @@
+"""Face_Mask_Generator (AvLab-CV): photos with a CSV of 68 landmarks and a face type each.
+
+The CSV's columns are sub_folder, image_name, face_type (`0_0` to `1_1`) and part_<0…67>_<x|y>; sub_folder starts with a
+backslash and names the person.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from stages.core.errors import UnmaskError
+from stages.data.files import Files
+from stages.data.photo import Photo, Reject
+from stages.faces.face_type import FACE_TYPES
+from stages.faces.landmarks import Points
+
+KEYS = ("sub_folder", "image_name", "face_type")
+POINTS = tuple(f"part_{point}_{axis}" for point in range(68) for axis in "xy")
+
+
+def photos(files: Files) -> Iterator[Photo | Reject]:
+    """Yield the photos that the CSV files list; a line that cannot be used is rejected with its number.
+
+    Raises:
+        UnmaskError: there is no such CSV, or a column is missing.
+    """
+    lists = [name for name in files.names() if name.lower().endswith(".csv")]
+    if not lists:
+        raise UnmaskError("no CSV of landmarks found: expected columns sub_folder, image_name, face_type, part_0_x, …")
+    by_name: dict[str, list[PurePosixPath]] = {}
+    for path in map(PurePosixPath, files.names()):
+        by_name.setdefault(path.name, []).append(path)
+    for name in lists:
+        reader = csv.DictReader(io.StringIO(files.text(name)), restkey="", restval="")
+        for column in (*KEYS, *POINTS):
+            if column not in (reader.fieldnames or ()):
+                raise UnmaskError(f"{name} has no column {column!r}")
+        for row in reader:
+            yield _photo(by_name, row, f"{name}, line {reader.line_num}")
+
+
+def _photo(by_name: dict[str, list[PurePosixPath]], row: dict[str, str], line: str) -> Photo | Reject:
+    folder = row["sub_folder"].replace("\\", "/").strip("/ ")
+    wanted = PurePosixPath(folder, row["image_name"])
+    paths = [path for path in by_name.get(wanted.name, []) if path.parts[-len(wanted.parts) :] == wanted.parts]
+    if not paths:
+        return Reject(str(wanted), "file_missing", f"{line} names it")
+    file = paths[0].as_posix()
+    if row["face_type"] not in FACE_TYPES:
+        return Reject(file, "bad_face_type", f"{line}: {row['face_type']!r} is none of {', '.join(FACE_TYPES)}")
+    points = _points(row)
+    if points is None:
+        return Reject(file, "bad_landmarks", f"{line}: not 68 pairs of finite numbers")
+    identity = PurePosixPath(folder).name or wanted.stem
+    return Photo(file, identity, wanted.stem, landmarks=points, face_type=row["face_type"])
+
+
+def _points(row: dict[str, str]) -> Points | None:
+    try:
+        points = np.array([float(row[column]) for column in POINTS], np.float32).reshape(68, 2)
+    except ValueError:
+        return None
+    return points if np.isfinite(points).all() else None

@@ -1,0 +1,284 @@
+"""Read a dataset as its publisher ships it into a face table, and account for every file that is not in it.
+
+python -m stages.data.clean --raw data/raw/orl --curation data/curation/orl.csv --out data/clean/orl \
+    --rejected data/rejected/orl.csv --figure metrics/figures/clean-orl.png --metrics metrics/clean-orl.json
+"""
+
+import csv
+import functools
+import importlib.util
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from stages.core import images, parallel, tables
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.outputs import PARTS, whole_file, whole_folder
+from stages.core.params import Section, StageParams
+from stages.core.seeding import fraction
+from stages.data import inspection
+from stages.data.files import Files, open_files
+from stages.data.inspection import Inspector, Seen
+from stages.data.photo import Photo, Reject
+from stages.figures import sheets
+from stages.landmarks import boxes
+
+PHOTOS_A_TASK = 50
+
+
+class Split(Section):
+    """Shares of the people; whoever is in a split stays there when people are added."""
+
+    train: float = Field(ge=0, le=1)
+    val: float = Field(ge=0, le=1)
+    test: float = Field(ge=0, le=1)
+    salt: int
+    """Another number draws other people."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-9:
+            raise ValueError(f"train + val + test is {self.train + self.val + self.test:g}, it must be 1")
+        return self
+
+    def of(self, dataset: str, identity: str) -> str:
+        """Return the split of a person, from the names alone."""
+        place = fraction(self.salt, dataset, identity)
+        return "train" if place < self.train else "val" if place < self.train + self.val else "test"
+
+
+class Limit(Section):
+    """Keep no more than so many people, and photos of each, the first by name; null keeps all."""
+
+    people: int | None = Field(ge=1)
+    photos: int | None = Field(ge=1)
+
+
+class Params(StageParams):
+    """Section `clean:` of params.yaml."""
+
+    min_side: int = Field(ge=1)
+    """A photo whose shorter side has fewer pixels is too small."""
+    max_pixels: int = Field(ge=1, le=1_000_000_000)
+    """A photo with more is too large; it is not even decoded."""
+    near_duplicates: int | None = Field(ge=0, le=64)
+    """Photos whose perceptual hashes differ in no more of 256 bits are copies; null: only equal bytes are."""
+    require_face: bool
+    """Reject photos in which no detector sees a face."""
+    split: Split
+    limit: Limit
+
+
+def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, params: Params) -> dict[str, Any]:
+    """Make the face table of the dataset `raw.name`.
+
+    Args:
+        raw: the publisher's files.
+        curation: CSV `face_id,reason` of faces to leave out, reviewed by a person.
+        out: the table to write.
+        rejected: CSV to write: every photo that is not in the table, and why.
+        figure: a contact sheet.
+        params: section `clean`.
+
+    Returns:
+        How many photos, people, and faces a split there are, and how many photos were rejected for each reason.
+
+    Raises:
+        UnmaskError: the files are not in the publisher's layout, or the curation list names a face that is not there.
+    """
+    dataset = raw.name
+    with open_files(raw) as files:
+        photos, rejects = _listed(dataset, files)
+        listed = len(photos) + len(rejects)
+        photos, more = _curated(photos, curation)
+        rejects += more
+        photos, more = _limited(photos, params.limit)
+        rejects += more
+        seen, more = _inspected(photos, files, params, label=out.as_posix())
+        rejects += more
+        if not seen:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejects).items())
+            raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons})")
+        splits = _splits(dataset, seen, params.split)
+        _write(out, seen, splits, files, params.max_pixels)
+    _write_rejects(rejected, rejects)
+    sheets.show_table(out, figure, title="Photos kept, and their split", caption=_caption)
+    people = Counter(one.photo.identity for one in seen)
+    label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
+    numbers = {
+        "photos": listed,
+        "faces": len(seen),
+        "people": len(people),
+        "people_with_one_photo": sum(count == 1 for count in people.values()),
+        "rejected": Counter(reject.reason for reject in rejects),
+        "unexplained": listed - len(seen) - len(rejects),
+        "splits": {
+            split: {
+                "faces": sum(splits[one.photo.identity] == split for one in seen),
+                "people": sum(splits[identity] == split for identity in people),
+            }
+            for split in tables.SPLITS
+        },
+        "sexes": Counter(one.photo.sex or "unknown" for one in seen),
+        "stored_anew_as_png": sum(not one.as_it_is for one in seen),
+    }
+    return numbers | ({"label_pixels": label_pixels} if label_pixels else {})
+
+
+def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]:
+    """Return the photos by face_id, sorted, and what cannot have a face_id of its own."""
+    module = f"stages.data.adapters.{dataset}"
+    adapter = importlib.import_module(module) if importlib.util.find_spec(module) else None
+    if not hasattr(adapter, "photos"):
+        raise UnmaskError(
+            f"no adapter reads {dataset!r}: stages/data/adapters/{dataset}.py with a function photos(files) is "
+            f"missing; docs/adding-a-dataset.md says how to add one"
+        )
+    photos: dict[str, Photo] = {}
+    rejects: list[Reject] = []
+    named: set[str] = set()
+    for item in adapter.photos(files):
+        named.add(item.file)
+        if isinstance(item, Reject):
+            rejects.append(item)
+            continue
+        named.update(name for _, name in item.label_files)
+        face_id = f"{dataset}/{item.identity}/{item.name}"
+        if not tables.is_face_id(face_id):
+            rejects.append(Reject(item.file, "bad_name", f"{face_id!r} can be no face_id"))
+        elif face_id in photos:
+            rejects.append(Reject(item.file, "same_name", f"{photos[face_id].file} has this face_id, too", face_id))
+        else:
+            photos[face_id] = item
+    rejects += [
+        Reject(name, "not_in_layout", "the adapter knows no photo of this name")
+        for name in files.names()
+        if PurePosixPath(name).suffix.lower() in images.SUFFIXES and name not in named
+    ]
+    return dict(sorted(photos.items())), rejects
+
+
+def _curated(photos: dict[str, Photo], curation: Path) -> tuple[dict[str, Photo], list[Reject]]:
+    with curation.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != ["face_id", "reason"]:
+            raise UnmaskError(f"{curation}: the first line must be face_id,reason")
+        excluded: dict[str, tuple[int, str]] = {}
+        for row in reader:
+            if row["face_id"] in excluded:
+                raise UnmaskError(f"{curation}, line {reader.line_num}: {row['face_id']} stands there twice")
+            excluded[row["face_id"]] = (reader.line_num, row["reason"])
+    unknown = [f"line {line}: {face_id}" for face_id, (line, _) in excluded.items() if face_id not in photos]
+    if unknown:
+        raise UnmaskError(f"{curation} names faces that are not in the dataset: {'; '.join(unknown)}")
+    rejects = [Reject(photos[face_id].file, "curated", why, face_id) for face_id, (_, why) in excluded.items()]
+    return {face_id: photo for face_id, photo in photos.items() if face_id not in excluded}, rejects
+
+
+def _limited(photos: dict[str, Photo], limit: Limit) -> tuple[dict[str, Photo], list[Reject]]:
+    kept: dict[str, Photo] = {}
+    rejects = []
+    of_person: Counter[str] = Counter()
+    for face_id, photo in photos.items():
+        is_new = photo.identity not in of_person
+        too_many_people = limit.people is not None and is_new and len(of_person) >= limit.people
+        too_many_photos = limit.photos is not None and of_person[photo.identity] >= limit.photos
+        if too_many_people or too_many_photos:
+            rejects.append(Reject(photo.file, "beyond_limit", "clean.limit in params.yaml", face_id))
+        else:
+            of_person[photo.identity] += 1
+            kept[face_id] = photo
+    return kept, rejects
+
+
+def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: str) -> tuple[list[Seen], list[Reject]]:
+    inspector = Inspector(params.min_side, params.max_pixels, _has_face if params.require_face else None)
+    items = list(photos.items())
+    tasks = []
+    for start in range(0, len(items), PHOTOS_A_TASK):
+        task = items[start : start + PHOTOS_A_TASK]
+        tasks.append((files.of([photo for _, photo in task]), task))
+    results = parallel.run(
+        functools.partial(_inspect, inspector),
+        tasks,
+        sizes=[len(task) for _, task in tasks],
+        label=f"{label} look",
+        unit="photos",
+    )
+    found = [result for chunk in results for result in chunk]
+    seen = [result for result in found if isinstance(result, Seen)]
+    rejects = [result for result in found if isinstance(result, Reject)]
+    copies = inspection.copies(seen, params.near_duplicates)
+    gone = {copy.face_id for copy in copies}
+    return [one for one in seen if one.face_id not in gone], rejects + copies
+
+
+def _inspect(inspector: Inspector, task: tuple[Files, list[tuple[str, Photo]]]) -> list[Seen | Reject]:
+    files, photos = task
+    return [inspector(files, face_id, photo) for face_id, photo in photos]
+
+
+def _has_face(image: Pixels) -> bool:
+    return bool(boxes.find(image, short_side=224, long_side=1600))
+
+
+def _splits(dataset: str, seen: Sequence[Seen], split: Split) -> dict[str, str]:
+    """Return each person's split: the publisher's, or else ours.
+
+    Raises:
+        UnmaskError: the publisher's split has a person on two sides.
+    """
+    splits: dict[str, str] = {}
+    for one in seen:
+        identity = one.photo.identity
+        name = one.photo.split or split.of(dataset, identity)
+        if splits.setdefault(identity, name) != name:
+            raise UnmaskError(f"{dataset}: the publisher has {identity} in both {splits[identity]} and {name}")
+    return splits
+
+
+def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files, max_pixels: int) -> None:
+    count = tables.n_parts(Counter(one.photo.identity for one in seen))
+    parts: dict[int, list[Seen]] = defaultdict(list)
+    for one in seen:
+        parts[tables.part_of(one.photo.identity, count)].append(one)
+    names = ["face_id", "identity", "sex", "split", "wears_mask", "image"]
+    names += [name for name in ("landmarks", "face_type") if any(getattr(one.photo, name) is not None for one in seen)]
+    names += ["labels"] if any(one.labels for one in seen) else []
+    with whole_folder(out, PARTS) as staging:
+        work = functools.partial(_write_part, splits=splits, max_pixels=max_pixels, names=names)
+        tasks = [
+            (staging.absolute() / tables.part_name(part), files.of([one.photo for one in those]), those)
+            for part, those in sorted(parts.items())
+        ]
+        parallel.run(work, tasks, sizes=[len(those) for _, _, those in tasks], label=out.as_posix())
+
+
+def _write_part(
+    task: tuple[Path, Files, list[Seen]], splits: dict[str, str], max_pixels: int, names: list[str]
+) -> None:
+    path, files, seen = task
+    rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one in seen)
+    tables.write_part(path, ({name: face[name] for name in names} for face in rows), names)
+
+
+def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    with whole_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "face_id", "reason", "detail"])
+        writer.writerows(
+            [r.file, r.face_id, r.reason, r.detail] for r in sorted(rejects, key=lambda r: (r.file, r.detail))
+        )
+
+
+def _caption(face: tables.Face) -> str:
+    return f"{face['face_id'].split('/', 1)[1]} {face['split']}"
+
+
+if __name__ == "__main__":
+    run_stage("data.clean")

@@ -1,0 +1,240 @@
+"""The raw folder of a dataset as one list of files, whether they lie loose, in a tar or in a zip.
+
+Nothing is unpacked into folders; members are read one at a time. Archives that try to lead out of their folder, to
+link elsewhere or to swell when unpacked are refused, and so are names that occur twice.
+"""
+
+import bz2
+import errno
+import functools
+import gzip
+import lzma
+import re
+import shutil
+import stat
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stages.core.errors import UnmaskError
+from stages.core.images import UnreadableImageError
+from stages.data import matlab
+from stages.data.photo import Photo
+
+SCRATCH = Path(".scratch")
+COMPRESSED_TAR = {".tgz": gzip.open, ".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}
+MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes near
+MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
+RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
+BLOCK = 2**20
+# What the archive modules raise for damaged archives; NotImplementedError and RuntimeError stand for unknown
+# compression and for encryption.
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
+# Folders and files that operating systems add.
+JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a file's bytes are: a stretch of a file (a loose file, or a tar), or a member of a zip or of a .mat."""
+
+    path: Path
+    size: int
+    offset: int = 0
+    member: str | None = None
+    variable: str | None = None
+
+
+class Files:
+    """A dataset's files by name: the path below the raw folder, or the path inside its archive. Picklable."""
+
+    def __init__(self, places: dict[str, _Place]) -> None:
+        self._places = places
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted(self._places)
+
+    def of(self, photos: Iterable[Photo]) -> "Files":
+        """Return only the files that these photos need, to be sent to a worker."""
+        names = {name for photo in photos for name in (photo.file, *(name for _, name in photo.label_files))}
+        return Files({name: self._places[name] for name in names})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            UnreadableImageError: `unreadable`: it is damaged inside its archive.
+            KeyError: there is no such file.
+        """
+        place = self._places[name]
+        try:
+            if place.variable is not None:
+                return matlab.read(place.path, place.variable)
+            if place.member is not None:
+                return _zip(place.path).read(place.member)
+            with place.path.open("rb") as file:
+                file.seek(place.offset)
+                data = file.read(place.size)
+        except DAMAGE as error:
+            if _is_of_the_disk(error):
+                raise
+            raise UnreadableImageError("unreadable", f"damaged in {place.path.name}: {error}") from None
+        if len(data) < place.size:
+            raise UnreadableImageError("unreadable", f"cut off in {place.path.name}")
+        return data
+
+    def text(self, name: str) -> str:
+        """Return a text file's content.
+
+        Raises:
+            UnmaskError: it is no UTF-8 text.
+        """
+        try:
+            return self.read(name).decode("utf-8-sig")
+        except (UnicodeDecodeError, UnreadableImageError) as error:
+            raise UnmaskError(f"{name} is no readable text file: {error}") from None
+
+
+@functools.lru_cache(maxsize=8)
+def _zip(path: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@contextmanager
+def open_files(raw: Path) -> Iterator[Files]:
+    """Yield the files of a raw folder; archives in it count as the files they hold.
+
+    A compressed tar is unpacked to a plain one in `.scratch` for as long as the block runs, and so is a MATLAB file in
+    a zip. Of a MATLAB file (v7.3) the variables count as files, see `stages.data.matlab`.
+
+    Raises:
+        UnmaskError: there is no such folder, or an archive is damaged or refused.
+    """
+    if not raw.is_dir():
+        raise UnmaskError(f"{raw} is no folder: fetch the dataset first")
+    SCRATCH.mkdir(exist_ok=True)
+    places: dict[str, _Place] = {}
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as unpacked:
+        for path in sorted(path for path in raw.rglob("*") if path.is_file()):
+            found = _listed(path.absolute(), path.relative_to(raw).as_posix(), Path(unpacked).absolute())
+            for name, place in found:
+                if name in places:
+                    raise UnmaskError(f"{path}: {name!r} occurs twice in {raw}; keep one of them")
+                places[name] = place
+        try:
+            yield Files(places)
+        finally:
+            _zip.cache_clear()  # closes the archives
+
+
+def _listed(path: Path, name: str, unpacked: Path) -> Iterator[tuple[str, _Place]]:
+    lower = path.name.lower()
+    try:
+        if lower.endswith(".mat") and matlab.is_one(path):
+            members = _variables(path, name)
+        elif lower.endswith(".zip"):
+            members = _zip_members(path, unpacked)
+        elif lower.endswith(".tar"):
+            members = _tar_members(path)
+        elif suffix := next((suffix for suffix in COMPRESSED_TAR if lower.endswith(suffix)), None):
+            members = _tar_members(_unpack(path, COMPRESSED_TAR[suffix], unpacked))
+        else:
+            members = iter([(name, _Place(path, path.stat().st_size))])
+        for member, place in members:
+            plain = _safe(path, member)
+            if not JUNK.search(plain):
+                yield plain, place
+    except DAMAGE as error:
+        if _is_of_the_disk(error):
+            raise
+        raise UnmaskError(f"{path.name} is a damaged archive ({error}): fetch it again") from None
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    # gzip and bz2 raise OSErrors without a number for bad data; a bad offset makes a seek invalid.
+    return isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}
+
+
+def _safe(archive: Path, member: str) -> str:
+    name = member.replace("\\", "/")
+    steps = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in steps or re.match("^[A-Za-z]:", name) or "\0" in name:
+        raise UnmaskError(f"{archive.name} is refused: its member {member!r} leads out of the archive's folder")
+    return PurePosixPath(name).as_posix()
+
+
+def _refuse_bomb(archive: Path, member: str, size: int, packed: int) -> None:
+    if size > MAX_MEMBER or (size > RATIO_FROM and size > MAX_RATIO * packed):
+        raise UnmaskError(f"{archive.name} is refused: {member!r} swells from {packed:,} to {size:,} bytes")
+
+
+def _variables(path: Path, name: str) -> Iterator[tuple[str, _Place]]:
+    for variable in matlab.names(path):
+        yield f"{name}/{variable}", _Place(path, 0, variable=variable)
+
+
+def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
+    packed = 0
+    for info in _zip(path).infolist():
+        if info.is_dir():
+            continue
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise UnmaskError(f"{path.name} is refused: its member {info.filename!r} is a link")
+        _refuse_bomb(path, info.filename, info.file_size, info.compress_size)
+        packed += info.compress_size
+        if info.filename.lower().endswith(".mat"):
+            plain = unpacked / f"{path.name}-{info.header_offset}.mat"
+            with _zip(path).open(info) as reading, plain.open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+            if matlab.is_one(plain):
+                yield from _variables(plain, _safe(path, info.filename))
+                continue
+        yield info.filename, _Place(path, info.file_size, member=info.filename)
+    if packed > path.stat().st_size:
+        raise UnmaskError(f"{path.name} is refused: its members overlap, as in a decompression bomb")
+
+
+def _tar_members(path: Path) -> Iterator[tuple[str, _Place]]:
+    with tarfile.open(path, "r:") as archive:
+        for member in archive:
+            if member.isdir():
+                continue
+            if not member.isreg() or member.issparse():
+                raise UnmaskError(f"{path.name} is refused: its member {member.name!r} is a link or no plain file")
+            yield member.name, _Place(path, member.size, member.offset_data)
+
+
+def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], unpacked: Path) -> Path:
+    """Return a plain tar made from a compressed one."""
+    plain = unpacked / f"{path.name}.tar"
+    packed, size = path.stat().st_size, 0
+    with opener(path) as reading, plain.open("wb") as writing:
+        while block := reading.read(BLOCK):
+            size += len(block)
+            if size > RATIO_FROM and size > MAX_RATIO * packed:
+                raise UnmaskError(f"{path.name} is refused: it swells to more than {MAX_RATIO} times its size")
+            writing.write(block)
+    return plain

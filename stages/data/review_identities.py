@@ -1,0 +1,130 @@
+"""Propose photos for review that may show somebody else than their label says; by hand, as a person must look.
+
+python -m stages.data.review_identities --faces data/aligned/lfw --weights models/recognizer-dlib.safetensors \
+    --out data/review/lfw.csv --figure data/review/lfw.png
+
+Write yes or no into the column `accept` of the file, then leave the accepted photos out of the dataset:
+
+python -m stages.data.accept_review --reviewed data/review/lfw.csv --curation data/curation/lfw.csv
+"""
+
+import csv
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from stages.core import images, tables
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.outputs import whole_file
+from stages.core.params import StageParams
+from stages.core.tables import Face
+from stages.figures import sheets
+from stages.recognition import embedders, identity_errors
+
+BATCH = 32
+SHOWN = 15  # proposals on the sheet, a row each
+COLUMNS = ["accept", "face_id", "reason", "own", "other", "nearest"]
+
+
+class Params(StageParams):
+    """Section `review_identities:` of params.yaml."""
+
+    share: float = Field(gt=0, le=1)
+    """Of the photos that are proposed."""
+
+
+def review_identities(faces: Path, weights: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
+    """Write the photos that fit their label least, the most doubtful first.
+
+    A photo is doubtful by how much nearer its embedding is to the mean of another person than to its own person's
+    other photos (median cosine).
+
+    Args:
+        faces: a table of aligned faces.
+        weights: a recognizer; for people with masks one that has learned to see through them.
+        out: the CSV file to write: `accept` (empty, to be filled in), `face_id`, `reason`, and in cosines `own`,
+            `other`, and who is `nearest`. Nothing is written over a file that a person has begun to fill in.
+        figure: a contact sheet: the photo, two more of its person, two of the nearest other one.
+        params: section `review_identities`.
+
+    Returns:
+        How many photos there are, proposed, nearer to another person than to their own, and such that nothing can be
+        said of: a person's only photo, or one without landmarks.
+
+    Raises:
+        UnmaskError: there are fewer than two people with landmarks, or `out` has been filled in.
+    """
+    if out.exists() and any(row["accept"] for row in _rows(out)):
+        raise UnmaskError(f"{out} has answers in it: accept them with stages.data.accept_review, or delete it")
+    rows = [
+        {name: face[name] for name in ("face_id", "identity", "landmarks")}
+        for face in tables.read(faces, ["face_id", "identity", "landmarks"])
+    ]
+    kept = [face for face in rows if face["landmarks"] is not None]
+    people = np.unique([face["identity"] for face in kept]) if kept else np.zeros(0, str)
+    if len(people) < 2:
+        raise UnmaskError(f"{faces} has {len(people)} people with landmarks: there is nobody to compare them with")
+    found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
+    order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
+    proposed = [place for place in order.tolist() if np.isfinite(found.doubt[place])]
+    with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for place in proposed:
+            nearer = found.doubt[place] > 0
+            reason = "nearer to another person" if nearer else "far from the person's other photos"
+            cosines = [f"{value[place]:.4f}" for value in (found.own, found.other)]
+            writer.writerow(["", kept[place]["face_id"], reason, *cosines, people[found.nearest[place]]])
+    _draw(faces, figure, [(kept[place], str(people[found.nearest[place]])) for place in proposed[:SHOWN]])
+    return {
+        "faces": len(rows),
+        "proposed": len(proposed),
+        "nearer_to_another_person": int((found.doubt > 0).sum()),
+        "only_photo": int(np.isnan(found.own).sum()),
+        "without_landmarks": len(rows) - len(kept),
+    }
+
+
+def embedded(faces: Path, find: embedders.Embed) -> NDArray[np.float32]:
+    """Return the embeddings of a table's faces with landmarks, in their order, (n, d) of length 1."""
+    rows = (face for face in tables.read(faces, ["face_id", "image", "landmarks"]) if face["landmarks"] is not None)
+    found = []
+    while batch := list(itertools.islice(rows, BATCH)):
+        found.append(find([images.decode(face["image"]) for face in batch], [face["landmarks"] for face in batch]))
+    return np.concatenate(found)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != COLUMNS:
+            raise UnmaskError(f"{path}: the first line must be {','.join(COLUMNS)}")
+        return list(reader)
+
+
+def _draw(faces: Path, figure: Path, proposed: list[tuple[Face, str]]) -> None:
+    wanted = {name for face, nearest in proposed for name in (face["identity"], nearest)}
+    of_person: dict[str, dict[str, bytes]] = {name: {} for name in wanted}
+    for face in tables.read(faces, ["face_id", "identity", "image"]):
+        if face["identity"] in wanted:
+            of_person[face["identity"]][face["face_id"]] = face["image"]
+    pictures, captions = [], []
+    for face, nearest in proposed:
+        own = of_person[face["identity"]]
+        others = [data for face_id, data in own.items() if face_id != face["face_id"]][:2]
+        strangers = list(of_person[nearest].values())[:2]
+        row = [own[face["face_id"]], *others, *[None] * (2 - len(others)), *strangers, *[None] * (2 - len(strangers))]
+        blank = np.full_like(images.decode(row[0] or b""), 255)
+        pictures += [blank if data is None else images.decode(data) for data in row]
+        captions += [face["face_id"].split("/", 1)[1], *[face["identity"]] * 2, *[nearest] * 2]
+    title = "In doubt: the photo, two of its person, two of the nearest other one"
+    sheets.write(figure, sheets.contact_sheet(pictures, captions, columns=5, title=title))
+
+
+if __name__ == "__main__":
+    run_stage("data.review_identities")

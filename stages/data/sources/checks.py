@@ -1,0 +1,138 @@
+"""Is a file what its publisher, or our own record of it, says it is?"""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.core.errors import UnmaskError
+from stages.core.outputs import whole_file
+from stages.data.sources.catalogue import Checks
+
+BLOCK = 1 << 20
+FIELDS = ("name", "bytes", "sha256", "note")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file, or all files of a folder, hold."""
+
+    bytes: int
+    md5: str
+    sha256: str
+    git_blob: str
+
+
+def content(path: Path) -> Content:
+    """Return size and checksums of a file; for a folder, of the list of its files' names and sha256s."""
+    if path.is_dir():
+        listing, size = b"", 0
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            inside = content(file)
+            listing += f"{inside.sha256}  {file.relative_to(path).as_posix()}\n".encode()
+            size += inside.bytes
+        digest = hashlib.sha256(listing).hexdigest()
+        return Content(size, "", digest, "")
+    size = path.stat().st_size
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    git_blob = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            for digest in (md5, sha256, git_blob):
+                digest.update(block)
+    return Content(size, md5.hexdigest(), sha256.hexdigest(), git_blob.hexdigest())
+
+
+def difference(found: Content, published: Checks) -> str | None:
+    """Return in words how a file differs from what was published, or None if it does not."""
+    if published.bytes is not None and found.bytes != published.bytes:
+        return f"it has {found.bytes:,} bytes, published were {published.bytes:,}"
+    for kind in ("md5", "sha256", "git_blob"):
+        value = getattr(published, kind)
+        if value is not None and getattr(found, kind) != value:
+            return f"its {kind} is {getattr(found, kind)}, published was {value}"
+    return None
+
+
+class RefusedError(UnmaskError):
+    """A file is not what was published or recorded: `wrong` says in which way, `remedy` what to do if it is right."""
+
+    def __init__(self, wrong: str, remedy: str) -> None:
+        super().__init__(f"{wrong}. {remedy}")
+        self.wrong = wrong
+        self.remedy = remedy
+
+
+class Records:
+    """data/checksums/<dataset>.csv: the files that were believed, in Git.
+
+    A file whose checksum nobody published is recorded when it is first fetched and compared from then on. A line
+    written by hand accepts an edition that the catalogue does not know, such as a subset.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: list[dict[str, str]] = []  # the first one is line 2 of the file
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                if tuple(reader.fieldnames or ()) != FIELDS:
+                    raise UnmaskError(f"{path}: the first line must be {','.join(FIELDS)}")
+                self._lines = list(reader)
+
+    def of(self, published: Checks) -> dict[int, dict[str, str]]:
+        """Return what a file is compared with, by line of the CSV.
+
+        A line of another size than the published one is of another edition, and says nothing of this one.
+        """
+        return {
+            number: line
+            for number, line in enumerate(self._lines, start=2)
+            if line["name"] == published.name and published.bytes in {None, int(line["bytes"])}
+        }
+
+    def accepts(self, name: str, found: Content) -> bool:
+        """Tell whether this very content was recorded under this name."""
+        return any(line["name"] == name and line["sha256"] == found.sha256 for line in self._lines)
+
+    def add(self, name: str, found: Content, note: str) -> None:
+        """Record a file."""
+        self._lines.append({"name": name, "bytes": str(found.bytes), "sha256": found.sha256, "note": note})
+        with whole_file(self.path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._lines)
+
+
+def believe(path: Path, published: Checks, records: Records, *, note: str) -> Content:
+    """Return a file's content if it can be believed; record it if nobody published a checksum.
+
+    Args:
+        path: a file, or a folder.
+        published: what the catalogue says of it.
+        records: of the dataset.
+        note: where it came from, for the record.
+
+    Raises:
+        RefusedError: it differs from what was published or recorded.
+    """
+    found = content(path)
+    if records.accepts(published.name, found):
+        return found
+    if wrong := difference(found, published):
+        raise RefusedError(
+            wrong,
+            f"If you know this file and trust it (a subset, another edition), add this line to {records.path}:\n"
+            f"{published.name},{found.bytes},{found.sha256},<what it is>",
+        )
+    if published.has_checksum:
+        return found
+    if recorded := records.of(published):
+        were = "; ".join(f"line {number}: {line['sha256']}, {line['note']}" for number, line in recorded.items())
+        raise RefusedError(
+            f"its sha256 is {found.sha256}, {records.path} has another one ({were})",
+            f"If it is right, as its publisher has replaced the file or a sample was recorded, delete "
+            f"{' and '.join(f'line {number}' for number in recorded)} of {records.path}",
+        )
+    records.add(published.name, found, note)
+    return found

@@ -1,5 +1,0 @@
-"""Photos of "A Deep Learning Framework to Reconstruct Face under Mask": labelme's JSON beside each, with polygons."""
-
-from stages.datasets import labelme
-
-photos = labelme.photos

@@ -1,5 +1,0 @@
-"""RWMFD: RWMFD_part_<n>/<folder>/*.jpg, photos from the web; its folders are pages, crowds and adverts, no people."""
-
-from stages.datasets import photo_folder
-
-photos = photo_folder.photos

@@ -1,0 +1,120 @@
+"""Train Mask R-CNN to find masks on faces.
+
+python -m stages.detection.train_detector --faces data/aligned/orl --templates data/mask_templates \
+    --out models/detector.safetensors --curve metrics/curves/train_detector.csv \
+    --costs metrics/costs/train_detector.json --metrics metrics/train_detector.json
+"""
+
+import functools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stages.compute import launch
+from stages.core import images, metrics, tables
+from stages.core.errors import UnmaskError
+from stages.core.outputs import whole_folder
+from stages.core.params import StageParams
+from stages.core.seeding import generator
+from stages.core.tables import Face
+from stages.detection import coco, detector
+from stages.masks import beards
+from stages.masks.looks import Looks, masked
+from stages.masks.rendering import Template
+from stages.training import loop, openmmlab
+
+NAME = "train_detector"
+
+
+class Params(StageParams):
+    """Section `train_detector:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks")
+
+    seed: int = Field(ge=0)
+    render_masks: Looks
+    config: str
+    """A file of stages/detection/configs."""
+    side: int = Field(ge=32, le=2048)
+    """Longer side of its input, pixels."""
+    looks: int = Field(ge=1)
+    """How many masks are drawn on each face to train on."""
+    bearded: float = Field(ge=0, le=1)
+    """Share of the images with a drawn beard below the mask, which is none of it."""
+    schedule: loop.Schedule
+
+
+def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: Path, params: Params) -> dict[str, Any]:
+    """Train a detector on the faces of a table's train split, several masks drawn on each.
+
+    Args:
+        faces: a table of bare faces with landmarks.
+        templates: folder of the user's own masks.
+        out: the weights to write.
+        curve: the losses to write, CSV.
+        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        params: section `train_detector`.
+
+    Returns:
+        On how many faces, people, images and masks it was trained, its parameters and its last losses.
+
+    Raises:
+        UnmaskError: no face to train on, or not one mask could be drawn.
+    """
+    chosen = detector.config(params.config)
+    rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
+    own = params.render_masks.own_styles(templates)
+    key = loop.key_of(
+        {**params.model_dump(), "model": chosen.model.to_dict()},
+        [faces, templates],
+        Path(__file__),
+    )
+    folder = loop.SCRATCH / NAME / f"{key}-coco"
+
+    def draw() -> None:
+        if folder.exists():  # a killed run has left it whole
+            return
+        with whole_folder(folder) as staging:
+            if not coco.write(_examples(rows, own, params), staging):
+                raise UnmaskError(f"{faces}: not one mask could be drawn on {len(rows)} faces")
+
+    launch.first(draw)
+    samples = detector.Samples(folder, chosen.train_pipeline, params.side, params.seed)
+    trained = loop.train(
+        functools.partial(openmmlab.build, "mmdet", chosen.model.to_dict()),
+        samples,
+        params.schedule,
+        name=NAME,
+        seed=params.seed,
+        key=key,
+    )
+    about = {"kind": detector.KIND, "size": params.side, "model": chosen.model.to_dict()}
+    trained.write(out, about, curve)
+    shutil.rmtree(folder)
+    metrics.write(costs, trained.cost)
+    return {
+        "faces": len(rows),
+        "people": len({face["identity"] for face in rows}),
+        "images": len(samples),
+        "parameters": sum(weight.numel() for weight in trained.model.parameters()),
+        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
+    }
+
+
+def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Iterator[coco.Example]:
+    looks = params.render_masks.flattened()
+    for face in rows:
+        image = images.decode(face["image"])
+        for number in range(params.looks):
+            rng = generator(params.seed, NAME, face["face_id"], number)
+            below = beards.draw_on_some(image, face["landmarks"], rng, params.bearded)
+            hidden, region = masked(face, below, rng, looks=looks, own=own)
+            if region.any():
+                yield coco.Example(f"{face['face_id']}/{number}", hidden, (region,))
+
+
+if __name__ == "__main__":
+    launch.run_stage(NAME)

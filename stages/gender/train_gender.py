@@ -1,0 +1,79 @@
+"""Train a classifier of the sex of a face, bare or masked; and one for each fold of the people, to judge it by.
+
+python -m stages.gender.train_gender --faces data/aligned/orl --templates data/mask_templates \
+    --out models/gender.safetensors --curve metrics/curves/train_gender.csv --costs metrics/costs/train_gender.json \
+    --metrics metrics/train_gender.json
+"""
+
+import functools
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stages.compute import launch
+from stages.core import metrics
+from stages.core.params import StageParams
+from stages.gender import classifier, training
+from stages.masks import looks
+from stages.training import loop
+
+NAME = "train_gender"
+
+
+class Params(training.Training, StageParams):
+    """Section `train_gender:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks")
+
+    seed: int = Field(ge=0)
+    render_masks: looks.Looks
+
+
+def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Path, params: Params) -> dict[str, Any]:
+    """Train on the people of a table's train split; and for each fold on all other people, whatever their split.
+
+    Args:
+        faces: a table of bare faces with `sex`; faces of people whose sex nobody said are left out.
+        templates: folder of the user's own masks.
+        out: the weights to write, of all these networks.
+        curve: the losses to write, CSV, of the network for new people.
+        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        params: section `train_gender`.
+
+    Returns:
+        On how many faces of how many women and men it was trained, its parameters and its last losses.
+
+    Raises:
+        UnmaskError: nobody's sex is known, or all people to train on are of one sex.
+    """
+    rows = training.known(faces)
+    fold_of = training.folds(rows, params.folds, params.seed)
+    key = loop.key_of(params.model_dump(), [faces, templates], Path(__file__))
+    drawn = params.render_masks.in_training()
+    change = functools.partial(looks.perhaps_masked, share=params.masked, looks=drawn, own=drawn.own_styles(templates))
+    of_fold = {fold: [face for face in rows if fold_of[face["identity"]] != fold] for fold in range(params.folds)}
+    runs = {
+        f"fold_{fold}": training.fit(some, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
+        for fold, some in of_fold.items()
+    }
+    final = [face for face in rows if face["split"] == "train"]
+    runs["all"] = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True)
+    networks: dict[str, Any] = {name: run.model.network for name, run in runs.items()}
+    about = {"kind": classifier.KIND, "network": params.network.model_dump(mode="json"), "fold_of": fold_of}
+    for run in runs.values():
+        run.forget()
+    runs["all"].write(out, about, curve, classifier.Networks(networks))
+    seconds = sum(run.cost["seconds"] for run in runs.values())
+    metrics.write(costs, {**runs["all"].cost, "seconds": seconds})
+    return {
+        "faces": len(final),
+        "people": training.people(final),
+        "folds": params.folds,
+        "parameters": sum(weight.numel() for weight in networks["all"].parameters()),
+        "last": {name: value for name, value in runs["all"].rows[-1].items() if "loss" in name},
+    }
+
+
+if __name__ == "__main__":
+    launch.run_stage(NAME)

@@ -1,0 +1,249 @@
+"""Compare what was filled in with the photo, on people not seen in training, beside seven other ways to fill.
+
+python -m stages.inpainting.evaluate_inpainting --faces data/aligned/orl --masked data/masked/orl \
+    --inpainted data/inpainted/orl --shared models/inpainter-shared.safetensors --pretrained models/inpainter-pretrained.safetensors \
+    --figure metrics/figures/evaluate_inpainting.png --metrics metrics/evaluate_inpainting.json
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from stages.core import bootstrap, images, tables
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.params import FilePath, StageParams
+from stages.core.seeding import generator
+from stages.faces.landmarks import Points
+from stages.figures import sheets
+from stages.inpainting import baselines, inpainter, scores
+from stages.inpainting.lpips import Lpips
+from stages.recognition import dlib_embedding, identification
+
+BATCH = 32
+SHOWN = 12  # rows of the contact sheet
+OURS = "ours"
+
+
+class Params(StageParams):
+    """Section `evaluate_inpainting:` of params.yaml."""
+
+    top_level: ClassVar = ("seed",)
+
+    seed: int = Field(ge=0)
+    split: Literal["val", "test"]
+    known_faces: int = Field(ge=1)
+    """From so many training faces, drawn by chance, come the mean face and the nearest one."""
+    resamples: int = Field(ge=100)
+    """Of the people, for the intervals."""
+    alexnet: FilePath | None
+    """torchvision's weights of AlexNet, for LPIPS; null: without LPIPS."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A face behind a mask.
+
+    Attributes:
+        face_id: of the face.
+        identity: of the person.
+        sex: of the person, or None.
+        style: of the mask.
+        photo: RGB uint8 (H, W, 3).
+        landmarks: of the photo, float32 (68, 2).
+        masked: the photo with its mask.
+        mask: the mask's region, bool (H, W).
+        found: the region that was filled, uint8 (H, W), not 0 in it.
+        inpainted: what `inpaint` made of it.
+    """
+
+    face_id: str
+    identity: str
+    sex: str | None
+    style: str
+    photo: Pixels
+    landmarks: Points
+    masked: Pixels
+    mask: NDArray[np.bool_]
+    found: Pixels
+    inpainted: Pixels
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is kept of a face.
+
+    Attributes:
+        identity: of the person.
+        sex: of the person, or None.
+        style: of the mask.
+        scores: by way to fill.
+        embeddings: dlib's, of the photo and of each way in their order, float32 (1 + n, 128).
+        changed_outside: pixels outside the region that `inpaint` changed.
+    """
+
+    identity: str
+    sex: str | None
+    style: str
+    scores: dict[str, dict[str, float]]
+    embeddings: NDArray[np.float32]
+    changed_outside: int
+
+
+def evaluate_inpainting(
+    faces: Path, masked: Path, inpainted: Path, shared: Path, pretrained: Path, figure: Path, params: Params
+) -> dict[str, Any]:
+    """Score what `inpaint` filled in, and other ways to fill the same regions.
+
+    Args:
+        faces: a table of bare faces with landmarks.
+        masked: the same faces with drawn masks.
+        inpainted: what `inpaint` made of these.
+        shared: weights of the shared GAN.
+        pretrained: weights of the same generator, trained by pixels alone.
+        figure: a contact sheet, a row a face: bare, masked, region, each way to fill.
+        params: section `evaluate_inpainting`.
+
+    Returns:
+        By way to fill: the scores of `stages.inpainting.scores`, the cosine of dlib's embeddings with the bare photo's
+        (`identity`), and how often the nearest of all people's first bare photos is the same person's (`rank_1`); hole
+        PSNR by style of the mask and by sex; by how much ours is ahead in hole PSNR, with an interval; and how many
+        pixels changed outside the regions.
+
+    Raises:
+        UnmaskError: the split has no face with a drawn mask and landmarks, or the training split no bare face.
+    """
+    known = baselines.Known(_known(faces, params))
+    by_gan, by_l1 = inpainter.load(shared), inpainter.load(pretrained)
+    one_by_one: dict[str, baselines.Fill] = {
+        "masked": lambda face, _: face,
+        "zeroed": lambda face, region: baselines.filled(face, region, np.zeros_like(face)),
+        "mean_face": known.mean_face,
+        "telea": baselines.telea,
+        "nearest_face": known.nearest,
+    }
+    together = {"fitted_mean": known.fitted_means, "l1_alone": by_l1, "shared_gan": by_gan}
+    ways = ["masked", "zeroed", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "shared_gan", OURS]
+    lpips = None if params.alexnet is None else Lpips(params.alexnet)
+    shown = set(tables.evenly(_face_ids(masked, params.split), SHOWN))
+    judged: list[Judged] = []
+    tiles: list[dict[str, Pixels]] = []
+    cases = _cases(faces, masked, inpainted, params.split)
+    while some := list(itertools.islice(cases, BATCH)):
+        columns = [case.masked for case in some], [case.found for case in some]
+        made = {name: fill(*columns) for name, fill in together.items()}
+        made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
+        made[OURS] = [case.inpainted for case in some]
+        for place, case in enumerate(some):
+            filled = {name: made[name][place] for name in ways}
+            rows = {name: scores.compare(image, case.photo, case.mask) for name, image in filled.items()}
+            if lpips is not None:
+                for name, distance in zip(ways, lpips(list(filled.values()), [case.photo] * len(ways)), strict=True):
+                    rows[name]["lpips"] = distance
+            embeddings = dlib_embedding.embed([case.photo, *filled.values()], [case.landmarks] * (1 + len(filled)))
+            outside = (case.inpainted != case.masked).any(2) & (case.found == 0)
+            judged.append(Judged(case.identity, case.sex, case.style, rows, embeddings, int(outside.sum())))
+            if case.face_id in shown:
+                region = np.repeat(case.found[..., None], 3, 2)
+                name = case.face_id.split("/", 1)[1]
+                tiles.append({name: case.photo, "masked": case.masked, "region": region, **filled})
+    if not judged:
+        raise UnmaskError(f"{masked} has no face with a drawn mask and landmarks in split {params.split!r}")
+    _show(figure, tiles)
+    return _summary(judged, ways, params)
+
+
+def _face_ids(masked: Path, split: str) -> list[str]:
+    rows = tables.read(masked, ["face_id", "split", "mask_style"])
+    return [face["face_id"] for face in rows if face["split"] == split and face["mask_style"] is not None]
+
+
+def _cases(faces: Path, masked: Path, inpainted: Path, split: str) -> Iterator[Case]:
+    bare_columns = ["face_id", "identity", "sex", "split", "image", "landmarks"]
+    before = tables.joined(faces, masked, bare_columns, ["face_id", "image", "mask", "mask_style"])
+    after = tables.joined(faces, inpainted, ["face_id"], ["face_id", "image", "found_mask"])
+    for (face, with_mask), (other, result) in zip(before, after, strict=False):  # another face is an error below
+        if face["face_id"] != other["face_id"]:
+            raise UnmaskError(f"{masked} and {inpainted} are not of the same faces: run inpaint again")
+        if face["split"] != split or face["landmarks"] is None or with_mask["mask"] is None:
+            continue
+        mask = images.decode_gray(with_mask["mask"]) > 0
+        if mask.any():
+            yield Case(
+                face["face_id"],
+                face["identity"],
+                face["sex"],
+                with_mask["mask_style"],
+                images.decode(face["image"]),
+                face["landmarks"],
+                images.decode(with_mask["image"]),
+                mask,
+                images.decode_gray(result["found_mask"]),
+                images.decode(result["image"]),
+            )
+
+
+def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> dict[str, Any]:
+    identities = [one.identity for one in judged]
+    psnr = {name: np.array([one.scores[name]["hole_psnr"] for one in judged]) for name in ways}
+    bare = np.stack([one.embeddings[0] for one in judged])
+    result: dict[str, Any] = {"ways": {}, "hole_psnr_by_style": {}, "hole_psnr_by_sex": {}}
+    for place, name in enumerate(ways, 1):
+        embeddings = np.stack([one.embeddings[place] for one in judged])
+        rows = [one.scores[name] for one in judged]
+        result["ways"][name] = {
+            **{key: float(np.mean([row[key] for row in rows])) for key in rows[0]},
+            "identity": float((embeddings * bare).sum(1).mean()),
+            "rank_1": identification.rank_1_of_first(bare, embeddings, identities),
+        }
+        result["hole_psnr_by_style"][name] = _means(psnr[name], [one.style for one in judged])
+        result["hole_psnr_by_sex"][name] = _means(psnr[name], [one.sex for one in judged])
+    return {
+        **result,
+        "hole_psnr_ahead_of": {
+            name: _ahead(psnr[OURS] - psnr[name], identities, params) for name in ways if name not in {OURS, "masked"}
+        },
+        "pixels_changed_outside": sum(one.changed_outside for one in judged),
+        "split": params.split,
+        "images": len(judged),
+        "people": len(set(identities)),
+    }
+
+
+def _known(faces: Path, params: Params) -> list[Pixels]:
+    rows = tables.bare(faces, inpainter.COLUMNS, "train")
+    drawn = generator(params.seed, "evaluate_inpainting").permutation(len(rows))[: params.known_faces]
+    return [images.decode(rows[place]["image"]) for place in sorted(drawn)]
+
+
+def _means(values: NDArray[np.floating], groups: Sequence[str | None]) -> dict[str, float]:
+    named = np.array([str(group) for group in groups])
+    return {name: float(values[named == name].mean()) for name in sorted(set(named.tolist()))}
+
+
+def _ahead(differences: NDArray[np.floating], identities: Sequence[str], params: Params) -> dict[str, float]:
+    low, high = bootstrap.interval(
+        lambda places: float(differences[places].mean()), identities, n=params.resamples, seed=params.seed
+    )
+    return {"mean": float(differences.mean()), "low": low, "high": high}
+
+
+def _show(figure: Path, rows: Sequence[dict[str, Pixels]]) -> None:
+    sheet = sheets.contact_sheet(
+        [image for row in rows for name, image in row.items() if name != "zeroed"],
+        [name for row in rows for name in row if name != "zeroed"],
+        columns=len(rows[0]) - 1,
+        title="Filled in behind the mask, on people not seen in training",
+    )
+    sheets.write(figure, sheet)
+
+
+if __name__ == "__main__":
+    run_stage("inpainting.evaluate_inpainting")

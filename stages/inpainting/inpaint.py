@@ -1,0 +1,226 @@
+"""Fill in what is behind the mask of every face, with the generator of the person's sex.
+
+python -m stages.inpainting.inpaint --faces data/masked/orl --unmasked data/unmasked/orl \
+    --gender models/gender.safetensors --shared models/inpainter-shared.safetensors --female models/inpainter-female.safetensors \
+    --male models/inpainter-male.safetensors --out data/inpainted/orl --figure metrics/figures/inpaint-orl.png \
+    --metrics metrics/inpaint-orl.json
+
+Given a plain folder of photos instead of a face table, it does so with every face in every photo, and finds the masks
+itself, as `remove_masks` does. It writes the photos to `inpainted/` and the regions to `regions/`, and says in
+index.csv what it did with each file:
+
+python -m stages.inpainting.inpaint --faces my/photos --out my/inpainted --parser models/parser-scanet.safetensors \
+    --detector models/detector.safetensors --gender … (and so on, as above)
+
+Without `--female` or `--male`, the shared generator fills the faces of that sex.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stages.compute import device
+from stages.core import images, photos, tables
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.params import StageParams, load
+from stages.core.tables import SEXES, Face
+from stages.faces import regions
+from stages.figures import sheets
+from stages.gender import classifier
+from stages.inpainting import inpainter
+from stages.landmarks.search import Search
+from stages.removal import remove_masks
+from stages.removal.finder import Align, Finder, crops
+
+SHARED = "shared"
+
+
+class Params(StageParams):
+    """Section `inpaint:` of params.yaml."""
+
+    region_from: Literal["remove_masks", "truth"]
+    """What says where the mask is: what `remove_masks` found, or the table's own column `mask`."""
+    grow: float = Field(ge=0, le=20)
+    """By how much that is widened, in hundredths of the image's width, so that no thread of the mask is left."""
+    sex_from: Literal["predicted", "known", "nobody"]
+    """What decides on the generator: the gender classifier, the table's column `sex`, or nothing (the shared one)."""
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Fills faces; it can be sent to other processes, which load the networks themselves.
+
+    Attributes:
+        gender: the classifier's weights; None if it is not asked.
+        generators: weights by sex, and of the shared one.
+    """
+
+    gender: Path | None
+    generators: Mapping[str, Path]
+
+    def __call__(
+        self, faces: Sequence[Pixels], holes: Sequence[Pixels], sexes: Sequence[str | None]
+    ) -> list[tuple[Pixels, str]]:
+        """Return each face (H, W, 3) with its region filled, and which generator did it."""
+        if self.gender is not None:
+            sexes = _classifier(self.gender).sexes(faces)
+        names = [sex if sex in self.generators else SHARED for sex in sexes]
+
+        def filled(name: str, places: list[int]) -> list[Pixels]:
+            some = [[column[place] for place in places] for column in (faces, holes)]
+            return _generator(self.generators[name])(*some)
+
+        return list(zip(device.by_name(names, filled), names, strict=True))
+
+
+@functools.cache
+def _generator(path: Path) -> inpainter.Inpainter:
+    return inpainter.load(path)
+
+
+@functools.cache
+def _classifier(path: Path) -> classifier.Classifier:
+    return classifier.load(path)
+
+
+def inpaint(
+    faces: Path,
+    unmasked: Path,
+    gender: Path,
+    shared: Path,
+    out: Path,
+    figure: Path,
+    params: Params,
+    female: Path | None = None,
+    male: Path | None = None,
+) -> dict[str, Any]:
+    """Fill the region of the mask in every face of a table; add it as `found_mask`, and `inpainter`.
+
+    Args:
+        faces: a table of aligned faces.
+        unmasked: what `remove_masks` made of that table.
+        gender: the gender classifier's weights.
+        shared: weights of the shared inpainter.
+        out: the table to write. A face without a region stays as it is; its `inpainter` is null.
+        figure: a contact sheet.
+        params: section `inpaint`.
+        female: weights of the inpainter of women's faces.
+        male: weights of the inpainter of men's faces.
+
+    Returns:
+        How many faces were filled, by which generator, how much of the image that is, and, where the sex is known, how
+        many got the other sex's generator.
+    """
+    truth = params.region_from == "truth"
+    column = "mask" if truth else "found_mask"
+    numbers = tables.map_many(
+        functools.partial(
+            _filled, filler=_filler(params, gender, shared, female, male), column=column, grow=params.grow
+        ),
+        faces,
+        out,
+        needs=["image", "mask"] if truth else ["image"],
+        adds=["found_mask", "inpainter"],
+        beside=None if truth else tables.Beside(unmasked, (column,)),
+    )
+    sheets.show_table(out, figure, title="Filled in behind the mask", caption=lambda face: face["inpainter"] or "as is")
+    return {
+        "faces": numbers["faces"],
+        "filled": numbers["filled"],
+        "inpainters": {name: numbers[f"by {name}"] for name in (*SEXES, SHARED)},
+        "generator_of_the_other_sex": numbers["other"],
+        "mean_share_filled": numbers["share"] / max(numbers["filled"], 1),
+    }
+
+
+def photos_folder(
+    faces: Path,
+    parser: Path,
+    detector: Path,
+    gender: Path,
+    shared: Path,
+    out: Path,
+    params: Params,
+    female: Path | None = None,
+    male: Path | None = None,
+) -> dict[str, Any]:
+    """Fill in what is behind the mask of every face in every photo of a folder; see the module's description."""
+    for name, value in (("region_from", params.region_from), ("sex_from", params.sex_from)):
+        if value in {"truth", "known"}:
+            raise UnmaskError(f"inpaint.{name} is {value!r}, but nobody knows that of a folder of photos")
+    removing = load(remove_masks.Params, "remove_masks")
+    work = functools.partial(
+        _filled_photo,
+        filler=_filler(params, gender, shared, female, male),
+        find=removing.finder(parser, detector),
+        grow=params.grow,
+        search=load(Search, "find_landmarks.search"),
+        align=load(Align, "align_faces"),
+    )
+    return photos.map_photos(work, faces, out)
+
+
+def _filler(params: Params, gender: Path, shared: Path, female: Path | None, male: Path | None) -> Filler:
+    generators = {SHARED: shared.absolute()}
+    if params.sex_from != "nobody":
+        generators |= {sex: path.absolute() for sex, path in (("female", female), ("male", male)) if path is not None}
+    return Filler(gender.absolute() if params.sex_from == "predicted" else None, generators)
+
+
+def _filled(faces: Sequence[Face], filler: Filler, column: str, grow: float) -> list[tables.Mapped]:
+    pictures = [images.decode(face["image"]) for face in faces]
+    holes = [
+        np.zeros(picture.shape[:2], np.uint8)
+        if face[column] is None
+        else regions.widened(images.decode_gray(face[column]), grow)
+        for face, picture in zip(faces, pictures, strict=True)
+    ]
+    masked = [place for place, hole in enumerate(holes) if hole.any()]
+    sexes = [faces[place].get("sex") for place in masked]
+    filled = filler([pictures[place] for place in masked], [holes[place] for place in masked], sexes)
+    done = dict(zip(masked, filled, strict=True))
+    return [_result(face, hole, done.get(place)) for place, (face, hole) in enumerate(zip(faces, holes, strict=True))]
+
+
+def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tuple[Face, Mapping[str, float]]:
+    result = {**face, "found_mask": images.encode_png(region), "inpainter": None}
+    if done is None:
+        return result, {}
+    filled, name = done
+    result |= {"image": images.encode_png(filled), "inpainter": name}
+    other = name != SHARED and face.get("sex") is not None and name != face["sex"]
+    return result, {"filled": 1, f"by {name}": 1, "share": float((region > 0).mean()), "other": int(other)}
+
+
+def _filled_photo(
+    name: str, photo: Pixels, filler: Filler, find: Finder, grow: float, search: Search, align: Align
+) -> photos.Outcome:
+    del name
+    result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
+    faces = crops(photo, find, search, align)
+    masked = [
+        replace(crop, region=regions.widened(crop.region, grow))
+        for crop in faces
+        if crop is not None and crop.region.any()
+    ]
+    done = filler([crop.image for crop in masked], [crop.region for crop in masked], [None] * len(masked))
+    for crop, (filled, generator) in zip(masked, done, strict=True):
+        region = crop.region_in(photo)
+        # The mask's border in the photo lies between pixels of the crop: what comes from outside the region is kept.
+        result = np.where((region > 0)[..., None], crop.laid_back(filled, photo), result)
+        everywhere = np.maximum(everywhere, region)
+        by.append(generator)
+    what = "inpainted" if by else "no_mask" if faces else "no_face"
+    pictures = {"inpainted": images.encode_png(result), "regions": images.encode_png(everywhere)}
+    return photos.Outcome(what, len(faces), " ".join(by), pictures)
+
+
+if __name__ == "__main__":
+    run_stage("inpainting.inpaint")

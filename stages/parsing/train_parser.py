@@ -1,0 +1,219 @@
+"""Train a parser: SCANet, which tells the parts of a face and its mask, or the extractor of the visible face.
+
+python -m stages.parsing.train_parser --model scanet --faces data/labeled/orl --templates data/mask_templates \
+    --occluders data/occluders --out models/parser-scanet.safetensors --curve metrics/curves/train_parser-scanet.csv \
+    --costs metrics/costs/train_parser-scanet.json --metrics metrics/train_parser-scanet.json
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from stages.compute import launch
+from stages.core import images, metrics, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.params import Section, StageParams
+from stages.core.seeding import generator
+from stages.core.tables import Face
+from stages.faces import parts
+from stages.masks import beards, occluders
+from stages.masks.looks import Looks, masked
+from stages.parsing import parser, samples
+from stages.training import loop, openmmlab
+
+CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
+Rng = np.random.Generator
+Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
+"""Maps a face and its image to the image with something drawn on it, and the region of that."""
+FREQUENT = 0.1  # share of the pixels from which on a class is not rare
+FACES_FOR_WEIGHTS = 1000  # over so many, class frequencies are counted
+
+
+class Extractor(Section):
+    """What the extractor is and how it is trained."""
+
+    side: int = Field(ge=32, le=1024)
+    """Side of its input, pixels."""
+    occluded: float = Field(ge=0, le=1)
+    """Share of the training images on which something is drawn; the others stay bare."""
+    bearded: float = Field(ge=0, le=1)
+    """Share that gets a drawn beard, below what is drawn else."""
+    schedule: loop.Schedule
+
+    def changes(self) -> dict[str, Any]:
+        """Return what differs from the config file, by dotted key."""
+        return {}
+
+
+class Scanet(Extractor):
+    """What SCANet is and how it is trained."""
+
+    attention: bool
+    """Without it, plain convolutions stand in its place."""
+    edge: bool
+    """Whether there is a branch that finds the edges between parts."""
+    rare_power: float = Field(ge=0, le=1)
+    """A class with less than a tenth of the pixels weighs (0.1 / its share) to this power in the loss, others 1."""
+
+    def changes(self) -> dict[str, Any]:
+        """Return what differs from the config file, by dotted key."""
+        return {"decode_head.attention": self.attention, "decode_head.edge": self.edge}
+
+
+class Params(StageParams):
+    """Section `train_parser:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks")
+
+    seed: int = Field(ge=0)
+    render_masks: Looks
+    scanet: Scanet
+    extractor: Extractor
+
+
+def train_parser(
+    model: str,
+    faces: Path,
+    templates: Path,
+    occluders: Path,
+    out: Path,
+    curve: Path,
+    costs: Path,
+    params: Params,
+) -> dict[str, Any]:
+    """Train a parser on the faces of a table's train split, with masks or occluders drawn anew in each round.
+
+    Args:
+        model: `scanet` or `extractor`.
+        faces: a table of bare faces with labels and landmarks.
+        templates: folder of the user's own masks.
+        occluders: folder of the user's own occluders (such as FaceOcc's), PNG with alpha; for the extractor.
+        out: the weights to write.
+        curve: the losses to write, CSV.
+        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        params: section `train_parser`.
+
+    Returns:
+        On how many faces of how many people it was trained, who labeled them, its parameters and its last losses.
+    """
+    if model not in CLASSES:
+        raise UnmaskError(f"--model is {model!r}, it must be one of {', '.join(CLASSES)}")
+    chosen: Extractor = getattr(params, model)
+    rows = labeled(faces, "train")
+    change = changer(model, params.render_masks.flattened(), templates, occluders, chosen)
+    changes = chosen.changes()
+    if isinstance(chosen, Scanet) and chosen.rare_power:
+        changes["decode_head.loss_decode.class_weight"] = class_weights(rows, change, params.seed, chosen.rare_power)
+    config = parser.config(model, changes)
+    if config["decode_head"]["num_classes"] != len(CLASSES[model]):
+        raise UnmaskError(
+            f"{parser.CONFIGS / model}.py: num_classes is {config['decode_head']['num_classes']}, the labels have "
+            f"{len(CLASSES[model])} classes"
+        )
+    key = loop.key_of(
+        {
+            "model": config,
+            "params": chosen.model_dump(),
+            "looks": params.render_masks.model_dump(),
+            "seed": params.seed,
+        },
+        [faces, templates, occluders],
+        Path(__file__),
+    )
+    trained = loop.train(
+        functools.partial(openmmlab.build, "mmseg", config),
+        samples.Samples(rows, change, chosen.side, params.seed),
+        chosen.schedule,
+        name=f"train_parser-{model}",
+        seed=params.seed,
+        key=key,
+    )
+    about = {"kind": parser.KIND, "name": model, "classes": CLASSES[model], "size": chosen.side, "model": config}
+    trained.write(out, about, curve)
+    metrics.write(costs, trained.cost)
+    return {
+        "faces": len(rows),
+        "people": len({face["identity"] for face in rows}),
+        "labels_by": tables.count_by(rows, "labels_by"),
+        "parameters": sum(weight.numel() for weight in trained.model.parameters()),
+        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
+    }
+
+
+def labeled(faces: Path, split: str) -> list[Face]:
+    """Return the faces of a split that have labels and landmarks.
+
+    Raises:
+        UnmaskError: there is none, or a label map has an unknown class.
+    """
+    wanted = ["face_id", "identity", "split", "image", "landmarks", "face_type", "labels", "labels_by"]
+    rows = [face for face in tables.read(faces, wanted) if face["split"] == split]
+    rows = [face for face in rows if face["labels"] is not None and face["landmarks"] is not None]
+    if not rows:
+        raise UnmaskError(f"{faces} has no face in split {split!r} with labels and landmarks")
+    for face in rows:
+        highest = int(images.decode_gray(face["labels"]).max())
+        if highest >= len(parts.CLASSES):
+            raise UnmaskError(f"{faces}, face {face['face_id']}: its label map has the unknown class {highest}")
+    return rows
+
+
+def changer(model: str, looks: Looks, templates: Path, occluders_folder: Path, chosen: Extractor) -> samples.Change:
+    """Return what draws on a face: masks for SCANet, occluders for the extractor, and beards."""
+    own = looks.own_styles(templates)
+    if model == "scanet":
+        return functools.partial(_changed, draw=functools.partial(masked, looks=looks, own=own), chosen=chosen)
+    pictures = occluders.read_pictures(occluders_folder)
+
+    def draw(face: Face, image: Pixels, rng: Rng) -> tuple[Pixels, Pixels]:
+        points, kind = face["landmarks"], face["face_type"]
+        return occluders.occlude(image, points, kind, rng, looks=looks, own=own, pictures=pictures)[1:]
+
+    return functools.partial(_changed, draw=draw, chosen=chosen, face_alone=True)
+
+
+def _changed(
+    face: Face,
+    image: Pixels,
+    labels: Pixels,
+    rng: Rng,
+    *,
+    draw: Draw,
+    chosen: Extractor,
+    face_alone: bool = False,
+) -> tuple[Pixels, Pixels]:
+    """Return a face with a beard and something drawn over it, each by chance, and its label map.
+
+    With `face_alone` the map tells the visible face (1) from all else (0), otherwise the parts and the mask.
+    """
+    if face_alone:
+        labels = parts.visible_face(labels)
+    image = beards.draw_on_some(image, face["landmarks"], rng, chosen.bearded)
+    if rng.random() >= chosen.occluded:
+        return image, labels
+    hidden, region = draw(face, image, rng)
+    return hidden, parts.covered(labels, region, by=parts.HIDDEN if face_alone else parts.MASK)
+
+
+def class_weights(rows: Sequence[Face], change: samples.Change, seed: int, power: float) -> list[float]:
+    """Return SCANet's weights in the loss: frequent classes and such as do not occur weigh 1, rare ones more.
+
+    Were frequent classes weighed apart, too, the border between two of them would shift to the side of the heavier one.
+    """
+    counts = np.zeros(len(parts.NAMES))
+    for face in rows[:: -(-len(rows) // FACES_FOR_WEIGHTS)]:
+        rng = generator(seed, "class_weights", face["face_id"])
+        _, labels = change(face, images.decode(face["image"]), images.decode_gray(face["labels"]), rng)
+        counts += np.bincount(labels.ravel(), minlength=len(counts))
+    frequency = counts / counts.sum()
+    weights = np.where(counts > 0, np.maximum(FREQUENT / np.maximum(frequency, 1e-9), 1), 1) ** power
+    return [round(float(weight), 4) for weight in weights]
+
+
+if __name__ == "__main__":
+    launch.run_stage("parsing.train_parser")

@@ -1,0 +1,82 @@
+"""Make a pretrained recognizer one of ours: dlib's, or an ONNX model in models/pretrained.
+
+python -m stages.recognition.import_recognizer --name dlib --pretrained models/pretrained \
+    --out models/recognizer-dlib.safetensors --metrics metrics/import_recognizer-dlib.json
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, RootModel
+from torch import nn
+
+from stages.core.command import run_stage
+from stages.core.errors import UnmaskError
+from stages.core.params import Section
+from stages.recognition import dlib_embedding, embedders, recognizer
+from stages.recognition.networks import parameters
+from stages.training import weights
+
+
+class Dlib(Section):
+    """dlib's ResNet-29; its weights come with a package."""
+
+    kind: Literal["dlib"]
+
+
+class Onnx(Section):
+    """An ArcFace-style model: aligned RGB faces (n, 3, size, size) in, embeddings out."""
+
+    kind: Literal["onnx"]
+    file: str
+    """In models/pretrained."""
+    side: int = Field(ge=16)
+    """Side of its input, pixels."""
+    mean: float
+    """Subtracted from pixels of 0 to 255 …"""
+    scale: float = Field(gt=0)
+    """… before they are divided by this."""
+
+
+class Params(RootModel[dict[str, Annotated[Dlib | Onnx, Field(discriminator="kind")]]]):
+    """Section `import_recognizer:` of params.yaml: a recognizer by name."""
+
+
+def import_recognizer(name: str, pretrained: Path, out: Path, params: Params) -> dict[str, Any]:
+    """Write a pretrained recognizer as a file like those of `train_recognizer`.
+
+    Args:
+        name: of the recognizer, a key of section `import_recognizer`.
+        pretrained: folder of ONNX files.
+        out: the weights to write.
+        params: section `import_recognizer`.
+
+    Returns:
+        Its kind, and how large it is.
+
+    Raises:
+        UnmaskError: nobody described it, its file is missing, or it is no model of images (n, 3, h, w).
+    """
+    chosen = params.root.get(name)
+    if chosen is None:
+        raise UnmaskError(f"--name is {name!r}, section import_recognizer of params.yaml has {', '.join(params.root)}")
+    about: dict[str, Any] = {"kind": recognizer.KIND, "pretrained": chosen.kind}
+    model: nn.Module
+    if isinstance(chosen, Dlib):
+        model = dlib_embedding.network()
+        result = {"parameters": parameters(model)}
+    else:
+        file = pretrained / chosen.file
+        if not file.is_file():
+            raise UnmaskError(f"import_recognizer.{name}.file: there is no {file}; put the model there")
+        data = file.read_bytes()
+        embedders.session(data)  # an error now, and not in the middle of `embed`
+        about |= {"size": chosen.side, "mean": chosen.mean, "scale": chosen.scale}
+        model = embedders.OnnxModel(data)
+        result = {"bytes": len(data)}
+    weights.save(out, model, about)
+    return {"kind": chosen.kind, **result}
+
+
+if __name__ == "__main__":
+    run_stage("recognition.import_recognizer")

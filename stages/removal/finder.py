@@ -1,0 +1,104 @@
+"""Where the mask is: in an aligned face by parser or detector, and in a photo by aligning each of its faces."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.images import Pixels
+from stages.core.params import Section
+from stages.detection import detector as detection
+from stages.faces import alignment, parts
+from stages.faces.regions import widened
+from stages.landmarks.search import Search, all_faces
+from stages.parsing import parser as parsing
+
+By = Literal["parser", "detector"]
+
+
+class Align(Section):
+    """Section `align_faces:` of params.yaml: how the faces were aligned on which the networks were trained."""
+
+    template: Literal["arcface", "ffhq"]
+    side: int
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds masks; it can be sent to other processes, which load the networks themselves.
+
+    Attributes:
+        by: which network, SCANet's class `mask` or Mask R-CNN.
+        parser: SCANet's weights, an absolute path.
+        detector: Mask R-CNN's weights, an absolute path.
+        certain: from this score on, what the detector found is a mask.
+        grow: by how much the region is widened, in hundredths of the image's width.
+    """
+
+    by: By
+    parser: Path
+    detector: Path
+    certain: float
+    grow: float
+
+    def __call__(self, faces: Sequence[Pixels]) -> list[Pixels]:
+        """Return the region of the mask in each aligned face, uint8 (H, W), 0 or 255; all 0 if there is none."""
+        if self.by == "parser":
+            regions = [labels == parts.MASK for labels in _parser(self.parser)(faces)]
+        else:
+            regions = [one.regions[one.scores >= self.certain].any(0) for one in _detector(self.detector)(faces)]
+        return [widened(np.where(region, np.uint8(255), np.uint8(0)), self.grow) for region in regions]
+
+
+@functools.cache
+def _parser(path: Path) -> parsing.Parser:
+    return parsing.load(path, "scanet")
+
+
+@functools.cache
+def _detector(path: Path) -> detection.Detector:
+    return detection.load(path)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A face of a photo, aligned.
+
+    Attributes:
+        image: RGB uint8 (size, size, 3).
+        region: of its mask, uint8 (size, size), 0 or 255.
+        matrix: from the photo's pixels to the crop's, float (2, 3).
+    """
+
+    image: Pixels
+    region: Pixels
+    matrix: NDArray[np.floating]
+
+    def laid_back(self, picture: Pixels, photo: Pixels) -> Pixels:
+        """Return a picture of the crop's size, uint8, where it lies in the photo, of the photo's size; 0 around it."""
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(picture, self.matrix, photo.shape[1::-1], flags=flags), np.uint8)
+
+    def region_in(self, photo: Pixels) -> Pixels:
+        """Return the region as it lies in the photo, uint8 (H, W), 0 or 255."""
+        return np.where(self.laid_back(self.region, photo) >= 128, np.uint8(255), np.uint8(0))
+
+
+def crops(photo: Pixels, find: Finder, search: Search, align: Align) -> list[Crop | None]:
+    """Return every face of a photo (H, W, 3), the largest first; None for one that cannot be aligned."""
+    found: list[Crop | None] = []
+    for face in all_faces(photo, search):
+        try:
+            matrix = alignment.TRANSFORMS[align.template](face.points, align.side)
+        except alignment.DegenerateLandmarksError:
+            found.append(None)
+            continue
+        image = alignment.warp(photo, matrix, align.side)
+        found.append(Crop(image, np.zeros(image.shape[:2], np.uint8), matrix))
+    regions = iter(find([crop.image for crop in found if crop is not None]))
+    return [crop and replace(crop, region=next(regions)) for crop in found]

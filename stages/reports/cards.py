@@ -1,0 +1,109 @@
+"""A model card and a datasheet, as far as metrics, catalogue and pipeline can tell what they ask.
+
+Their headings are those of Mitchell et al., Model Cards for Model Reporting (FAT* 2019), and of Gebru et al.,
+Datasheets for Datasets (Communications of the ACM 64(12), 2021).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from stages.core import params
+from stages.reports import sections
+from stages.reports.sections import Table, number
+
+TRAININGS = ("train_", "pretrain_", "import_", "distill_")
+TEMPLATES = Path(__file__).parent
+
+
+def model_card(
+    results: Path, pipeline: Path, catalogue: Path, roles: Mapping[str, str], recognizers: Sequence[str]
+) -> str:
+    """Return the card of all models, Markdown.
+
+    Args:
+        results: the folder `metrics`.
+        pipeline: dvc.yaml, whose `artifacts` say in a sentence what each model is.
+        catalogue: data/catalogue.yaml, which says what its datasets cannot show.
+        roles: by what is learned the dataset for it, as in params.yaml.
+        recognizers: those that are compared.
+    """
+    artifacts = params.read_yaml(pipeline).get("artifacts", {})
+    known = params.read_yaml(catalogue)
+    files = [[name, f"`{of['path']}`", of["desc"]] for name, of in artifacts.items()]
+    tested = sections.read(results, "clean-").get(roles["recognition_test"], {})
+    return _rendered(
+        "model_card.md.j2",
+        files=Table(["model", "file", "what it is"], files),
+        trainings=Table(["stage", "photos", "people", "parameters"], list(_trainings(results))),
+        roles=Table(["learned", "from"], [[what.replace("_", " "), name] for what, name in roles.items()]),
+        scores=sections.models(results).tables,
+        recognition=sections.overview(results, recognizers),
+        factors=_factors(results),
+        tested=tested,
+        limits={known[name]["title"]: known[name].get("limits", []) for name in sorted(set(roles.values()))},
+        warnings=list(_warnings(results)),
+    )
+
+
+def datasheet(results: Path, catalogue: Path, datasets: Sequence[str]) -> str:
+    """Return the datasheet of the tables of faces, one part for each dataset, Markdown.
+
+    Args:
+        results: the folder `metrics`.
+        catalogue: data/catalogue.yaml.
+        datasets: names of its entries.
+    """
+    known = params.read_yaml(catalogue)
+    stages = ("fetch", "clean", "find_landmarks", "align_faces", "render_masks", "label_parts")
+    described = [
+        (name, known[name], {stage: sections.read(results, f"{stage}-").get(name, {}) for stage in stages})
+        for name in datasets
+    ]
+    return _rendered("datasheet.md.j2", datasets=described)
+
+
+def _rendered(template: str, **values: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 -- Markdown, not HTML
+    )
+    environment.filters["number"] = number
+    return environment.get_template(template).render(**values).strip() + "\n"
+
+
+def _trainings(results: Path) -> Iterator[list[str]]:
+    for name, found in sections.read(results, "").items():
+        if name.startswith(TRAININGS) and "parameters" in found:
+            size = found["parameters"]
+            size = size.get("generator") if isinstance(size, dict) else size
+            people = found.get("people")
+            people = sum(people.values()) if isinstance(people, dict) else people
+            yield [name, number(found.get("faces")), number(people), number(size)]
+
+
+def _factors(results: Path) -> list[Table]:
+    """Return how the detector fares with each style and position of masks."""
+    found = sections.read(results, "evaluate_detector").get("", {}).get("mask_iou", {})
+    return [
+        Table([kind.removeprefix("by_"), "mean IoU"], [[name, number(value)] for name, value in found[kind].items()])
+        for kind in ("by_style", "by_position")
+        if kind in found
+    ]
+
+
+def _warnings(results: Path) -> Iterator[str]:
+    """Yield what the metrics themselves say against relying on them."""
+    for model, found in sections.read(results, "evaluate_parser-").items():
+        if found.get("labels_by", {}).get("landmarks"):
+            yield f"The labels of parser {model}, in training and in testing, were drawn from landmarks, not by people."
+    for found in sections.read(results, "evaluate_gender").values():
+        if "warning" in found:
+            yield f"The classifier of the sex: {found['warning']}."
+    if not any(found["real_masks"] for found in sections.read(results, "embed-").values()):
+        yield "All masks of the people to test on are drawn. Real ones hide other parts, and come in other light."

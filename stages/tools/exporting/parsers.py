@@ -1,0 +1,61 @@
+"""The graph of a parser: SCANet or the extractor."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stages.core.tables import Face
+from stages.parsing import parser
+from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, picture, planes, resized
+from stages.training import weights
+
+
+class Module(nn.Module):
+    """What `parser.Parser` does, from pixels to classes.
+
+    Args:
+        trained: the parser.
+    """
+
+    def __init__(self, trained: parser.Parser) -> None:
+        super().__init__()
+        self.network: Any = trained.network.to("cpu", memory_format=torch.contiguous_format)
+        self.size = trained.size
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """Return classes, uint8 (n, h, w), and logits, float32 (n, classes, h, w), of faces (n, 3, h, w), 0 to 255."""
+        preprocessor = self.network.data_preprocessor
+        inputs = (resized(faces, self.size) - preprocessor.mean) / preprocessor.std
+        logits = self.network(inputs, mode="tensor")
+        logits = nn.functional.interpolate(logits, faces.shape[2:], mode="bilinear", align_corners=False)
+        return logits.argmax(1).to(torch.uint8), logits
+
+
+def graph(path: Path) -> Graph:
+    """Return the graph of a parser that `train_parser` wrote.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, _ = weights.load(path, parser.KIND)
+    trained, own = parser.load(path, about["name"]), parser.load(path, about["name"])
+
+    def pipeline(face: Face) -> Arrays:
+        return {"labels": np.stack(own([picture(face)]))}
+
+    return Graph(
+        module=Module(trained).eval(),
+        example=(torch.zeros(2, 3, trained.size + 8, trained.size + 16),),
+        inputs={"faces": FACES},
+        outputs={
+            "labels": "uint8 (batch, height, width): the class of each pixel, a place in the list of classes",
+            "logits": "float32 (batch, classes, height, width): softmax over the classes gives probabilities",
+        },
+        free={"faces": SIDES},
+        feed=lambda face: {"faces": planes([picture(face)])},
+        pipeline=pipeline,
+        facts={"name": about["name"], "classes": list(trained.classes), "trained_on_pixels": trained.size},
+    )

@@ -1,0 +1,92 @@
+"""The graph of a recognizer that was trained here, or of dlib's."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stages.core.tables import Face
+from stages.recognition import dlib_embedding, embedders, recognizer
+from stages.recognition.networks import normalized
+from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, NotExportedError, picture, planes, resized
+from stages.training import weights
+
+EMBEDDINGS = (
+    "float32 (batch, {}): of length 1, that of the face and that of its mirror image added up; two faces are as alike "
+    "as the product of their embeddings, 1 at most"
+)
+
+
+class Module(nn.Module):
+    """What `recognizer.Recognizer.embed` and `dlib_embedding.Embedder` do, from pixels to embeddings.
+
+    Args:
+        network: maps faces to embeddings of any length.
+        highest: value of a white pixel that the network expects.
+        size: side of its input, pixels.
+    """
+
+    def __init__(self, network: nn.Module, highest: float, size: int) -> None:
+        super().__init__()
+        self.network = network.to("cpu", memory_format=torch.contiguous_format)
+        self.factor, self.size = highest / 255, size
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Return embeddings of length 1, (n, d), of faces (n, 3, h, w), 0 to 255."""
+        inputs = resized(faces, self.size) * self.factor
+        return normalized(normalized(self.network(inputs)) + normalized(self.network(inputs.flip(3))))
+
+
+def graph(path: Path) -> Graph:
+    """Return the graph of a recognizer's file.
+
+    Raises:
+        NotExportedError: it holds a model that came as ONNX.
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, _ = weights.load(path, recognizer.KIND)
+    if about.get("pretrained") == embedders.ONNX:
+        raise NotExportedError(f"{path} holds an ONNX model already, the one in models/pretrained")
+    if about.get("pretrained") == embedders.DLIB:
+        return _dlib(path)
+    trained = recognizer.load(path)
+    own = embedders.load(path)
+    size, dimensions = trained.size, about["network"]["embedding"]
+    return Graph(
+        module=Module(trained.network, 1.0, size).eval(),
+        example=(torch.zeros(2, 3, size + 8, size + 16),),
+        inputs={"faces": FACES},
+        outputs={"embeddings": EMBEDDINGS.format(dimensions)},
+        free={"faces": SIDES},
+        feed=lambda face: {"faces": planes([picture(face)])},
+        pipeline=lambda face: {"embeddings": own([picture(face)], [face.get("landmarks")])},
+        facts={"trained_on_pixels": size, "import_recognizer": _as_imported(path, size)},
+    )
+
+
+def _dlib(path: Path) -> Graph:
+    network, _ = embedders.load_dlib(path)
+    own: Callable[..., object] = embedders.load(path)
+    side = dlib_embedding.CHIP
+
+    def feed(face: Face) -> Arrays:
+        return {"faces": planes([dlib_embedding.chip(picture(face), face["landmarks"])])}
+
+    return Graph(
+        module=Module(network, 255.0, side).eval(),
+        example=(torch.zeros(2, 3, side, side),),
+        inputs={"faces": f"float32 (batch, 3, {side}, {side}): RGB, 0 to 255, face chips as dlib cuts them out"},
+        outputs={"embeddings": EMBEDDINGS.format(network.last.out_features)},
+        free={"faces": {0: "batch"}},
+        feed=feed,
+        pipeline=lambda face: {"embeddings": own([picture(face)], [face["landmarks"]])},
+        facts={
+            "chips": f"dlib.get_face_chip(image, landmarks, {side}, {dlib_embedding.PADDING}), with 68 landmarks, on "
+            f"an aligned face that was enlarged {dlib_embedding.FINER} times (cubic), as dlib takes whole pixels",
+        },
+    )
+
+
+def _as_imported(path: Path, size: int) -> str:
+    return f"{{kind: onnx, file: {path.stem}.onnx, side: {size}, mean: 0.0, scale: 1.0}}"

@@ -1,0 +1,165 @@
+"""Put a preset into params.yaml: presets/<name>.yaml says what it is, and which numbers it changes.
+
+python -m stages.tools.presets lfw
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from pydantic import BaseModel, Field, RootModel, field_validator
+
+from stages.core.errors import UnmaskError
+from stages.core.outputs import whole_file
+from stages.core.params import PARAMS_FILE, Section, check, read_yaml
+
+FOLDER = Path("presets")
+CATALOGUE = Path("data/catalogue.yaml")
+ACCEPTED = "accept_terms"  # the user's own word, which no preset gives
+
+
+class About(Section):
+    """What a preset is for."""
+
+    what: str
+    """In a sentence or two."""
+    paper: str | None
+    """Whose setting it follows."""
+    data: str
+    """What must be fetched or dropped."""
+    hardware: str
+    """On which it was run, and how long that took; or that nobody has run it whole."""
+    prints: str
+    """What to expect."""
+
+
+class Preset(Section):
+    """Content of presets/<name>.yaml."""
+
+    about: About
+    base: str | None = None
+    """Another preset, whose values come first."""
+    params: dict[str, Any] = Field(min_length=1)
+    """Dotted keys of params.yaml, and their values. A mapping replaces the whole mapping."""
+
+    @field_validator("params")
+    @classmethod
+    def _accepts_nothing(cls, params: dict[str, Any]) -> dict[str, Any]:
+        if ACCEPTED in params:
+            raise ValueError(f"{ACCEPTED} is for the user alone to write, into {PARAMS_FILE}")
+        return params
+
+
+class Source(BaseModel):
+    """What a user must know of a dataset before its terms are accepted; an entry of the catalogue has more."""
+
+    title: str
+    homepage: str
+    license: str
+    terms: str | None
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """Return the names of all presets."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load(name: str, folder: Path = FOLDER) -> Preset:
+    """Return a preset, the values of those it is based on among its own.
+
+    Raises:
+        UnmaskError: there is none of this name, or its file is wrong.
+    """
+    if name not in names(folder):
+        raise UnmaskError(f"there is no preset {name!r}; {folder} has {', '.join(names(folder))}")
+    path = folder / f"{name}.yaml"
+    preset = check(Preset, read_yaml(path), path)
+    if preset.base is None:
+        return preset
+    return preset.model_copy(update={"base": None, "params": {**load(preset.base, folder).params, **preset.params}})
+
+
+def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogue: Path = CATALOGUE) -> list[str]:
+    """Put a preset's values into params.yaml, in the form that DVC writes; return a line on each key that changed.
+
+    Raises:
+        UnmaskError: there is no such preset, params.yaml lacks one of its keys, or the terms of one of its datasets are
+            not accepted there; then nothing is changed.
+    """
+    preset = load(name, folder)
+    content = parse_yaml_for_update(params.read_text(encoding="utf-8"), params)
+    changes = []
+    for key, value in preset.params.items():
+        *steps, last = key.split(".")
+        place: Any = content
+        for step in steps:
+            place = place.get(step) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            raise UnmaskError(f"{folder / name}.yaml: {key} is no key of {params}")
+        if place[last] != value:
+            changes.append(f"{key}: {_short(place[last])} -> {_short(value)}")
+            _put(place, last, value)
+    asked = _unaccepted(content, catalogue)
+    if asked:
+        accepted = ", ".join([*(content.get(ACCEPTED) or []), *asked])
+        raise UnmaskError(
+            f"{params} is unchanged, as {name} needs datasets whose terms you have not accepted:\n"
+            + "\n".join(f"- {dataset}, {_described(source)}" for dataset, source in asked.items())
+            + f"\nIf you accept them, write `{ACCEPTED}: [{accepted}]` in {params} and run this again."
+        )
+    if changes:
+        with whole_file(params) as staging:
+            staging.write_text(dumps_yaml(content), encoding="utf-8")
+    return changes
+
+
+def _put(place: Any, key: str, value: Any) -> None:
+    """Set a value; of a mapping, what stays the same keeps its place and its comments."""
+    here = place.get(key)
+    if not (isinstance(value, dict) and isinstance(here, dict)):
+        place[key] = value
+        return
+    for gone in set(here) - set(value):
+        del here[gone]
+    for name, one in value.items():
+        if name not in here or here[name] != one:
+            _put(here, name, one)
+
+
+def _unaccepted(content: Any, catalogue: Path) -> dict[str, Source]:
+    """Return the datasets of params.yaml's content whose terms it does not accept."""
+    known = check(RootModel[dict[str, Source]], read_yaml(catalogue), catalogue).root
+    wanted = [name for name in content.get("datasets") or [] if name not in (content.get(ACCEPTED) or [])]
+    return {name: known[name] for name in wanted if name in known and known[name].terms}
+
+
+def _described(source: Source) -> str:
+    return f"{source.title}: {source.terms} License: {source.license.rstrip('.')}. Read more at {source.homepage}."
+
+
+def _short(value: Any) -> str:
+    text = str(dict(value) if isinstance(value, dict) else list(value) if isinstance(value, list) else value)
+    return text if len(text) < 60 else f"{text[:57]}..."
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m stages.tools.presets", description=__doc__)
+    parser.add_argument("name", nargs="?", help=f"one of {', '.join(names())}; none: say what there is")
+    name = parser.parse_args(arguments).name
+    try:
+        if name is None:
+            print("\n".join(f"{one:18} {load(one).about.what}" for one in names()))
+            return
+        changes = apply(name)
+        about = load(name).about
+    except UnmaskError as error:
+        sys.exit(f"presets: {error}")
+    print("\n".join(changes) or f"{PARAMS_FILE} has these values already")
+    print("\n" + "\n".join(f"{key}: {text}" for key, text in about if text) + "\n\nNow run: dvc repro")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The one place that makes OpenMMLab run on today's torch without a compiler: import mmdet and mmseg through here.
+
+mmcv's compiled extension cannot be built against current torch, and mmcv-lite has none, so `import mmcv.ops` fails with
+"No module named 'mmcv._ext'". `enable()` supplies that module. Its `nms` and `roi_align` are torchvision's kernels (the
+same C++ and CUDA code from which mmcv's stem); every other op raises an error that says what is missing. A real
+extension, if one is installed, is left alone.
+"""
+
+import importlib.machinery
+import importlib.util
+import sys
+import types
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import nms as torchvision_nms
+
+from stages.core.errors import UnmaskError
+
+EXTENSION = "mmcv._ext"
+# mmengine asks pkg_resources where a recipe lies, which warns about itself at every start.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+
+
+def enable() -> None:
+    """Make `mmcv.ops`, mmdet and mmseg importable; calling it again does nothing."""
+    if EXTENSION in sys.modules or importlib.util.find_spec(EXTENSION) is not None:
+        return
+    module = _Extension(EXTENSION)
+    # mmcv and mmengine ask importlib whether the extension exists, which looks at its spec.
+    module.__spec__ = importlib.machinery.ModuleSpec(EXTENSION, loader=None, origin=__file__)
+    module.nms = _nms  # type: ignore[attr-defined]
+    module.roi_align_forward = _roi_align_forward  # type: ignore[attr-defined]
+    module.roi_align_backward = _roi_align_backward  # type: ignore[attr-defined]
+    sys.modules[EXTENSION] = module
+
+
+class _Extension(types.ModuleType):
+    """Has every op by name, as mmcv checks on import; all but three of them only raise."""
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def missing(*_: object, **__: object) -> NoReturn:
+            raise UnmaskError(
+                f"the op {name!r} is not in mmcv-lite: this model needs full mmcv, built for your torch; or choose a "
+                f"config without it"
+            )
+
+        return missing
+
+
+def build(scope: str, model: Mapping[str, Any]) -> nn.Module:
+    """Return the network of a config, its weights drawn by torch's generator.
+
+    A SyncBN in it needs several processes; mmengine makes it a BN where a training has one.
+
+    Args:
+        scope: the package whose names the config uses, `mmseg` or `mmdet`; it is imported by now.
+        model: the config.
+    """
+    from mmengine.config import ConfigDict  # noqa: PLC0415 -- most that imports this module needs no mmengine yet
+    from mmengine.registry import MODELS, init_default_scope  # noqa: PLC0415
+
+    init_default_scope(scope)
+    network: nn.Module = MODELS.build(ConfigDict(model))
+    return network
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """Return a bfloat16 tensor as float32, as torchvision's kernels know no bfloat16; any other as it is."""
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
+def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Return the indices of the boxes kept, by falling score.
+
+    Args:
+        boxes: (n, 4), x1, y1, x2, y2.
+        scores: (n,).
+        iou_threshold: above which the box with the lower score goes.
+        offset: 1 if x2 and y2 are the last pixels inside, 0 if they are borders.
+    """
+    if offset:
+        boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
+    return torchvision_nms(_wide(boxes), _wide(scores), iou_threshold)
+
+
+def _sampling(
+    rois: Tensor,
+    shape: tuple[int, int],
+    bins: tuple[int, int],
+    scale: float,
+    per_bin: int,
+    aligned: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return RoIAlign as two matrices a RoI, of rows (k, bins[0], h) and of columns (k, bins[1], w).
+
+    As a RoI's sides are those of the image, bilinear sampling and the mean within a bin act on rows and columns apart:
+    pooled = rows @ features @ columns.T. On a CPU that is several times as fast as torchvision's kernel, whose backward
+    pass runs on one core.
+    """
+    first, last = _wide(rois)[:, 1:3] * scale, _wide(rois)[:, 3:5] * scale  # x, y
+    if aligned:
+        first, last = first - 0.5, last - 0.5
+    size = (last - first) if aligned else (last - first).clamp(min=1)
+    matrices = []
+    for axis, length, n in ((1, shape[0], bins[0]), (0, shape[1], bins[1])):
+        steps = (torch.arange(n * per_bin, device=rois.device) + 0.5) / (n * per_bin)
+        places = first[:, axis, None] + steps * size[:, axis, None]
+        inside = (places >= -1) & (places <= length)
+        near = places.clamp(0, length - 1)[..., None] - torch.arange(length, device=rois.device)
+        weights = (1 - near.abs()).clamp(min=0) * inside[..., None]
+        matrices.append(weights.reshape(len(rois), n, per_bin, length).mean(2))
+    return matrices[0], matrices[1]
+
+
+def _average_only(pool_mode: int) -> None:
+    if pool_mode != 1:
+        raise UnmaskError("RoIAlign with pool_mode='max' is not in mmcv-lite: use pool_mode='avg', or full mmcv")
+
+
+def _roi_align_forward(  # noqa: PLR0913 -- mmcv's signature
+    features: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    *,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """Fill `output` (k, c, aligned_height, aligned_width) from features (n, c, h, w) and rois (k, 5)."""
+    del argmax_y, argmax_x
+    _average_only(pool_mode)
+    if sampling_ratio > 0 and not features.is_cuda:
+        n, c, h, w = features.shape
+        down, across = _sampling(rois, (h, w), (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned)
+        for image in range(n):
+            of = (rois[:, 0] == image).nonzero()[:, 0]
+            columns = down[of].flatten(0, 1) @ _wide(features[image]).transpose(0, 1).reshape(h, c * w)
+            pooled = columns.reshape(len(of), aligned_height * c, w) @ across[of].transpose(1, 2)
+            output[of] = pooled.reshape(len(of), aligned_height, c, aligned_width).transpose(1, 2).to(output.dtype)
+        return
+    pooled = torch.ops.torchvision.roi_align(
+        _wide(features), _wide(rois), spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
+    )
+    output.copy_(pooled)
+
+
+def _roi_align_backward(  # noqa: PLR0913 -- mmcv's signature
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    *,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """Add the gradient of the features to `grad_input` (n, c, h, w)."""
+    del argmax_y, argmax_x
+    _average_only(pool_mode)
+    if sampling_ratio > 0 and not grad_input.is_cuda:
+        n, c, h, w = grad_input.shape
+        down, across = _sampling(rois, (h, w), (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned)
+        for image in range(n):
+            of = (rois[:, 0] == image).nonzero()[:, 0]
+            pooled = _wide(grad_output[of]).transpose(1, 2).reshape(len(of), aligned_height * c, aligned_width)
+            columns = (pooled @ across[of]).reshape(len(of) * aligned_height, c * w)
+            gradient = down[of].flatten(0, 1).T @ columns
+            grad_input[image] += gradient.reshape(h, c, w).transpose(0, 1).to(grad_input.dtype)
+        return
+    gradient = torch.ops.torchvision._roi_align_backward(
+        _wide(grad_output),
+        _wide(rois),
+        spatial_scale,
+        aligned_height,
+        aligned_width,
+        *grad_input.shape,
+        sampling_ratio,
+        aligned,
+    )
+    grad_input.add_(gradient)
