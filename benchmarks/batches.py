@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.orl import repeated
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core import images, params, tables
 from stages.faces import parts
 from stages.gender import classifier, train_gender
@@ -29,7 +29,7 @@ from stages.inpainting import inpaint, inpainter
 from stages.parsing import parser
 from stages.recognition import embed, import_recognizer
 from stages.removal import remove_masks
-from stages.training import openmmlab, weights
+from stages.training import openmmlab
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.orl import repeated
 from stages.core import images, params, tables
+from stages.core.code import module_of
 
 ROOT = Path(__file__).parents[1]
 FEW = 20  # faces
@@ -67,7 +68,7 @@ def commands(recognizer: str) -> dict[str, list[str]]:
         "label_parts": ["--faces", "align_faces"],
         "remove_masks": ["--faces", "render_masks", "--parser", parser, "--detector", detector],
         "inpaint": [
-            *("--faces", "render_masks", "--parser", parser, "--detector", detector),
+            *("--faces", "render_masks", "--unmasked", "remove_masks"),
             *(f"--gender={MODELS}/gender.safetensors", *generators),
         ],
         "embed": [*conditions, "--weights", str(MODELS / f"recognizer-{recognizer}.safetensors")],
@@ -76,7 +77,7 @@ def commands(recognizer: str) -> dict[str, list[str]]:
 
 def run(name: str, options: list[str], folder: Path) -> Cost:
     """Run a stage in a folder and return what it took."""
-    words = [sys.executable, "-m", f"stages.{name}", *options, "--out", name, "--metrics", f"{name}.json"]
+    words = [sys.executable, "-m", module_of(name), *options, "--out", name, "--metrics", f"{name}.json"]
     words += [] if name == "embed" else ["--figure", f"{name}.png"]
     settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "UNMASK_WORKERS": "1", "UNMASK_THREADS": "1"}
     process = subprocess.Popen(words, cwd=folder, env={**os.environ, **settings}, stderr=subprocess.DEVNULL)

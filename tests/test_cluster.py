@@ -16,6 +16,7 @@ from distributed import Client
 
 from stages.core import cluster as clusters
 from stages.core import parallel, tables
+from stages.core.code import module_of
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
@@ -88,7 +89,7 @@ def options(name: str) -> list[str]:
 
 def start_stage(name: str, folder: Path, **settings: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **settings}
-    command = [sys.executable, "-m", f"stages.{name}", *options(name)]
+    command = [sys.executable, "-m", module_of(name), *options(name)]
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.compute import precision, speed
 from stages.core import costs, parallel, progress, reproducible
 from stages.core.errors import UnmaskError
 from stages.tools import forecast
+from stages.training import precision, speed
 from tests.conftest import ROOT
 
 HERE = {"network": 20.0, "single": 5.0}

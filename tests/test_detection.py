@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from stages.compute import weights
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.detection import coco, detector, evaluate_detector, train_detector
 from stages.detection.coco import Example, Found
-from stages.training import openmmlab, weights
+from stages.training import openmmlab
 from tests.conftest import ROOT, face_row, write_table
 
 

@@ -137,7 +137,7 @@ def test_no_module_asks_torch_for_a_gpu_by_itself():
         for file in root.rglob("*.py")
         if any(word in file.read_text() for word in words)
     }
-    assert asks == {"common/device.py"}
+    assert asks == {"compute/device.py"}
 
 
 # ---------------------------------------------------------------- batches

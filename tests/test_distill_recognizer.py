@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from stages.compute import weights
 from stages.core import params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.recognition import distill_recognizer, distillation, dlib_embedding, embedders, recognizer
-from stages.training import weights
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 from tests.test_inpainting import tiny_recognizer
 

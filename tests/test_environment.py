@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from checks import python_version
+from stages.core.code import module_of
 from tests.conftest import ROOT, run
 
 REQUIRED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
@@ -137,7 +138,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("stage", ["fetch", "train_parser", "run_app"])
 def test_a_python_without_the_packages_is_told_what_to_do(bare: Path, stage: str):
-    done = run(str(bare / "bin/python"), "-m", f"stages.{stage}", cwd=ROOT, check=False, PYTHONPATH="")
+    done = run(str(bare / "bin/python"), "-m", module_of(stage), cwd=ROOT, check=False, PYTHONPATH="")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"{bare}/bin/python (Python 3.{sys.version_info[1]}) is not the environment of this project")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from stages.compute import weights
 from stages.core.errors import UnmaskError
 from stages.core.images import decode, encode_png
 from stages.core.tables import Face
@@ -23,7 +24,7 @@ from stages.removal.finder import Align
 from stages.tools import export_onnx
 from stages.tools.exporting import comparison, detectors, kinds, onnx_file
 from stages.tools.exporting.graph import planes
-from stages.training import openmmlab, weights
+from stages.training import openmmlab
 from tests.conftest import ROOT, face_row, write_table
 
 onnx = pytest.importorskip("onnx")

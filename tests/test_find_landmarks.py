@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from stages.compute import weights
 from stages.core import params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
@@ -17,7 +18,6 @@ from stages.landmarks.behind_masks import Found
 from stages.landmarks.boxes import Box
 from stages.landmarks.search import Search, all_faces, main_face
 from stages.masks.looks import Looks, Positions
-from stages.training import weights
 from tests.conftest import ROOT, drawn_landmarks, face_row, write_table
 
 SEARCH = {"backends": ["csv", "dlib"], "short_side": 224, "long_side": 1600, "masked": True, "whole_crop": True}

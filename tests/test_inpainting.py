@@ -12,6 +12,7 @@ import torchvision
 from safetensors.torch import load_file
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from stages.compute import weights
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -32,7 +33,6 @@ from stages.inpainting import (
 from stages.inpainting.gan import InpaintingGAN, structure
 from stages.inpainting.lpips import Lpips
 from stages.recognition import recognizer
-from stages.training import weights
 from tests.conftest import ROOT, TWO_PROCESSES, drawn_face, face_row, run, write_table
 from tests.tiny_gan import SIZES, halves, hole, network, schedule, train
 

@@ -13,7 +13,7 @@ import torch.distributed.run
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from stages.compute import launch
+from stages.training import launch
 from tests.conftest import ROOT, edit_params
 from tests.test_launch import prepared
 

@@ -9,12 +9,13 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 
+from stages.compute import weights
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces import parts, regions
 from stages.parsing import evaluate_parser, networks, parser, samples, scores, train_parser
-from stages.training import openmmlab, weights
+from stages.training import openmmlab
 from tests.conftest import ROOT, face_row, write_table
 
 # ---------------------------------------------------------------- networks

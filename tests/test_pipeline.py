@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import networkx as nx
@@ -12,10 +13,12 @@ import pytest
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
-from stages.compute import speed
+from checks import deps
 from stages.core import params, tables
+from stages.core.code import closure, module_of
 from stages.recognition.train_recognizer import MASKS
 from stages.tools import forecast
+from stages.training import speed
 from tests.conftest import ROOT, SMALL, commit, copy_repository, edit_params, run
 
 PARAMS = params.read_yaml(ROOT / "params.yaml")
@@ -36,74 +39,67 @@ def stages(root: Path) -> dict[str, PipelineStage]:
 STAGES = stages(ROOT)
 
 
-def module_file(name: str) -> Path | None:
-    """Return the file of one of our modules, None for others'."""
-    path = ROOT / Path(*name.split("."))
-    if name.split(".", maxsplit=1)[0] != "stages":
-        return None
-    return path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
-
-
-def has_code(file: Path) -> bool:
-    return len(ast.parse(file.read_text()).body) > 0
-
-
-def imports(file: Path) -> set[Path]:
-    """Return the files of our modules that a file imports, packages' __init__ with code among them."""
+def imports(file: Path) -> set[str]:
+    """Return the modules of ours that a file imports, without `stages.`, and with the names that it takes of them."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    found = {
-        module_file(".".join(name.split(".")[:depth])) for name in names for depth in range(1, name.count(".") + 2)
-    }
-    found.discard(
-        ROOT / "stages/__init__.py"
-    )  # which looks after the environment; what it pins is no param of any stage
-    return {path for path in found if path is not None and path.exists() and has_code(path)}
+    return {name.removeprefix("stages.") for name in names if name.startswith("stages.")}
 
 
-def closure(file: Path) -> set[Path]:
-    seen, todo = set(), {file}
-    while todo:
-        file = todo.pop()
-        seen.add(file)
-        todo |= imports(file) - seen
-    return seen
-
-
-def test_the_closure_finds_what_is_imported():
+def test_the_closure_finds_what_is_imported_and_what_lies_beside_that():
     found = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / "stages/masks/render_masks.py")}
     assert {"stages/faces/warp.py", "stages/landmarks/dlib.py", "stages/core/params.py"} <= found
-    assert "stages/data/clean.py" not in found
+    assert "stages/landmarks/landmarker.safetensors" in found
+    assert not {"stages/data/clean.py", "stages/__init__.py", "stages/core/__init__.py"} & found
+    of_parser = closure(ROOT / "stages/parsing/parser.py")
+    assert ROOT / "stages/parsing/configs/scanet.py" in of_parser
+    assert closure(ROOT / "stages/core/errors.py") == {ROOT / "stages/core/errors.py"}
+
+
+def test_every_file_of_ours_that_a_run_loads_is_in_the_closure():
+    """Python itself says what a stage imports; nothing of it is missing."""
+    script = "import sys, stages.recognition.embed as _\nfor name, module in sys.modules.items():\n"
+    script += "    if name.startswith('stages.'): print(module.__file__)"
+    loaded = {Path(word) for word in run(sys.executable, "-c", script, cwd=ROOT).stdout.split()}
+    known = closure(ROOT / "stages/recognition/embed.py")
+    assert {file for file in loaded if file.stat().st_size} <= known
+
+
+def test_dvc_yaml_names_the_code_that_is_imported():
+    text = (ROOT / "dvc.yaml").read_text()
+    assert deps.rewritten(text) == text, "make deps"
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_deps_hold_every_module_that_is_imported(name: str):
-    stage = STAGES[name]
+def test_the_code_of_a_stage_is_what_it_imports_and_little_more(name: str):
     module, _, item = name.partition("@")
-    needed = closure(ROOT / f"stages/{module}.py")
-    if module == "clean":
-        needed |= closure(ROOT / f"stages/data/adapters/{item}.py")
-    deps = [Path(dep.fs_path) for dep in stage.deps if not hasattr(dep, "params")]
-    missing = [file for file in needed if not any(file.is_relative_to(dep) for dep in deps)]
-    assert not missing, (
-        f"add to the deps of {module} in dvc.yaml: {sorted(str(file.relative_to(ROOT)) for file in missing)}"
+    needed = deps.needed(ROOT / f"{module_of(module).replace('.', '/')}.py", item if module == "clean" else "*")
+    places = [Path(dep.fs_path) for dep in STAGES[name].deps if not hasattr(dep, "params")]
+    code = [place for place in places if place.is_relative_to(ROOT / "stages")]
+    named = {file for place in code for file in (deps.files_in(place) if place.is_dir() else {place})}
+    assert needed <= named, "make deps"
+    if module != "clean":  # whose adapters use more of the room than each other
+        assert len(named) <= deps.AT_MOST * len(needed)
+
+
+def test_a_missing_and_an_idle_dep_are_put_right():
+    text = (ROOT / "dvc.yaml").read_text()
+    wrong = text.replace("      - stages/reports/cards.py\n", "").replace(
+        "      - stages/reports/sections.py\n", "      - stages/reports/sections.py\n      - stages/masks\n"
     )
-    code = [dep for dep in deps if dep.is_relative_to(ROOT / "stages")]
-    if module == "clean":  # another adapter may use more of the package than this one
-        needed |= {file for adapter in (ROOT / "stages/data/adapters").glob("*.py") for file in closure(adapter)}
-    assert not [dep for dep in code if not any(file.is_relative_to(dep) for file in needed)]
+    assert wrong != text
+    assert deps.rewritten(wrong) == text
 
 
 @pytest.mark.parametrize("name", PIPELINE)
 def test_one_name_four_times(name: str):
-    module = importlib.import_module(f"stages.{name}")
+    module = importlib.import_module(module_of(name))
     assert callable(getattr(module, name))
-    assert f"python -m stages.{name}\n" in PIPELINE[name]["cmd"].replace(" --", "\n--")
+    assert f"python -m {module_of(name)}\n" in PIPELINE[name]["cmd"].replace(" --", "\n--")
     assert len(PIPELINE[name]["desc"]) <= 80
     item = "".join(f"-${{item.{axis}}}" for axis in PIPELINE[name].get("matrix", {}))
     item += "-${key}" * ("foreach" in PIPELINE[name])
@@ -114,7 +110,7 @@ def test_one_name_four_times(name: str):
 @pytest.mark.parametrize("name", PIPELINE)
 def test_params_are_those_of_the_model(name: str):
     """The section of params.yaml loads, and dvc.yaml tracks it and the top-level params that the model takes."""
-    model = importlib.import_module(f"stages.{name}").Params
+    model = importlib.import_module(module_of(name)).Params
     params.load(model, name, ROOT / "params.yaml")
     # A stage over models tracks the section of its model only: `train_parser.${item.model}`.
     tracked = {key.split(".")[0] for key in PIPELINE[name].get("params", []) if isinstance(key, str)}
@@ -129,7 +125,7 @@ def test_params_yaml_has_no_section_that_nobody_reads():
 
 @pytest.mark.parametrize("name", sorted(BY_HAND))
 def test_what_is_run_by_hand_has_params_too(name: str):
-    params.load(importlib.import_module(f"stages.{name}").Params, name, ROOT / "params.yaml")
+    params.load(importlib.import_module(module_of(name)).Params, name, ROOT / "params.yaml")
 
 
 def test_no_dataset_is_named_in_dvc_yaml():
@@ -138,26 +134,43 @@ def test_no_dataset_is_named_in_dvc_yaml():
     assert not [name for name in names if re.search(rf"\b{name}\b", text)]
 
 
-def test_topics_do_not_import_each_other_or_stages():
-    topics = [path.name for path in (ROOT / "stages").iterdir() if path.is_dir() and path.name != "__pycache__"]
-    below = {"faces", "common", "training"}  # what any topic may stand on
-    special = {
-        "faces": {"common"},
-        "common": set(),
-        "training": {"common"},
-        "finding": below | {"detection", "landmarks", "parsing"},  # it joins these for two stages
-        "exporting": below | {"detection", "inpainting", "parsing", "recognition"},  # and it those, for a tool
-        "portrait": below | {"finding", "landmarks", "recognition"},  # all that is said of one face
-    }
-    for topic in topics:
-        allowed = special.get(topic, below) | {topic}
-        for file in (ROOT / "stages" / topic).rglob("*.py"):
-            for used in imports(file):
-                parts = used.relative_to(ROOT / "stages").parts
-                if parts == ("openmmlab.py",):
-                    continue
-                assert len(parts) > 1, f"{file} imports the stage {used.name}"
-                assert parts[0] in allowed, f"{file.name} of {topic} imports {parts[0]}"
+ROOMS = {  # each may import the ones above it that it names, and itself
+    "core": set(),
+    "compute": {"core"},
+    "figures": {"core"},
+    "faces": {"core"},
+    "masks": {"core", "faces"},
+    "training": {"core", "compute"},
+}
+BELOW = {*ROOMS}  # what any topic may stand on
+JOINING = {  # topics that join others
+    "removal": {"landmarks", "parsing", "detection"},  # the finder, for two stages and the tools
+    "tools": {"landmarks", "parsing", "detection", "removal", "gender", "inpainting", "recognition"},
+}
+
+
+def test_what_lies_below_imports_no_topic_and_no_topic_imports_another():
+    """A stage may, as it puts things together; what it is made of may not."""
+    rooms = {path.name for path in (ROOT / "stages").iterdir() if (path / "__init__.py").exists()}
+    for room in rooms:
+        allowed = ROOMS.get(room, BELOW | JOINING.get(room, set())) | {room}
+        for file in (ROOT / "stages" / room).rglob("*.py"):
+            if '__name__ == "__main__"' in file.read_text():
+                continue
+            used = {name.split(".")[0] for name in imports(file)}
+            assert used <= allowed, f"{file.relative_to(ROOT)} imports {used - allowed}"
+
+
+def test_nothing_but_a_program_imports_a_stage():
+    programs = {file for file in (ROOT / "stages").rglob("*.py") if '__name__ == "__main__"' in file.read_text()}
+    named = {".".join(file.relative_to(ROOT / "stages").with_suffix("").parts) for file in programs}
+    for file in set((ROOT / "stages").rglob("*.py")) - programs:
+        assert not imports(file) & named, file
+
+
+def test_core_works_without_torch():
+    for file in (ROOT / "stages/core").glob("*.py"):
+        assert not re.search(r"^\s*(import|from) torch", file.read_text(), re.MULTILINE), file
 
 
 def test_a_margin_runs_its_recognizers_their_scores_and_the_report():

@@ -8,6 +8,7 @@ import pytest
 from dvc.repo import Repo
 
 from stages.core import params
+from stages.core.code import module_of
 from stages.core.errors import UnmaskError
 from stages.data.sources import catalogue
 from stages.tools import presets
@@ -17,7 +18,7 @@ NAMES = presets.names(ROOT / "presets")
 DEFAULT = params.read_yaml(ROOT / "params.yaml")
 CATALOGUE = catalogue.load(ROOT / "data/catalogue.yaml")
 ASKING = [name for name, dataset in CATALOGUE.items() if dataset.terms]
-SECTIONS = [path.stem for path in (ROOT / "stages").glob("*.py") if path.stem in DEFAULT]
+SECTIONS = [path.stem for path in (ROOT / "stages").rglob("*.py") if path.stem in DEFAULT]
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_preset_fits_and_is_taken_back(name: str, file: Path):
             place = place[step]
         assert place == value, key
     for section in SECTIONS:
-        model = getattr(importlib.import_module(f"stages.{section}"), "Params", None)
+        model = getattr(importlib.import_module(module_of(section)), "Params", None)
         if model is not None:
             params.load(model, section, file)
     assert set(content["datasets"]) <= CATALOGUE.keys()

@@ -23,7 +23,7 @@ LOAD_ARRAY = {"np.load", "numpy.load"}
 ALLOWED = {
     ("stages/core/cluster.py", "cloudpickle.loads"): "a task of our own, which only a Dask scheduler hands over",
     ("stages/training/loop.py", "torch.load"): "a checkpoint of our own, tensors and plain values alone",
-    ("stages/training/weights.py", "torch.load"): "published weights the user names, tensors and plain values alone",
+    ("stages/compute/weights.py", "torch.load"): "published weights the user names, tensors and plain values alone",
     ("tests/test_datasets.py", "pickle.loads"): "what the test has pickled itself",
 }
 

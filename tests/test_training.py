@@ -14,8 +14,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from stages.compute import weights
 from stages.core.errors import UnmaskError
-from stages.training import loop, weights
+from stages.training import loop
 from stages.training.stream import Stream
 from tests import tiny_training
 from tests.conftest import ROOT, TWO_PROCESSES, run

@@ -13,6 +13,12 @@ STAGES = Path(__file__).parents[1]
 BESIDE = re.compile(r'Path\(__file__\)(?:\.parent / |\.with_name\()"([^"]+)"')
 
 
+def module_of(stage: str) -> str:
+    """Return the module of a stage or tool, such as `stages.recognition.verify` of `verify`."""
+    (path,) = STAGES.glob(f"*/{stage}.py")
+    return ".".join(path.relative_to(STAGES.parent).with_suffix("").parts)
+
+
 def closure(module: Path) -> set[Path]:
     """Return the files that a module of `stages` depends on: itself, what it imports, and what lies beside that.
 

@@ -27,9 +27,9 @@ DISK = {
 def run_stage(module_name: str, arguments: list[str] | None = None) -> None:
     """Run the stage function of module `stages.<module_name>`, such as `recognition.verify`, from the command line.
 
-    The module, its function and its section of params.yaml have one name, here `verify`. Each parameter of the function,
-    a `Path` or a text, is an option of that name; its `params` come from params.yaml (model `Params` of the module);
-    what it returns is written to `--metrics`, or printed if that is not given. If the module has a function
+    The module, its function and its section of params.yaml have one name, here `verify`. Each parameter of the
+    function, a `Path` or a text, is an option of that name; its `params` come from params.yaml (model `Params` of the
+    module); what it returns is written to `--metrics`, or printed if that is not given. If the module has a function
     `photos_folder` and `--faces` is no face table but a plain folder of photos, that function runs instead.
 
     The module is imported anew under its own name: run as `__main__`, its functions could not be sent to workers.

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from stages.core import images
+from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, UnreadableImageError
 from stages.data import duplicates
 from stages.data.files import Files
 from stages.data.photo import Photo, Reject
-from stages.figures.drawing import FRACTION_BITS, in_fractions
 
 
 @dataclass(frozen=True)

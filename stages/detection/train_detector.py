@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.compute import launch
 from stages.core import images, metrics, tables
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_folder
@@ -24,7 +23,7 @@ from stages.detection import coco, detector
 from stages.masks import beards
 from stages.masks.looks import Looks, masked
 from stages.masks.rendering import Template
-from stages.training import loop, openmmlab
+from stages.training import launch, loop, openmmlab
 
 NAME = "train_detector"
 

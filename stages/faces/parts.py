@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.faces.landmarks import (
     BRIDGE_TOP,
     CHIN,
@@ -20,7 +21,6 @@ from stages.faces.landmarks import (
     eye_centers,
     face_size,
 )
-from stages.figures.drawing import FRACTION_BITS, in_fractions
 
 Labels = NDArray[np.uint8]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core import tables
+from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels, decode, encode_png
 from stages.core.outputs import whole_file
-from stages.figures.drawing import FRACTION_BITS, in_fractions
 
 INK = (40, 40, 40)
 PAPER = 255

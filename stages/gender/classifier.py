@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core import images
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import FilePath, Section
 from stages.core.tables import SEXES, Face
 from stages.faces.augmentation import augment
-from stages.training import weights
 from stages.training.samples import FaceSamples
 
 KIND = "gender"

@@ -1,7 +1,8 @@
 """Judge the gender classifier by people: each by the network of its fold, and the test people by the final one.
 
 python -m stages.gender.evaluate_gender --faces data/aligned/orl --masked data/masked/orl \
-    --weights models/gender.safetensors --figure metrics/figures/evaluate_gender.png --metrics metrics/evaluate_gender.json
+    --weights models/gender.safetensors --figure metrics/figures/evaluate_gender.png \
+    --metrics metrics/evaluate_gender.json
 """
 
 import itertools

@@ -11,12 +11,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.compute import launch
 from stages.core import metrics
 from stages.core.params import StageParams
 from stages.gender import classifier, training
 from stages.masks import looks
-from stages.training import loop
+from stages.training import launch, loop
 
 NAME = "train_gender"
 

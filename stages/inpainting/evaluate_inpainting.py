@@ -1,7 +1,8 @@
 """Compare what was filled in with the photo, on people not seen in training, beside seven other ways to fill.
 
 python -m stages.inpainting.evaluate_inpainting --faces data/aligned/orl --masked data/masked/orl \
-    --inpainted data/inpainted/orl --shared models/inpainter-shared.safetensors --pretrained models/inpainter-pretrained.safetensors \
+    --inpainted data/inpainted/orl --shared models/inpainter-shared.safetensors \
+    --pretrained models/inpainter-pretrained.safetensors \
     --figure metrics/figures/evaluate_inpainting.png --metrics metrics/evaluate_inpainting.json
 """
 

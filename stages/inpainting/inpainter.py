@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core import images, metrics
 from stages.core.images import Pixels
 from stages.core.params import Section
@@ -19,7 +19,7 @@ from stages.core.tables import Face
 from stages.inpainting.gan import InpaintingGAN, LossWeights
 from stages.inpainting.networks import Discriminator, Generator
 from stages.inpainting.samples import Samples
-from stages.training import loop, weights
+from stages.training import loop
 
 KIND = "inpainter"
 COLUMNS = ("face_id", "identity", "image", "landmarks", "face_type")  # of the faces to train on

@@ -10,10 +10,9 @@ from pathlib import Path
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.training import weights
 
 
 class Lpips:

@@ -11,12 +11,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.compute import launch
 from stages.core import tables
 from stages.core.params import StageParams
 from stages.inpainting import inpainter, samples
 from stages.masks import looks
-from stages.training import loop
+from stages.training import launch, loop
 
 
 class Params(StageParams):

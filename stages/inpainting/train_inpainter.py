@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from stages.compute import launch
 from stages.core import tables
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
@@ -22,7 +21,7 @@ from stages.core.tables import SEXES
 from stages.inpainting import inpainter, samples
 from stages.masks import looks
 from stages.recognition import recognizer as recognition
-from stages.training import loop
+from stages.training import launch, loop
 
 
 class Params(StageParams):

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
-from stages.training import weights
 
 KIND = "landmarker"
 WEIGHTS = Path(__file__).with_name("landmarker.safetensors")

@@ -16,7 +16,7 @@ from mmengine.structures import BaseDataElement
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.compute import launch
+from stages.compute import weights
 from stages.core import images, tables
 from stages.core.params import StageParams
 from stages.core.tables import Face
@@ -26,7 +26,7 @@ from stages.faces.landmarks import flip
 from stages.landmarks.landmarker import KIND, SIZE, Network, Square, crop
 from stages.masks import looks
 from stages.masks.rendering import Template
-from stages.training import loop, weights
+from stages.training import launch, loop
 from stages.training.samples import FaceSamples
 
 

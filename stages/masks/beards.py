@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
 from stages.faces.landmarks import (
     BRIDGE_TOP,
@@ -21,7 +22,6 @@ from stages.faces.landmarks import (
     Points,
     face_size,
 )
-from stages.figures.drawing import FRACTION_BITS, in_fractions
 
 Rng = np.random.Generator
 

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, is_gray
 from stages.faces.landmarks import CHIN, NOSE_TIP, Points, eye_centers, face_size
 from stages.faces.warp import CollinearPointsError
-from stages.figures.drawing import FRACTION_BITS, in_fractions
 from stages.masks.looks import Looks
 from stages.masks.rendering import LUMA, Template
 

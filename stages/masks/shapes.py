@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.faces.landmarks import (
     BRIDGE_TOP,
     CHIN,
@@ -26,7 +27,6 @@ from stages.faces.landmarks import (
     yaw,
 )
 from stages.faces.warp import ThinPlateSpline
-from stages.figures.drawing import FRACTION_BITS, in_fractions
 
 POSITIONS = ("proper", "below_nose", "chin")
 ROUNDNESS = 2.4  # the exponent of a rounded mask's outline: 2 is an ellipse, more is squarer

@@ -22,8 +22,8 @@ from mmengine.model import revert_sync_batchnorm  # noqa: E402
 from mmengine.structures import PixelData  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
 
+from stages.compute import weights  # noqa: E402
 from stages.parsing import networks  # noqa: E402, F401 -- registers ours
-from stages.training import weights  # noqa: E402
 
 CONFIGS = Path(__file__).parent / "configs"
 KIND = "parser"

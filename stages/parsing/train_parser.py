@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from stages.compute import launch
 from stages.core import images, metrics, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -24,7 +23,7 @@ from stages.faces import parts
 from stages.masks import beards, occluders
 from stages.masks.looks import Looks, masked
 from stages.parsing import parser, samples
-from stages.training import loop, openmmlab
+from stages.training import launch, loop, openmmlab
 
 CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
 Rng = np.random.Generator

@@ -12,12 +12,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.compute import launch
 from stages.core import metrics, tables
 from stages.core.params import StageParams
 from stages.masks import looks
 from stages.recognition import distillation, embedders
-from stages.training import loop
+from stages.training import launch, loop
 
 
 class Params(StageParams):

@@ -12,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.recognition import dlib_embedding, recognizer
 from stages.recognition.networks import normalized
-from stages.training import weights
 
 Embed = Callable[[Sequence[Pixels], Sequence[Points | None]], NDArray[np.float32]]
 """Maps aligned faces, RGB uint8 (H, W, 3) of one size, and their landmarks to embeddings of length 1, (n, d)."""

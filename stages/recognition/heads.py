@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core.errors import UnmaskError
 from stages.core.seeding import generator
 from stages.recognition.embeddings import CONDITIONS
 from stages.recognition.networks import normalized
-from stages.training import weights
 
 KIND = "heads"
 NAMES = ("mean_shift", "unmasking")

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, RootModel
 from torch import nn
 
+from stages.compute import weights
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import Section
 from stages.recognition import dlib_embedding, embedders, recognizer
 from stages.recognition.networks import parameters
-from stages.training import weights
 
 
 class Dlib(Section):

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.compute import device
+from stages.compute import device, weights
 from stages.core import images
 from stages.core.images import Pixels
 from stages.core.params import Section
 from stages.core.tables import Face
 from stages.faces.augmentation import augment
 from stages.recognition.networks import IResNet, normalized
-from stages.training import weights
 from stages.training.samples import FaceSamples
 
 KIND = "recognizer"

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from stages.compute import weights
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import Section, StageParams
 from stages.recognition import embeddings as stored
 from stages.recognition import heads
-from stages.training import weights
 
 
 class Unmasking(Section):

@@ -14,14 +14,13 @@ from pydantic import Field
 from pytorch_metric_learning import losses
 from torch import nn
 
-from stages.compute import launch
 from stages.core import metrics, tables
 from stages.core.errors import UnmaskError
 from stages.core.params import Section, StageParams
 from stages.masks import looks
 from stages.recognition import recognizer
 from stages.recognition.networks import parameters
-from stages.training import loop
+from stages.training import launch, loop
 
 MARGINS = {"sphereface": losses.SphereFaceLoss, "cosface": losses.CosFaceLoss, "arcface": losses.ArcFaceLoss}
 LOSSES = ("softmax", *MARGINS)

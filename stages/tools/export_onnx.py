@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.compute.weights import kind_of
 from stages.core import tables
 from stages.core.command import errors_in_words
 from stages.core.errors import UnmaskError
@@ -27,7 +28,6 @@ from stages.faces.alignment import ARCFACE_112
 from stages.removal.finder import Align
 from stages.tools.exporting import comparison, kinds, onnx_file
 from stages.tools.exporting.graph import Graph, NotExportedError
-from stages.training.weights import kind_of
 
 COMPARED = 20  # faces
 ARCFACE = (

@@ -7,9 +7,9 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
-from stages.compute import speed
 from stages.core import command, costs
 from stages.core.progress import in_words
+from stages.training import speed
 
 SHOWN = 60.0  # seconds from which on a stage has a line of its own
 

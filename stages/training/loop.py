@@ -26,16 +26,16 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from stages.compute import device, launch, precision
-from stages.compute.precision import Precision
+from stages.compute import device, weights
 from stages.core import code
 from stages.core.errors import UnmaskError
 from stages.core.metrics import DIGITS
 from stages.core.outputs import whole_file
 from stages.core.parallel import settings
 from stages.core.params import Section
-from stages.training import weights
+from stages.training import launch, precision
 from stages.training.hooks import CurveHook, FiniteLossHook, ProgressHook, SeedHook
+from stages.training.precision import Precision
 from stages.training.stream import Stream
 
 SCRATCH = Path(".scratch")

@@ -14,12 +14,12 @@ from mmcv.cnn.utils import fuse_conv_bn
 from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
+from stages.compute import weights
 from stages.core.errors import UnmaskError
 from stages.core.tables import Face
 from stages.detection import detector
 from stages.detection.coco import CLASSES
 from stages.tools.exporting.graph import Arrays, Graph, picture, planes
-from stages.training import weights
 
 NOTHING = -1.0  # score of a box that does not count
 

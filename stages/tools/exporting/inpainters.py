@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stages.compute import weights
 from stages.core import images
 from stages.core.images import Pixels
 from stages.core.tables import Face
 from stages.inpainting import inpainter
 from stages.inpainting.networks import Generator
 from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, picture, planes, resized
-from stages.training import weights
 
 
 class Module(nn.Module):

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from stages.compute import weights
 from stages.detection import detector
 from stages.inpainting import inpainter
 from stages.parsing import parser
 from stages.recognition import recognizer
 from stages.tools.exporting import detectors, inpainters, parsers, recognizers
 from stages.tools.exporting.graph import Graph, NotExportedError
-from stages.training import weights
 
 GRAPHS: dict[str, Callable[[Path], Graph]] = {
     detector.KIND: detectors.graph,

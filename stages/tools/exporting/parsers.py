@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stages.compute import weights
 from stages.core.tables import Face
 from stages.parsing import parser
 from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, picture, planes, resized
-from stages.training import weights
 
 
 class Module(nn.Module):

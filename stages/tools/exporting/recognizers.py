@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from stages.compute import weights
 from stages.core.tables import Face
 from stages.recognition import dlib_embedding, embedders, recognizer
 from stages.recognition.networks import normalized
 from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, NotExportedError, picture, planes, resized
-from stages.training import weights
 
 EMBEDDINGS = (
     "float32 (batch, {}): of length 1, that of the face and that of its mirror image added up; two faces are as alike "

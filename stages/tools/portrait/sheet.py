@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.figures import sheets
-from stages.figures.drawing import FRACTION_BITS, in_fractions
 from stages.tools.portrait.portrait import Portrait
 
 SIDE = 160  # pixels of a tile

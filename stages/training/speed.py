@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.compute import device, precision
+from stages.compute import device
 from stages.core import costs, metrics
 from stages.core.parallel import settings
+from stages.training import precision
 
 SECONDS = 1.5  # for which a piece of work is repeated
 

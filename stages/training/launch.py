@@ -21,10 +21,11 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.nn.functional import all_reduce
 
-from stages.compute import device, speed
+from stages.compute import device
 from stages.core import command, costs
 from stages.core.errors import UnmaskError
 from stages.core.parallel import settings
+from stages.training import speed
 
 
 def run_stage(module_name: str) -> None:
