@@ -116,4 +116,4 @@ def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Ite
 
 
 if __name__ == "__main__":
-    launch.run_stage(NAME)
+    launch.run_stage("detection.train_detector")

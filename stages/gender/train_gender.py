@@ -75,4 +75,4 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
 
 
 if __name__ == "__main__":
-    launch.run_stage(NAME)
+    launch.run_stage("gender.train_gender")
