@@ -93,7 +93,7 @@ def ended(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.distributed.run, "main", main)
     monkeypatch.setattr(launch, "settings", lambda: SimpleNamespace(launcher="pytorch", processes=2))
-    launch.run_stage("train_detector")
+    launch.run_stage("detection.train_detector")
 
 
 def failed(exitcode: int) -> ChildFailedError:

@@ -186,7 +186,7 @@ def test_a_folder_of_photos(orl_photo: Callable[[str], Pixels], tmp_path: Path):
         (tmp_path / "photos" / name).write_bytes(data)
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
     arguments = {"faces": tmp_path / "photos", "templates": Path("templates"), "out": tmp_path / "out"}
-    run_stage("render_masks", [word for name, path in arguments.items() for word in (f"--{name}", str(path))])
+    run_stage("masks.render_masks", [word for name, path in arguments.items() for word in (f"--{name}", str(path))])
     with (tmp_path / "out" / "index.csv").open(newline="") as file:
         index = {row["file"]: row for row in csv.DictReader(file)}
     assert {name: (row["outcome"], row["faces"]) for name, row in index.items()} == {

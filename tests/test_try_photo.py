@@ -315,7 +315,7 @@ def command(*arguments: object) -> str:
     """Return the line with which the program ends."""
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
     with pytest.raises(SystemExit) as ended:
-        run_stage("try_photo", [str(argument) for argument in arguments])
+        run_stage("tools.try_photo", [str(argument) for argument in arguments])
     assert "\n" not in str(ended.value)
     return str(ended.value)
 
