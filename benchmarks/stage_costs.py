@@ -67,7 +67,7 @@ def commands(recognizer: str) -> dict[str, list[str]]:
         "label_parts": ["--faces", "align_faces"],
         "remove_masks": ["--faces", "render_masks", "--parser", parser, "--detector", detector],
         "inpaint": [
-            *("--faces", "render_masks", "--parser", parser, "--detector", detector),
+            *("--faces", "render_masks", "--unmasked", "remove_masks"),
             *(f"--gender={MODELS}/gender.safetensors", *generators),
         ],
         "embed": [*conditions, "--weights", str(MODELS / f"recognizer-{recognizer}.safetensors")],
