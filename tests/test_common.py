@@ -270,7 +270,9 @@ def test_a_file_makes_its_folder_but_not_that_of_a_killed_run(tmp_path: Path):
 def test_a_full_disk_is_told_in_words(table: Path, tmp_path: Path):
     Path("params.yaml").write_text("align_faces: {template: arcface, side: 64}\n")
     with pytest.raises(SystemExit, match=r"align_faces: the disk is full: free some space and run again"):
-        run_stage("landmarks.align_faces", ["--faces", str(table), "--out", str(tmp_path / "out"), "--figure", "sheet.png"])
+        run_stage(
+            "landmarks.align_faces", ["--faces", str(table), "--out", str(tmp_path / "out"), "--figure", "sheet.png"]
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
 
 
@@ -278,5 +280,8 @@ def test_command_line_writes_metrics(tmp_path: Path):
     write_table(tmp_path / "in" / "drawn", [face_row(index) for index in range(3)])
     Path("params.yaml").write_text("align_faces: {template: arcface, side: 64}\n")
     arguments = {"faces": "in/drawn", "out": "out/drawn", "figure": "sheet.png", "metrics": "metrics.json"}
-    run_stage("landmarks.align_faces", [word for name, path in arguments.items() for word in (f"--{name}", str(tmp_path / path))])
+    run_stage(
+        "landmarks.align_faces",
+        [word for name, path in arguments.items() for word in (f"--{name}", str(tmp_path / path))],
+    )
     assert json.loads((tmp_path / "metrics.json").read_text())["faces"] == 3

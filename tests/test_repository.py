@@ -1,4 +1,4 @@
-"""What README, lock and catalogue say is so."""
+"""What README, the pages in docs/, lock and catalogue say is so."""
 
 import ast
 import importlib.metadata
@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.repo import Repo
@@ -15,9 +16,17 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from stages.core import params
+from stages.tools import presets
 from tests.conftest import ROOT, run
 
 README = (ROOT / "README.md").read_text()
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+FIGURE = re.compile(r"^(\S+\.json) +(\S+) +(\S+)$", re.MULTILINE)
+TABLE = re.compile(r"<!-- of (\S+\.json): (\S+) -->\n\n((?:\|.*\n)+)")
 
 
 def canonical(name: str) -> str:
@@ -32,18 +41,80 @@ LOCK = {
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
+def measured(file: str, key: str) -> Any:
+    """Return what a metrics file has under a dotted key; its steps may have dots, too, as in `tar_at_far.0.01`."""
+    found = json.loads((ROOT / ("" if "/" in file else "metrics") / file).read_text())
+    while key:
+        steps = [step for step in found if f"{key}.".startswith(f"{step}.")]
+        assert steps, f"{file} has no {key}"
+        step = max(steps, key=len)
+        found, key = found[step], key[len(step) + 1 :]
+    return found
+
+
+def as_written(number: float, text: str) -> str:
+    """Return a number with the digits of a text, and with a sign if that has one."""
+    sign = "+" if text.startswith("+") else ""
+    return f"{number:{sign}.{len(text.partition('.')[2])}f}"
+
+
+def name_in(cell: str) -> str:
+    """Return the first name that stands in backticks in a cell of a table, or nothing."""
+    found = re.search(r"`(\w+)`", cell)
+    return found[1] if found else ""
+
+
 def test_the_numbers_in_the_readme_are_the_metrics():
-    lines = re.findall(r"^(\S+\.json) +(\S+) +(\S+)$", README, re.MULTILINE)
+    lines = FIGURE.findall(COMMENT.sub("", README))
     assert len(lines) >= 10
     for file, key, value in lines:
-        number = json.loads((ROOT / "metrics" / file).read_text())
-        for step in key.split("."):
-            number = number[step]
-        assert str(number) == value, f"{file} {key}"
+        assert str(measured(file, key)) == value, f"{file} {key}"
 
 
-def test_the_readme_lists_every_dataset():
-    listed = re.findall(r"^\| `(\w+)` \|.*\| (yes|not yet)", README, re.MULTILINE)
+def test_a_key_may_have_dots_in_its_steps():
+    assert measured("verify-dlib.json", "series.as_it_is.bare-bare.tar_at_far.0.01") > 0
+    with pytest.raises(AssertionError, match=r"clean-orl\.json has no mars\.people"):
+        measured("clean-orl.json", "splits.mars.people")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_figures_of_a_page_are_the_metrics(page: str):
+    """A comment lists what a page says of metrics: file, key and the figure as it stands there."""
+    shown = COMMENT.sub("", PAGES[page])
+    wrong = []
+    for file, key, value in FIGURE.findall("".join(COMMENT.findall(PAGES[page]))):
+        if not re.search(rf"(?<![\w.+-]){re.escape(value)}(?![\w.]*\d)", shown):
+            wrong.append(f"{value} is listed and stands nowhere on the page ({file} {key})")
+        elif (now := as_written(measured(file, key), value)) != value:
+            wrong.append(f"{value} is {now} ({file} {key})")
+    assert not wrong
+
+
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if TABLE.search(text)])
+def test_tables_of_a_page_are_the_metrics(page: str):
+    """Above a table a comment names a metrics file and a key; rows and columns name the rest in backticks."""
+    wrong = []
+    for file, key, table in TABLE.findall(PAGES[page]):
+        header, _, *rows = ([cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines())
+        assert {name_in(row[0]) for row in rows} == set(measured(file, key))
+        for row in rows:
+            for column, cell in zip(header[1:], row[1:], strict=True):
+                if name := name_in(column):
+                    full = f"{key}.{name_in(row[0])}.{name}"
+                    now = as_written(measured(file, full), cell)
+                    wrong += [f"{cell} is {now} ({file} {full})"] * (now != cell)
+    assert not wrong
+
+
+def test_pages_list_their_figures():
+    listed = {page: len(FIGURE.findall("".join(COMMENT.findall(text)))) for page, text in PAGES.items()}
+    assert listed["docs/recognition.md"] >= 10
+    assert listed["docs/models.md"] >= 10
+    assert len(TABLE.findall(PAGES["docs/models.md"])) == 1
+
+
+def test_the_page_on_datasets_lists_every_dataset():
+    listed = re.findall(r"^\| `(\w+)` \|.*\| (yes|not yet)", PAGES["docs/datasets.md"], re.MULTILINE)
     catalogue = params.read_yaml(ROOT / "data/catalogue.yaml")
     assert sorted(name for name, _ in listed if name in catalogue) == sorted(catalogue)
     for name, adapter in listed:
@@ -51,9 +122,30 @@ def test_the_readme_lists_every_dataset():
             assert (ROOT / f"stages/data/adapters/{name}.py").exists() == (adapter == "yes"), name
 
 
-def test_links_in_the_readme_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_page_on_presets_lists_every_preset():
+    listed = re.findall(r"^\| \[`([\w-]+)`\]", PAGES["docs/change-and-compare.md"], re.MULTILINE)
+    assert sorted(listed) == presets.names(ROOT / "presets")
+
+
+def sections(text: str) -> set[str]:
+    """Return by which anchors the headings of a page are reached."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_page_lead_somewhere(page: str):
+    here = ROOT / page
+    for target, section in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", PAGES[page]):
+        there = here.parent / target if target else here
+        assert there.exists(), target
+        if section:
+            assert section in sections(there.read_text(encoding="utf-8")), f"{target}#{section}"
+
+
+def test_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\((?!http)([^)#]+)", README))
+    assert {page for page in PAGES if page.count("/") < 2} - linked == {"README.md"}
 
 
 def test_the_lock_pins_what_is_installed():
