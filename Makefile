@@ -66,6 +66,9 @@ format: $(VENV)/installed-dev  ## Format the code
 	ruff check --fix .
 	ruff format .
 
+deps: $(VENV)/installed-dev  ## Write into dvc.yaml which code each stage imports
+	python -m checks.deps
+
 hooks: $(VENV)/installed-dev  ## Look at what is cheap to look at before each commit
 	pre-commit install
 

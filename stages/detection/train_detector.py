@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.core import images, metrics, tables
+from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_folder
 from stages.core.params import StageParams
@@ -91,15 +91,12 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
         key=key,
     )
     about = {"kind": detector.KIND, "size": params.side, "model": chosen.model.to_dict()}
-    trained.write(out, about, curve)
+    trained.write(out, about, curve, costs)
     shutil.rmtree(folder)
-    metrics.write(costs, trained.cost)
     return {
-        "faces": len(rows),
-        "people": len({face["identity"] for face in rows}),
+        **trained.summary(rows),
         "images": len(samples),
         "parameters": sum(weight.numel() for weight in trained.model.parameters()),
-        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.core import metrics
 from stages.core.params import StageParams
 from stages.gender import classifier, training
 from stages.masks import looks
@@ -62,15 +61,13 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     about = {"kind": classifier.KIND, "network": params.network.model_dump(mode="json"), "fold_of": fold_of}
     for run in runs.values():
         run.forget()
-    runs["all"].write(out, about, curve, classifier.Networks(networks))
-    seconds = sum(run.cost["seconds"] for run in runs.values())
-    metrics.write(costs, {**runs["all"].cost, "seconds": seconds})
+    runs["all"].cost["seconds"] = sum(run.cost["seconds"] for run in runs.values())
+    runs["all"].write(out, about, curve, costs, classifier.Networks(networks))
     return {
-        "faces": len(final),
+        **runs["all"].summary(final),
         "people": training.people(final),
         "folds": params.folds,
         "parameters": sum(weight.numel() for weight in networks["all"].parameters()),
-        "last": {name: value for name, value in runs["all"].rows[-1].items() if "loss" in name},
     }
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stages.compute import device, weights
-from stages.core import images, metrics
+from stages.core import images
 from stages.core.images import Pixels
 from stages.core.params import Section
 from stages.core.tables import Face
@@ -72,19 +72,16 @@ class Trained:
 
     def write(self, out: Path, curve: Path, costs: Path) -> None:
         """Write weights, curve and costs, then delete the checkpoints."""
-        metrics.write(costs, self.run.cost)
-        self.run.write(out, self.about, curve, self.networks)
+        self.run.write(out, self.about, curve, costs, self.networks)
 
     def summary(self) -> dict[str, Any]:
         """Return on how many faces of how many people it was trained, both networks' parameters, the last losses."""
         return {
-            "faces": len(self.faces),
-            "people": len({face["identity"] for face in self.faces}),
+            **self.run.summary(self.faces),
             "parameters": {
                 name: sum(weight.numel() for weight in part.parameters())
                 for name, part in self.networks.named_children()
             },
-            "last": {name: value for name, value in self.run.rows[-1].items() if "loss" in name},
         }
 
 

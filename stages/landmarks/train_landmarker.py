@@ -74,12 +74,7 @@ def train_landmarker(faces: Path, templates: Path, out: Path, params: Params) ->
     network: Any = trained.model.network
     weights.save(out, network.half(), {"kind": KIND})
     trained.forget()
-    return {
-        "faces": len(rows),
-        "people": len({face["identity"] for face in rows}),
-        "seconds": trained.cost["seconds"],
-        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
-    }
+    return {**trained.summary(rows), "seconds": trained.cost["seconds"]}
 
 
 class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from stages.core import images, metrics, tables
+from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import Section, StageParams
@@ -133,14 +133,11 @@ def train_parser(
         key=key,
     )
     about = {"kind": parser.KIND, "name": model, "classes": CLASSES[model], "size": chosen.side, "model": config}
-    trained.write(out, about, curve)
-    metrics.write(costs, trained.cost)
+    trained.write(out, about, curve, costs)
     return {
-        "faces": len(rows),
-        "people": len({face["identity"] for face in rows}),
+        **trained.summary(rows),
         "labels_by": tables.count_by(rows, "labels_by"),
         "parameters": sum(weight.numel() for weight in trained.model.parameters()),
-        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
     }
 
 

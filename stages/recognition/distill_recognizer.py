@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stages.core import metrics, tables
+from stages.core import tables
 from stages.core.params import StageParams
 from stages.masks import looks
 from stages.recognition import distillation, embedders
@@ -64,13 +64,8 @@ def distill_recognizer(
         key=loop.key_of(params.model_dump(), [faces, templates, teacher], Path(__file__)),
     )
     copied: Any = trained.model.network
-    trained.write(out, about, curve, copied)
-    metrics.write(costs, trained.cost)
-    return {
-        "faces": len(rows),
-        "people": len({face["identity"] for face in rows}),
-        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
-    }
+    trained.write(out, about, curve, costs, copied)
+    return trained.summary(rows)
 
 
 if __name__ == "__main__":

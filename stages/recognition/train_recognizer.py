@@ -14,7 +14,7 @@ from pydantic import Field
 from pytorch_metric_learning import losses
 from torch import nn
 
-from stages.core import metrics, tables
+from stages.core import tables
 from stages.core.errors import UnmaskError
 from stages.core.params import Section, StageParams
 from stages.masks import looks
@@ -107,14 +107,8 @@ def train_recognizer(
     )
     network: Any = trained.model.network
     header = {"kind": recognizer.KIND, "loss": loss, "masks": masks, "network": params.network.model_dump()}
-    trained.write(out, header, curve, network)
-    metrics.write(costs, trained.cost)
-    return {
-        "faces": len(rows),
-        "people": len(people),
-        "parameters": parameters(network),
-        "last": {name: value for name, value in trained.rows[-1].items() if "loss" in name},
-    }
+    trained.write(out, header, curve, costs, network)
+    return {**trained.summary(rows), "parameters": parameters(network)}
 
 
 def _criterion(loss: str, people: int, params: Params) -> nn.Module:

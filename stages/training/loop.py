@@ -27,12 +27,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from stages.compute import device, weights
-from stages.core import code
+from stages.core import code, metrics
 from stages.core.errors import UnmaskError
 from stages.core.metrics import DIGITS
 from stages.core.outputs import whole_file
 from stages.core.parallel import settings
 from stages.core.params import Section
+from stages.core.tables import Face
 from stages.training import launch, precision
 from stages.training.hooks import CurveHook, FiniteLossHook, ProgressHook, SeedHook
 from stages.training.precision import Precision
@@ -119,14 +120,25 @@ class Trained:
     cost: dict[str, Any]
     work: Path
 
-    def write(self, weights_file: Path, about: Mapping[str, Any], curve: Path, model: nn.Module | None = None) -> None:
-        """Write curve and weights (of the whole model, if no other is given), then delete the checkpoints."""
+    def write(
+        self, weights_file: Path, about: Mapping[str, Any], curve: Path, costs: Path, model: nn.Module | None = None
+    ) -> None:
+        """Write curve, costs and weights (of the whole model, if no other is given), then delete the checkpoints."""
         with whole_file(curve) as staging, staging.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows({name: f"{value:.{DIGITS + 2}g}" for name, value in row.items()} for row in self.rows)
+        metrics.write(costs, self.cost)
         weights.save(weights_file, model or self.model, {**about, "precision": self.cost["precision"]})
         self.forget()
+
+    def summary(self, faces: Sequence[Face]) -> dict[str, Any]:
+        """Return on how many faces of how many people it was trained, and its last losses."""
+        return {
+            "faces": len(faces),
+            "people": len({face["identity"] for face in faces}),
+            "last": {name: value for name, value in self.rows[-1].items() if "loss" in name},
+        }
 
     def forget(self) -> None:
         """Delete the checkpoints."""
