@@ -90,7 +90,7 @@ check-lock: $(VENV)/installed  ## Check that dvc.lock agrees with the code (dvc 
 readme-table: $(VENV)/installed  ## Put the results into README
 	python -m stages.reports.report --results metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
 	  --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md \
-	  --readme README.md
+	  --figure report/what-a-mask-costs.png --readme README.md
 
 onnx: $(VENV)/installed-dev  ## Export all trained models into onnx/, and compare them with the pipeline
 	python -m stages.tools.export_onnx --weights models --out onnx --faces data/masked/orl

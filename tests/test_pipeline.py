@@ -57,6 +57,8 @@ def test_the_closure_finds_what_is_imported_and_what_lies_beside_that():
     assert not {"stages/data/clean.py", "stages/__init__.py", "stages/core/__init__.py"} & found
     of_parser = closure(ROOT / "stages/parsing/parser.py")
     assert ROOT / "stages/parsing/configs/scanet.py" in of_parser
+    of_report = closure(ROOT / "stages/reports/report.py")
+    assert {file.name for file in of_report} >= {"model_card.md.j2", "page.html.j2", "layout.html.j2", "published.yaml"}
     assert closure(ROOT / "stages/core/errors.py") == {ROOT / "stages/core/errors.py"}
 
 

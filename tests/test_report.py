@@ -13,7 +13,7 @@ import pytest
 
 from stages.core import params
 from stages.core.errors import UnmaskError
-from stages.reports import cards, report, sections
+from stages.reports import cards, glance, report, sections
 from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -81,6 +81,7 @@ def write(results: Path, folder: Path, readme: Path | None = None, **changes: ob
         folder / "summary.md",
         folder / "model-card.md",
         folder / "datasheet.md",
+        folder / "what.png",
         report.Params.model_validate(values),
         readme,
     )
@@ -90,32 +91,34 @@ def write(results: Path, folder: Path, readme: Path | None = None, **changes: ob
 def written(results: Path, tmp_path: Path) -> tuple[str, str]:
     folder = tmp_path / "report"
     found = write(results, folder)
-    assert found["pictures"] == 5  # and the curves
+    assert found["pictures"] == 6  # and the result, and the curves
     assert sorted(path.name for path in folder.iterdir()) == [
         "datasheet.md",
         "index.html",
         "model-card.md",
         "summary.md",
+        "what.png",
     ]
     return (folder / "index.html").read_text(), (folder / "summary.md").read_text()
 
 
 def test_the_best_on_val_is_told_and_stressed(written: tuple[str, str]):
     page, summary = written
-    assert "(one, zeroed - bare, as it is) has AUC 0.890 (0.88 to 0.90) and TAR 0.790 (0.88 to 0.90)" in summary
-    assert "masked faces as they are has AUC 0.940" in summary
+    assert "A mask costs one 5 points of TAR at FAR 1 % (89 % to 84 %); setting the mask's pixels to 0" in summary
+    assert "to 0 gives nothing back and costs 5 more (79 %)." in summary
+    assert "A mask costs one 5 points" in re.findall(r'class="summary">(.*?)</p>', page)[0]
     stressed = re.findall(r'<tr class="best">(.*?)</tr>', page, re.DOTALL)
     assert [row.split("</td>")[0] for row in stressed] == ["<td>one", "<td>one", "<td>zeroed-bare"]
     of_two = summary[summary.index("### two: all") :]
     order = re.findall(r"^\| (\S+-\S+) \| as it is", of_two, re.MULTILINE)
     assert order == ["bare-bare", "masked-bare", "zeroed-bare", "inpainted-bare", "upper-bare_upper"]
-    assert "| zeroed-bare | as it is | 0.790 (0.78 to 0.80) |" in of_two
+    assert "| zeroed-bare | as it is | 79.0 (78 to 80) |" in of_two
     assert "n/a" in summary  # what could not be measured
 
 
 def test_the_page_needs_nothing_else(written: tuple[str, str]):
     page, _ = written
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     for reference in re.findall(r'(?:src|href)="([^"]*)"', page):
         assert reference.startswith(("data:", "#"))
     assert "@import" not in page
@@ -132,7 +135,7 @@ def test_the_summary_is_the_same_each_time_and_tells_no_times(results: Path, wri
 
 def test_a_training_without_steps_has_no_curve(results: Path, tmp_path: Path):
     (results / "curves/train_inpainter-female.csv").write_text("step,loss_hole\n")  # nobody's sex is known
-    assert write(results, tmp_path)["pictures"] == 5
+    assert write(results, tmp_path)["pictures"] == 6
     assert "inpainter-female" not in sections.curves(results)
     assert "inpainter-male" in sections.curves(results)
 
@@ -150,7 +153,7 @@ def test_a_recognizer_that_is_no_longer_compared_is_left_out(results: Path, tmp_
     summary = (tmp_path / "summary.md").read_text()
     assert "### two: all" in summary
     assert "### one: all" not in summary
-    assert "(two, zeroed - bare, as it is)" in summary
+    assert "A mask costs two" in summary
 
 
 def test_the_model_card_says_what_it_knows_and_what_not(written: tuple[str, str], tmp_path: Path):
@@ -206,7 +209,7 @@ def test_readme_gets_the_short_tables(results: Path, tmp_path: Path):
     assert text.startswith("# X\n")
     assert text.endswith("\n\nmore\n")
     assert "old" not in text
-    row = "| one | 0.890 (0.98 to 1.00) | 0.840 (0.93 to 0.95) | 0.790 (0.88 to 0.90) |"
+    row = "| one | 89.0 (98 to 100) | 84.0 (93 to 95) | 79.0 (88 to 90) |"
     assert row in text
     before = text
     write(results, tmp_path, readme)
@@ -215,6 +218,39 @@ def test_readme_gets_the_short_tables(results: Path, tmp_path: Path):
     with pytest.raises(UnmaskError, match="has no place for the results"):
         write(results, tmp_path, readme)
     assert readme.read_text() == "# X\n"
+
+
+@pytest.mark.parametrize(
+    ("series", "head", "remedied", "expected"),
+    [
+        ("upper-bare_upper", "as_it_is", 0.891, "comparing upper halves gives 14 back (89 %)."),
+        (
+            "zeroed-bare",
+            "mean_shift",
+            0.7,
+            "to 0, with a mean shift of the embeddings gives nothing back and costs 5 more",
+        ),
+        ("masked-masked", "as_it_is", 0.75, "comparing masked with masked faces gives nothing back (75 %)."),
+    ],
+)
+def test_the_result_in_one_sentence(series: str, head: str, remedied: float, expected: str):
+    said = glance.sentence("dlib", 1.0, 0.75, series, head, remedied)
+    assert said.startswith("A mask costs dlib 25 points of TAR at FAR 1 % (100 % to 75 %); ")
+    assert expected in said
+
+
+def test_the_picture_has_a_row_for_each_recognizer_and_condition(results: Path, tmp_path: Path):
+    panels = sections.panels(results, ["one", "two"])
+    assert [*panels] == ["TAR at FAR 1 %", "rank-1"]
+    assert [*panels["rank-1"]] == ["one", "two"]
+    assert panels["rank-1"]["two"]["masked"] == glance.Dot(pytest.approx(0.94), 0.5, 1.0)
+    glance.draw(tmp_path / "a.png", panels)
+    few = {"rank-1": {"one": {"bare": glance.Dot(None), "masked": glance.Dot(0.5)}}}
+    glance.draw(tmp_path / "b.png", few)
+    tall, low = (cv2.imread(str(tmp_path / name)).shape[0] for name in ("a.png", "b.png"))
+    assert tall > low > 50
+    glance.draw(tmp_path / "c.png", panels)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "c.png").read_bytes()
 
 
 def test_readme_is_current():

@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 
 STAGES = Path(__file__).parents[1]
-# How a module names what lies beside it.
+# How a module names what lies beside it, and that all of it is its own, as templates are.
 BESIDE = re.compile(r'Path\(__file__\)(?:\.parent / |\.with_name\()"([^"]+)"')
+FOLDER = re.compile(r"Path\(__file__\)\.parent$", re.MULTILINE)
 
 
 def module_of(stage: str) -> str:
@@ -53,6 +54,8 @@ def _needs(file: Path) -> frozenset[Path]:
     for name in BESIDE.findall(text):
         beside = file.parent / name
         paths.update(path for path in beside.rglob("*") if path.is_file()) if beside.is_dir() else paths.add(beside)
+    if FOLDER.search(text):
+        paths.update(path for path in file.parent.iterdir() if path.is_file() and path.suffix != ".py")
     return frozenset(path for path in paths if "__pycache__" not in path.parts)
 
 

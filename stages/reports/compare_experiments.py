@@ -23,6 +23,8 @@ from stages.reports.differences import Difference, Group, Verdict
 FIRST = 3  # differences of each stage that are seen at once
 LONGEST = 60  # characters of a value
 
+TEMPLATES = Path(__file__).parent
+
 
 def compare_experiments(base: str, other: str, page: Path) -> Iterator[str]:
     """Compare two sides; yield lines for the terminal.
@@ -43,9 +45,7 @@ def compare_experiments(base: str, other: str, page: Path) -> Iterator[str]:
         return
     curves = overlays.curves(*both.plots, (both.base, both.other))
     pairs = overlays.pairs(*both.plots)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(sides.__file__).parent), autoescape=True, trim_blocks=True
-    )
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
     environment.filters |= {"value": value, "change": change, "verdict": verdict}
     html = environment.get_template("comparison.html.j2").render(
         base=both.base,

@@ -1,9 +1,10 @@
 """Put all results on one page that needs no network, and the same tables into Markdown.
 
 python -m stages.reports.report --results metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
-    --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md
+    --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md \
+    --figure report/what-a-mask-costs.png
 
-With `--readme README.md` it also puts the short tables of recognition there, between its two comments.
+With `--readme README.md` it also puts the result there, in words and short tables, between its two comments.
 """
 
 import importlib.metadata
@@ -21,7 +22,7 @@ from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
 from stages.core.params import Section, StageParams
 from stages.figures import plots
-from stages.reports import cards, sections
+from stages.reports import cards, glance, sections
 
 PACKAGES = (
     "torch",
@@ -66,6 +67,7 @@ def report(
     summary: Path,
     card: Path,
     datasheet: Path,
+    figure: Path,
     params: Params,
     readme: Path | None = None,
 ) -> dict[str, Any]:
@@ -79,8 +81,9 @@ def report(
         summary: Markdown to write, the tables without these.
         card: Markdown, the model card to write.
         datasheet: Markdown, the datasheet to write.
+        figure: PNG to write: the result as a picture.
         params: section `report`.
-        readme: Markdown in which the short tables are put in the place of older ones.
+        readme: Markdown in which the result is put in the place of an older one.
 
     Returns:
         How many tables and pictures there are.
@@ -93,6 +96,9 @@ def report(
     same = [joined, sections.models(results), sections.data(results), sections.published()]
     if not any(results.glob("*.json")):
         raise UnmaskError(f"{results} has no results: run dvc repro")
+    shown = sections.panels(results, compared)
+    glance.draw(figure, shown)
+    first = [sections.picture(figure, glance.names(list(shown)))] if joined.tables else []
     with_plot = page.parent / ".curves.partial.png"
     page.parent.mkdir(parents=True, exist_ok=True)
     plots.curves(with_plot, sections.curves(results), title="Losses of the trainings, each relative to its first")
@@ -108,10 +114,8 @@ def report(
         sections.costs(results),
         sections.versions(_versions()),
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(sections.__file__).parent), autoescape=True, trim_blocks=True
-    )
-    html = environment.get_template("page.html.j2").render(summary=sentence, sections=all_of_them)
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(cards.TEMPLATES), autoescape=True, trim_blocks=True)
+    html = environment.get_template("page.html.j2").render(summary=sentence, pictures=first, sections=all_of_them)
     with whole_file(page) as staging:
         staging.write_text(html, encoding="utf-8")
     parts = [f"# What a mask costs\n\n{sentence}"]
@@ -131,12 +135,12 @@ def report(
             staging.write_text(text, encoding="utf-8")
     return {
         "tables": sum(len(section.tables) for section in all_of_them),
-        "pictures": sum(len(section.pictures) for section in all_of_them),
+        "pictures": len(first) + sum(len(section.pictures) for section in all_of_them),
     }
 
 
 def with_overview(readme: Path, results: Path, recognizers: Sequence[str]) -> str:
-    """Return the text of a Markdown file with the short tables of some results between its two comments.
+    """Return the text of a Markdown file with the result in words and in short tables between its two comments.
 
     Raises:
         UnmaskError: the comments are not there.
@@ -146,8 +150,9 @@ def with_overview(readme: Path, results: Path, recognizers: Sequence[str]) -> st
     _, end, after = rest.partition(END)
     if not end:
         raise UnmaskError(f"{readme} has no place for the results: the lines {START} and {END}")
-    tables = "\n\n".join(table.markdown() for table in sections.overview(results, recognizers))
-    return f"{before}{start}\n\n{tables}\n\n{end}{after}"
+    said = [f"**{sections.recognition(results, recognizers)[1]}**"]
+    said += [table.markdown() for table in sections.overview(results, recognizers)]
+    return "\n\n".join([f"{before}{start}", *said, f"{end}{after}"])
 
 
 def _versions() -> list[tuple[str, str]]:

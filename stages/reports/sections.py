@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import params
+from stages.reports import glance
 
 HEADS = ("as_it_is", "mean_shift", "unmasking")  # in the order of the tables
 CONDITIONS = ("bare", "masked", "zeroed", "inpainted", "upper", "bare_upper")
 PUBLISHED = Path(__file__).parent / "published.yaml"
 NONE = "n/a"  # what was not measured
+TAR, RANK_1 = "TAR at FAR 1 %", "rank-1"
+PLAIN = (("as_it_is", "bare-bare"), ("as_it_is", "masked-bare"))  # what a mask costs without any remedy
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,16 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
 
 
-def within(value: Any, bounds: Mapping[str, float] | None) -> str:
-    """Return a number with its interval."""
+def percent(value: float | None) -> str:
+    """Return a share in percent; `n/a` for None."""
+    return number(None if value is None else 100 * value, 1)
+
+
+def within(value: float | None, bounds: Mapping[str, float] | None) -> str:
+    """Return a share in percent with its interval."""
     if value is None or bounds is None:
-        return number(value)
-    return f"{value:.3f} ({bounds['low']:.2f} to {bounds['high']:.2f})"
+        return percent(value)
+    return f"{percent(value)} ({100 * bounds['low']:.0f} to {100 * bounds['high']:.0f})"
 
 
 def read(metrics: Path, prefix: str, names: Container[str] | None = None) -> dict[str, Any]:
@@ -101,7 +109,7 @@ def picture(path: Path, title: str) -> Picture:
 
 
 def recognition(metrics: Path, recognizers: Sequence[str]) -> tuple[Section, str]:
-    """Return what joins all: recognizer, head and series; and one sentence on it."""
+    """Return what joins all: recognizer, head and series; and one sentence on it, empty where nothing is to be said."""
     verified = read(metrics, "verify-", recognizers)
     if not verified:
         return Section("recognition", "Recognition", "Nothing was verified yet."), ""
@@ -120,14 +128,14 @@ def recognition(metrics: Path, recognizers: Sequence[str]) -> tuple[Section, str
     ]
     sentence = ""
     if best is not None:
-        chosen = next(entry for entry in entries if entry.key == best)
-        plain = next(entry for entry in entries if entry.key == (best[0], "as_it_is", "masked-bare"))
-        sentence = (
-            f"On people who were in no training, the remedy that was best on the people of the validation split "
-            f"({chosen.name}) has AUC {chosen.auc} and TAR {chosen.tar('0.01')} at FAR 0.01; the same recognizer on "
-            f"masked faces as they are has AUC {plain.auc} and TAR {plain.tar('0.01')}."
-        )
-    text = "Intervals are of 95 %, over people drawn anew. What a header calls val are the people to choose by."
+        of = verified[best[0]]["series"]
+        tars = [of[head][name]["tar_at_far"]["0.01"] for head, name in (*PLAIN, best[1:])]
+        if None not in tars:
+            sentence = glance.sentence(best[0], tars[0], tars[1], best[2], best[1], tars[2])
+    text = (
+        "Shares are in percent; intervals are of 95 %, over people drawn anew. The best remedy is the one that was "
+        "best on the people of the validation split; the test people had no say."
+    )
     return Section("recognition", "Recognition behind a mask", text, tables, plots), sentence
 
 
@@ -147,14 +155,10 @@ class Entry:
 
     @property
     def remedy(self) -> str:
-        """Head and series in words."""
+        """Series and head in words."""
         probe, reference = (part.replace("_", " ") for part in self.key[2].split("-"))
-        return f"{probe} - {reference}, {self.key[1].replace('_', ' ')}"
-
-    @property
-    def name(self) -> str:
-        """All three in words."""
-        return f"{self.key[0]}, {self.remedy}"
+        head = "" if self.key[1] == "as_it_is" else f", {self.key[1].replace('_', ' ')}"
+        return f"{probe} - {reference}{head}"
 
     @property
     def auc(self) -> str:
@@ -164,6 +168,13 @@ class Entry:
     def tar(self, far: str) -> str:
         """Return TAR with its interval."""
         return within(self.scores["tar_at_far"].get(far), self.scores["interval"].get(f"tar_at_{far}"))
+
+    @property
+    def dots(self) -> dict[str, glance.Dot]:
+        """TAR and rank-1 as they are drawn."""
+        rates, bounds = self.scores["tar_at_far"].get("0.01"), self.scores["interval"].get("tar_at_0.01") or {}
+        of_rank = self.ranks.get("rank_1_interval") or {}
+        return {TAR: glance.Dot(rates, **bounds), RANK_1: glance.Dot(self.ranks.get("rank", {}).get("1"), **of_rank)}
 
     @property
     def rank_1(self) -> str:
@@ -200,16 +211,16 @@ def _table(entries: Sequence[Entry], title: str, best: tuple[str, str, str] | No
                 name,
                 head.replace("_", " "),
                 entry.auc,
-                number(entry.scores["eer"]),
+                percent(entry.scores["eer"]),
                 *(entry.tar(far) for far in fars),
-                number(entry.scores["false_rejects_at_bare_threshold"].get("0.01")),
+                percent(entry.scores["false_rejects_at_bare_threshold"].get("0.01")),
                 entry.rank_1,
-                number(entry.ranks.get("rank", {}).get("5")),
-                number(entry.ranks.get("fnir_at_fpir", {}).get("0.1")),
+                percent(entry.ranks.get("rank", {}).get("5")),
+                percent(entry.ranks.get("fnir_at_fpir", {}).get("0.1")),
             ]
         )
-    columns = ["probe-reference", "head", "AUC", "EER", *(f"TAR at FAR {far}" for far in fars)]
-    columns += ["false rejects at bare threshold", "rank-1", "rank-5", "FNIR at FPIR 0.1"]
+    columns = ["probe-reference", "head", "AUC", "EER", *(f"TAR at FAR {100 * float(far):g} %" for far in fars)]
+    columns += ["false rejects at bare threshold", "rank-1", "rank-5", "FNIR at FPIR 10 %"]
     stressed = frozenset(place for place, entry in enumerate(entries) if entry.key == best)
     return Table(columns, rows, title, best=stressed, folded=True)
 
@@ -224,23 +235,39 @@ SHOWN = {
 
 
 def overview(metrics: Path, recognizers: Sequence[str]) -> list[Table]:
-    """Return the short tables: TAR at FAR 0.01 and rank-1, by recognizer and condition."""
+    """Return the short tables: TAR at FAR 1 % and rank-1, by recognizer and condition, and the best remedy."""
     verified, identified = (read(metrics, prefix, recognizers) for prefix in ("verify-", "identify-"))
     entries = {entry.key: entry for entry in _entries(verified, identified)}
     best = _best(verified)
+    stressed = frozenset(place for place, recognizer in enumerate(verified) if best and best[0] == recognizer)
     tables = []
-    for title, value in (("TAR at FAR 0.01", lambda entry: entry.tar("0.01")), ("rank-1", lambda entry: entry.rank_1)):
+    for title, value in ((TAR, lambda entry: entry.tar("0.01")), (RANK_1, lambda entry: entry.rank_1)):
         rows = []
         for recognizer, found in verified.items():
             cells = [value(entries[recognizer, "as_it_is", name]) for name in SHOWN.values()]
-            chosen = found["best_on_val"]
-            if chosen is not None:
-                key = (recognizer, chosen["head"], chosen["series"])
-                cells.append(f"{value(entries[key])}: {entries[key].remedy}")
-            rows.append([recognizer, *cells, *([NONE] if chosen is None else [])])
-        stressed = {place for place, recognizer in enumerate(verified) if best and best[0] == recognizer}
-        tables.append(Table([title, *SHOWN, "remedy that was best on val"], rows, best=frozenset(stressed)))
+            remedy = entries.get(_remedy(recognizer, found))
+            rows.append([recognizer, *cells, *([NONE] * 2 if remedy is None else [remedy.remedy, value(remedy)])])
+        tables.append(Table([f"{title}, %", *SHOWN, "best remedy", "with it"], rows, best=stressed))
     return tables
+
+
+def _remedy(recognizer: str, found: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    chosen = found["best_on_val"]
+    return None if chosen is None else (recognizer, chosen["head"], chosen["series"])
+
+
+def panels(metrics: Path, recognizers: Sequence[str]) -> dict[str, glance.Dots]:
+    """Return what the picture of the result shows: the short tables as dots."""
+    verified, identified = (read(metrics, prefix, recognizers) for prefix in ("verify-", "identify-"))
+    entries = {entry.key: entry for entry in _entries(verified, identified)}
+    found: dict[str, dict[str, dict[str, glance.Dot]]] = {TAR: {}, RANK_1: {}}
+    for recognizer, of in verified.items():
+        keys = {name: (recognizer, "as_it_is", series) for name, series in SHOWN.items()}
+        if (remedy := _remedy(recognizer, of)) is not None and remedy not in keys.values():
+            keys[entries[remedy].remedy] = remedy
+        for title, dots in found.items():
+            dots[recognizer] = {name: entries[key].dots[title] for name, key in keys.items()}
+    return found
 
 
 def data(metrics: Path) -> Section:
@@ -270,12 +297,11 @@ def models(metrics: Path) -> Section:
         tables.append(Table(["masks", "segm AP", "mean IoU"], rows, "Detector"))
     for found in read(metrics, "evaluate_gender").values():
         rows = [
-            [condition, within(scores["balanced_accuracy"], scores["interval"]), number(scores["accuracy"])]
+            [condition, within(scores["balanced_accuracy"], scores["interval"]), percent(scores["accuracy"])]
             for condition, scores in found["folds"].items()
         ]
-        tables.append(
-            Table(["faces", "balanced accuracy", "accuracy"], rows, "Sex, by folds of people", found.get("warning", ""))
-        )
+        columns = ["faces", "balanced accuracy, %", "accuracy, %"]
+        tables.append(Table(columns, rows, "Sex, by folds of people", found.get("warning", "")))
     for found in read(metrics, "evaluate_inpainting").values():
         names = list(next(iter(found["ways"].values())))
         rows = [
