@@ -22,7 +22,7 @@ NUMERIC := $(patsubst %,tests/test_%.py,align_faces costs detection distill_reco
              review similarity training try_photo verification)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help repro compare try app onnx test test-older test-slow test-gpu fuzz lint format hooks secrets licenses \
+.PHONY: FORCE help repro compare try app onnx test test-older test-slow test-gpu fuzz lint format deps hooks secrets licenses \
         audit check-lock readme-table benchmark lock
 
 help:  ## List the targets

@@ -1,11 +1,13 @@
 """Write into dvc.yaml which code each stage depends on: `make deps`.
 
+python -m checks.deps
+
 That is what its module imports (`stages/core/code.py`), by folders where nearly all of a folder is imported, by files
 where it is not. A test fails where dvc.yaml says something else.
 """
 
+import math
 import re
-import sys
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -24,6 +26,11 @@ def files_in(folder: Path) -> set[Path]:
     return {path for path in found if path.name != "__init__.py" or path.stat().st_size}
 
 
+def is_program(file: Path) -> bool:
+    """Return whether a file is a stage or a tool of its own."""
+    return file.suffix == ".py" and '__name__ == "__main__"' in file.read_text(encoding="utf-8")
+
+
 def needed(module: Path, item: str = "*") -> set[Path]:
     """Return the files that a stage needs.
 
@@ -39,21 +46,27 @@ def needed(module: Path, item: str = "*") -> set[Path]:
 
 
 def listed(module: Path) -> list[str]:
-    """Return the deps of a stage: folders and files, relative to the root, sorted."""
-    of_item = f"{ADAPTERS.relative_to(ROOT)}/${{item.dataset}}.py"
+    """Return the deps of a stage: folders and files, relative to the root, sorted.
+
+    A folder stands for its files where few of them are idle, and none of these is another stage. Of adapters, `clean`
+    depends on that of its dataset.
+    """
     files = {path for path in needed(module) if path.parent != ADAPTERS or module.stem != "clean"}
     deps = {STAGES / path.relative_to(STAGES).parts[0] for path in files}
 
-    def excess(dep: Path) -> int:
-        return len(files_in(dep) - files) if dep.is_dir() else 0
+    def idle(dep: Path) -> float:
+        more = files_in(dep) - files if dep.is_dir() else set()
+        return math.inf if any(map(is_program, more)) else len(more)
 
-    while sum(map(excess, deps)) > (AT_MOST - 1) * len(files):
-        worst = max(sorted(deps), key=excess)
+    while sum(map(idle, deps)) > (AT_MOST - 1) * len(files):
+        worst = max(sorted(deps), key=idle)
         deps.remove(worst)
         depth = len(worst.parts) + 1
         deps |= {Path(*path.parts[:depth]) for path in files if path.is_relative_to(worst)}
-    found = sorted(dep.relative_to(ROOT).as_posix() for dep in deps)
-    return sorted([*found, of_item]) if module.stem == "clean" else found
+    found = [dep.relative_to(ROOT).as_posix() for dep in deps]
+    if module.stem == "clean":
+        found.append(f"{ADAPTERS.relative_to(ROOT)}/${{item.dataset}}.py")
+    return sorted(found)
 
 
 def rewritten(text: str) -> str:
@@ -64,7 +77,7 @@ def rewritten(text: str) -> str:
     }
     lines, name, at = [], "", None
     for line in [*text.split("\n"), ""]:
-        if at is not None and not line.startswith(at + "- "):
+        if at is not None and not line.startswith((at + "- ", at + "#")):
             lines += [f"{at}- {dep}" for dep in listed(modules[name])]
             at = None
         if at is None or not line.strip().startswith("- stages/"):
@@ -81,4 +94,3 @@ if __name__ == "__main__":
     after = rewritten(before)
     PIPELINE.write_text(after, encoding="utf-8")
     print("dvc.yaml names other code now" if after != before else "dvc.yaml names the code that is imported")
-    sys.exit(0)

@@ -51,7 +51,7 @@ def test_auto_is_bfloat16_where_a_processor_has_it(
 
 def test_on_an_older_processor_auto_is_float32():
     older = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"}
-    asked = "import torch; from stages.compute import precision; print(precision.chosen('auto', torch.device('cpu')))"
+    asked = "import torch; from stages.training import precision; print(precision.chosen('auto', torch.device('cpu')))"
     assert said(asked, **older) == "float32"
 
 

@@ -1,6 +1,7 @@
 """The detector: COCO files and scores, samples, training and evaluation on drawn faces."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from stages.core.errors import UnmaskError
 from stages.detection import coco, detector, evaluate_detector, train_detector
 from stages.detection.coco import Example, Found
 from stages.training import openmmlab
-from tests.conftest import ROOT, face_row, write_table
+from tests.conftest import ROOT, face_row, run, write_table
 
 
 def square(left: int, top: int, side: int) -> np.ndarray:
@@ -114,6 +115,13 @@ def test_unknown_configs_and_other_classes_are_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(detector, "CONFIGS", tmp_path)
     with pytest.raises(UnmaskError, match=r"wrong.py: num_classes is 3, the data have 1 class"):
         detector.config("wrong")
+
+
+def test_the_detector_alone_brings_all_that_its_configs_name():
+    """In a process of its own: what registers itself may have been imported here by something else."""
+    script = "from stages.detection import detector; from stages.training import openmmlab\n"
+    script += "openmmlab.build('mmdet', detector.config('mask_rcnn_r18').model.to_dict())"
+    assert run(sys.executable, "-c", script, cwd=ROOT).returncode == 0
 
 
 def test_both_configs_build():

@@ -36,7 +36,7 @@ def test_a_real_extension_wins(tmp_path: Path):
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "_ext.py").write_text("real = True\n")
-    script = "from stages import openmmlab; openmmlab.enable(); import mmcv._ext; assert mmcv._ext.real"
+    script = "from stages.training import openmmlab; openmmlab.enable(); import mmcv._ext; assert mmcv._ext.real"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, env={"PYTHONPATH": str(tmp_path)})
 
 

@@ -1,5 +1,6 @@
 """Trainings continue where they were killed, share their work, and stop on nonsense; weights say what they are."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from stages.compute import weights
+from stages.core import code
 from stages.core.errors import UnmaskError
 from stages.training import loop
 from stages.training.stream import Stream
@@ -129,24 +131,28 @@ def test_bfloat16_learns_too():
     assert tiny_training.train(steps=120, precision="bfloat16").rows[-1]["loss"] < 0.5
 
 
-def test_the_key_knows_params_content_and_the_code_of_all_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    file = tmp_path / "a" / "b.txt"
+def test_the_key_knows_params_content_code_and_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file, module = tmp_path / "a" / "b.txt", tmp_path / "stage.py"
     file.parent.mkdir()
     file.write_text("one")
-    keys = [loop.key_of({"steps": 1}, [tmp_path / "a"]), loop.key_of({"steps": 2}, [tmp_path / "a"])]
+    module.write_text("from stages.core import errors\n")
+    keys = [loop.key_of({"steps": 1}, [tmp_path / "a"], module), loop.key_of({"steps": 2}, [tmp_path / "a"], module)]
     file.write_text("two")
-    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"]))
-    (tmp_path / "loop.py").write_text("another loop")
-    monkeypatch.setattr(loop, "CODE", (tmp_path / "loop.py",))
-    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"]))
-    assert len(set(keys)) == 4
+    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"], module))
+    module.write_text("from stages.core import outputs\n")
+    code._needs.cache_clear()  # in a run, no module changes
+    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"], module))
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "another")
+    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"], module))
+    assert len(set(keys)) == 5
 
 
 def test_results_are_written_and_checkpoints_deleted(tmp_path: Path):
     trained = tiny_training.train()
     assert trained.work.exists()
-    trained.write(tmp_path / "m/w.safetensors", {"kind": "line"}, tmp_path / "c/curve.csv")
+    trained.write(tmp_path / "m/w.safetensors", {"kind": "line"}, tmp_path / "c/curve.csv", tmp_path / "costs")
     assert not trained.work.exists()
+    assert json.loads((tmp_path / "costs").read_text())["precision"] == "float32"
     lines = (tmp_path / "c/curve.csv").read_text().splitlines()
     assert lines[0] == "step,lr,loss"
     assert [line.split(",")[0] for line in lines[1:]] == ["5", "10", "15", "20", "25", "30"]

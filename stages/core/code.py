@@ -8,7 +8,7 @@ import functools
 import re
 from pathlib import Path
 
-STAGES = Path(__file__).parents[1]
+STAGES = Path(__file__).resolve().parents[1]
 # How a module names what lies beside it, and that all of it is its own, as templates are.
 BESIDE = re.compile(r'Path\(__file__\)(?:\.parent / |\.with_name\()"([^"]+)"')
 FOLDER = re.compile(r"Path\(__file__\)\.parent$", re.MULTILINE)
@@ -55,7 +55,7 @@ def _needs(file: Path) -> frozenset[Path]:
         beside = file.parent / name
         paths.update(path for path in beside.rglob("*") if path.is_file()) if beside.is_dir() else paths.add(beside)
     if FOLDER.search(text):
-        paths.update(path for path in file.parent.iterdir() if path.is_file() and path.suffix != ".py")
+        paths.update(path for path in file.parent.iterdir() if path.suffix in {".j2", ".yaml"})
     return frozenset(path for path in paths if "__pycache__" not in path.parts)
 
 

@@ -1,6 +1,6 @@
 """What an adapter says about its publisher's files.
 
-An adapter is a module of this package that has the dataset's name and a function
+An adapter is a module of `stages/data/adapters` that has the dataset's name and a function
 
     photos(files: Files) -> Iterator[Photo | Reject]        # Files: stages/data/files.py
 

@@ -30,7 +30,8 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.model import revert_sync_batchnorm  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
-from stages.compute import weights  # noqa: E402 -- the encoder registers itself
+from stages.compute import weights  # noqa: E402
+from stages.training import encoder  # noqa: E402, F401 -- registers itself
 
 CONFIGS = Path(__file__).parent / "configs"
 KIND = "detector"

@@ -29,8 +29,8 @@ class Look:
     """What mask to draw.
 
     Attributes:
-        style: `polygon` or a key of `mask_styles.STYLES`.
-        position: one of `mask_shapes.POSITIONS`; a polygon is always worn properly.
+        style: `polygon` or a key of `styles.STYLES`.
+        position: one of `shapes.POSITIONS`; a polygon is always worn properly.
         color: of the fabric, RGB 0 to 255.
         texture: one of the style's textures.
         softness: standard deviation of the blur of the mask's edge, in units of a hundredth of the face's size.

@@ -1,7 +1,7 @@
 """What a mask is made of: the cut, folds, seams and patterns of each style, in fabric coordinates.
 
-A style is drawn by formulas over fabric coordinates (see `mask_shapes`), so it has no resolution of its own and needs
-no picture of a mask.
+A style is drawn by formulas over fabric coordinates (see `shapes`), so it has no resolution of its own and needs no
+picture of a mask.
 """
 
 from collections.abc import Callable

@@ -41,7 +41,17 @@ from stages.training.stream import Stream
 
 SCRATCH = Path(".scratch")
 LOADERS = 4  # processes that make samples for a GPU
-PACKAGES = ("mmdet", "mmengine", "mmsegmentation", "numpy", "opencv-python", "torch")  # that trainings compute with
+PACKAGES = (  # that trainings compute with
+    "mmcv-lite",
+    "mmdet",
+    "mmengine",
+    "mmsegmentation",
+    "numpy",
+    "opencv-python",
+    "pytorch-metric-learning",
+    "torch",
+    "torchvision",
+)
 
 
 class Schedule(Section):
@@ -230,9 +240,10 @@ def key_of(about: Mapping[str, Any], inputs: Sequence[Path], module: Path) -> st
     Args:
         about: params.
         inputs: files and folders, of which the content counts.
-        module: of the stage: its code counts, all that it imports of ours, and the versions of the packages below.
+        module: of the stage: its code counts, all that it imports of ours, and the versions of `PACKAGES`.
     """
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    # The build for the CPU, 2.14.1+cpu, is that version.
+    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
     digest = hashlib.blake2b(json.dumps([about, versions], sort_keys=True, default=str).encode(), digest_size=8)
     for entry in (*inputs, *sorted(code.closure(module))):
         for file in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:

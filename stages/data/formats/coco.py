@@ -1,6 +1,6 @@
 """COCO's JSON: `images`, `annotations` with polygons, `categories`; those whose name holds "mask" are masks.
 
-A dataset of your own needs a module of its name in this package that says
+A dataset of your own needs a module of its name in `stages/data/adapters` that says
 
     from stages.data.formats import coco
     photos = coco.photos

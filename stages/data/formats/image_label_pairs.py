@@ -1,6 +1,6 @@
 """Photos and masks in two folders: images/<name>.jpg and labels/<name>.png, 255 (above 127) or 1 where a class is.
 
-A dataset of your own needs a module of its name in this package that says which class that is:
+A dataset of your own needs a module of its name in `stages/data/adapters` that says which class that is:
 
     import functools
     from stages.data.formats import image_label_pairs

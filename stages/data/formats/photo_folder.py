@@ -1,6 +1,6 @@
 """A plain folder of photos, in which nobody says who is who: each counts as a person of its own.
 
-A dataset of your own needs no more than a module of its name in this package that says
+A dataset of your own needs no more than a module of its name in `stages/data/adapters` that says
 
     from stages.data.formats import photo_folder
     photos = photo_folder.photos
