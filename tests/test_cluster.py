@@ -133,11 +133,11 @@ def test_the_same_bytes_though_a_worker_is_killed(folder: Path, cluster: Cluster
     monkeypatch.setenv("UNMASK_SCHEDULER", cluster.address)
     cluster.start_workers(1)
     for name in ("align_faces", "render_masks"):
-        run_stage(name, options(name))
+        run_stage(module_of(name).removeprefix("stages."), options(name))
     there = written(folder)
     monkeypatch.delenv("UNMASK_SCHEDULER")
     for name in SOURCES:
-        run_stage(name, options(name))
+        run_stage(module_of(name).removeprefix("stages."), options(name))
     assert written(folder) == there
     assert tables.count(folder / "render_masks") == PEOPLE
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from checks.deps import is_program
 from stages.core import params
 from stages.core.code import module_of
 from stages.core.errors import UnmaskError
@@ -18,7 +19,7 @@ NAMES = presets.names(ROOT / "presets")
 DEFAULT = params.read_yaml(ROOT / "params.yaml")
 CATALOGUE = catalogue.load(ROOT / "data/catalogue.yaml")
 ASKING = [name for name, dataset in CATALOGUE.items() if dataset.terms]
-SECTIONS = [path.stem for path in (ROOT / "stages").rglob("*.py") if path.stem in DEFAULT]
+SECTIONS = [path.stem for path in (ROOT / "stages").glob("*/*.py") if path.stem in DEFAULT and is_program(path)]
 
 
 @pytest.fixture

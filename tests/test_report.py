@@ -300,7 +300,7 @@ def test_in_a_browser(written: tuple[str, str], tmp_path: Path):
     """On a phone nothing sticks out and every picture is drawn; on paper it has pages."""
     width, needed, drawn, links = on_a_phone(written[0], tmp_path)
     assert needed <= width <= 390
-    assert drawn == 5
+    assert drawn == 6
     assert links == written[0].count("<section")
     (tmp_path / "page.html").write_text(written[0])
     browser(tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}", (tmp_path / "page.html").as_uri())
