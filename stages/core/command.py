@@ -83,9 +83,10 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
     result = stage(**{option.name: given[option.name] for option in wanted}, params=params.load(module.Params, name))
     if given["metrics"]:
         metrics.write(given["metrics"], result)
-        costs.write(given.get("costs") or costs.path_of(given["metrics"]), costs.seconds_so_far())
     else:
         print(metrics.to_json(result), end="")
+    if path := given.get("costs") or costs.path_of(given["metrics"]):
+        costs.write(path, costs.seconds_so_far())
 
 
 def _flag(name: str) -> str:

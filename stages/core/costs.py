@@ -58,9 +58,19 @@ def machine() -> dict[str, Any]:
     return {"processor": processor(), "environment": pinned, "parallel": section}
 
 
-def path_of(metrics_file: Path) -> Path:
-    """Return where a stage's costs stand: beside its metrics file, under the same name."""
-    return metrics_file.parent / COSTS.name / metrics_file.name
+def path_of(metrics_file: Path | None) -> Path | None:
+    """Return where a stage's costs stand: beside its metrics file, under the same name.
+
+    Args:
+        metrics_file: None if it writes none; then they are written if DVC runs it, under its name.
+    """
+    if metrics_file is not None:
+        return metrics_file.parent / COSTS.name / metrics_file.name
+    return _of_stage(COSTS, stage) if (stage := current()) else None
+
+
+def _of_stage(costs: Path, stage: str) -> Path:
+    return costs / f"{stage.replace('@', '-')}.json"
 
 
 def seconds_so_far() -> float:
@@ -92,7 +102,7 @@ def forecast(stage: str, speed: Speed, costs: Path = COSTS) -> float | None:
         What it took where it was last measured, the training by the images it sees and how fast networks are here, the
         rest by how fast one thread is; None if it was never measured.
     """
-    found = _read(costs / f"{stage.replace('@', '-')}.json")
+    found = _read(_of_stage(costs, stage))
     if "wall_seconds" not in found or "speed" not in found:
         return None
     ratio = {name: speed[name] / found["speed"][name] for name in speed}
