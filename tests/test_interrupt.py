@@ -25,9 +25,12 @@ def interrupted(command: list[str], folder: Path, until: str, **environment: str
     settings = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1", **environment}
     said = folder / "said"
     with said.open("w") as file:
+        # In the background of a shell, programs are deaf to Ctrl-C, and so are those that they start.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             command, cwd=folder, env=settings, start_new_session=True, stdout=subprocess.DEVNULL, stderr=file
         )
+        signal.signal(signal.SIGINT, before)
     try:
         deadline = time.monotonic() + 120
         while not list(folder.glob(until)) and process.poll() is None and time.monotonic() < deadline:
