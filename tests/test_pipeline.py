@@ -139,6 +139,14 @@ def test_no_dataset_is_named_in_dvc_yaml():
     assert not [name for name in names if re.search(rf"\b{name}\b", text)]
 
 
+def test_what_explains_a_folder_runs_nothing():
+    """A README beside masks, occluders or models of one's own is none of them."""
+    with Repo(str(ROOT)) as repo:
+        for folder in ("data/mask_templates", "data/occluders", "models/pretrained"):
+            assert repo.dvcignore.is_ignored_file(str(ROOT / folder / "README.md"))
+            assert not repo.dvcignore.is_ignored_file(str(ROOT / folder / "mine.png"))
+
+
 ROOMS = {  # each may import the ones above it that it names, and itself
     "core": set(),
     "compute": {"core"},
