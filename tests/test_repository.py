@@ -122,6 +122,14 @@ def test_the_page_on_datasets_lists_every_dataset():
             assert (ROOT / f"stages/data/adapters/{name}.py").exists() == (adapter == "yes"), name
 
 
+def test_an_adapter_that_never_met_a_real_file_says_so():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| yes; (.*?) \|$", PAGES["docs/datasets.md"], re.MULTILINE)
+    assert len(rows) > 10
+    for name, run_on in rows:
+        said = ast.get_docstring(ast.parse((ROOT / f"stages/data/adapters/{name}.py").read_text())) or ""
+        assert ("Run on a made-up copy only" in said) == run_on.startswith("a made-up copy"), name
+
+
 def test_the_page_on_presets_lists_every_preset():
     listed = re.findall(r"^\| \[`([\w-]+)`\]", PAGES["docs/change-and-compare.md"], re.MULTILINE)
     assert sorted(listed) == presets.names(ROOT / "presets")

@@ -3,6 +3,8 @@
 Codes 8 to 10 are sunglasses, 11 to 13 a scarf over mouth and nose; 14 to 26 are the same in the second session. Whoever
 wears a scarf is behind a mask for all that is done here. The photos as handed out (.raw, 768x576, three planes) must be
 saved as PNG or BMP first.
+
+Run on a made-up copy only.
 """
 
 import re

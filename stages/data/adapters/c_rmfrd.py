@@ -1,6 +1,8 @@
 """c-RMFRD, the cleaned RMFRD, a test set: <person>/<photo> in any folder, masked and bare told apart by their names.
 
 A photo's name in the table is that of its file, so the published lists of pairs, galleries and probes name it.
+
+Run on a made-up copy only; its lists of pairs, galleries and probes are real.
 """
 
 from collections.abc import Iterator

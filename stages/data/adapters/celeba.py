@@ -2,6 +2,8 @@
 
 Without identity_CelebA.txt every photo counts as a person of its own; without the other lists sex and split stay
 unknown.
+
+Run on a made-up copy only.
 """
 
 import re

@@ -2,6 +2,8 @@
 
 Nobody says who is on a photo, so each counts as a person of its own. Its 29 landmarks are not those of 300-W and are
 not read; `find_landmarks` finds its own.
+
+Run on a made-up copy only.
 """
 
 import re

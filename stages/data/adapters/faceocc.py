@@ -2,6 +2,8 @@
 
 Its occluders (RGBA, the occluder in alpha) are no photos of faces: put them into data/occluders, from where the
 extractor's training takes them.
+
+Run on a made-up copy only.
 """
 
 from collections.abc import Iterator

@@ -2,6 +2,8 @@
 
 Nobody says who is on a photo, so each counts as a person of its own. The JSON's landmarks are those of the 1024-pixel
 photos. Its `category` is the split: training or validation; the validation photos are taken for testing.
+
+Run on a made-up copy only.
 """
 
 import json

@@ -1,6 +1,8 @@
 """Gender folders of Kaggle: <Training|Validation>/<female|male>/*, photos of unknown people, many with drawn masks.
 
 The publisher's validation photos are taken for testing. Nobody says which photos have a mask.
+
+Run on a made-up copy only.
 """
 
 import re

@@ -1,6 +1,8 @@
 """MaskedFace-Net: FFHQ's photos with a drawn mask, worn properly (<NNNNN>_Mask.jpg) or not (<NNNNN>_Mask_<how>.jpg).
 
 Nobody says who is on a photo, so each photo of FFHQ counts as a person of its own.
+
+Run on a made-up copy only.
 """
 
 import re

@@ -1,6 +1,8 @@
 """MFR2, a test set: mfr2/<Name>/<Name>_<NNNN>.png, and mfr2_labels.txt: lines `Name, number, mask` (or no-mask).
 
 pairs.txt beside them is read by `verify.pairs`.
+
+Run on a made-up copy only.
 """
 
 import re

@@ -1,6 +1,8 @@
 """MFSD: MSFD/1/face_crop/<name> and MSFD/1/face_crop_segmentation/<name>, white where the mask is.
 
 The whole photos in 1/img and 2/img, with several faces each, are left out.
+
+Run on a made-up copy only.
 """
 
 from collections.abc import Iterator

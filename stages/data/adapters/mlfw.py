@@ -2,6 +2,8 @@
 
 pairs.txt is read by `verify.pairs`. Where the folder `aligned` is missing, `origin` is read: the same photos, the same
 names.
+
+Run on a made-up copy only.
 """
 
 import re

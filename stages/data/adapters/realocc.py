@@ -1,6 +1,8 @@
 """RealOcc: RealOcc/image/<name>.jpg and RealOcc/mask/<name>.png, 1 where the face is visible.
 
 Its archive is a 7z, which is not read here: unpack it, and put the folder RealOcc into the drop folder.
+
+Run on a made-up copy only.
 """
 
 from collections.abc import Iterator

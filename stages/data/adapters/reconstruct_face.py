@@ -1,4 +1,7 @@
-"""Photos of "A Deep Learning Framework to Reconstruct Face under Mask": labelme's JSON beside each, with polygons."""
+"""Photos of "A Deep Learning Framework to Reconstruct Face under Mask": labelme's JSON beside each, with polygons.
+
+Run on a made-up copy only.
+"""
 
 from stages.data.formats import labelme
 

@@ -2,6 +2,8 @@
 
 Names of files may begin with the face type (see `stages.data.formats.afdb`); those of the copy on Kaggle do not. In the
 table the name of a masked photo begins with `masked-`, as both folders of a person may have files of one name.
+
+Run on a made-up copy only.
 """
 
 from collections.abc import Iterator
