@@ -118,6 +118,8 @@ def test_a_stage_takes_what_it_took_by_how_fast_it_is_here(folder: Path):
     left("old", seconds=3)
     assert costs.forecast("clean@orl", HERE) == pytest.approx(15)  # one thread is twice as fast here
     assert costs.forecast("evaluate", HERE) == pytest.approx(60)  # networks are half as fast
+    in_bfloat16 = {"network": 5.0, "single": 10.0}
+    assert costs.forecast("evaluate", in_bfloat16) == pytest.approx(30)  # which it does not use
     assert costs.forecast("train_parser@scanet", HERE) == pytest.approx(100 / 2 * 2 + 10 / 2)  # half of the images
     assert costs.forecast("old", HERE) is None
     assert costs.forecast("unheard_of", HERE) is None

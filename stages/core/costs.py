@@ -99,8 +99,9 @@ def forecast(stage: str, speed: Speed, costs: Path = COSTS) -> float | None:
         costs: the folder in which earlier runs have left theirs.
 
     Returns:
-        What it took where it was last measured, the training by the images it sees and how fast networks are here, the
-        rest by how fast one thread is; None if it was never measured.
+        What it took where it was last measured: the training by the images it sees and how fast networks are here; the
+        rest, which gains nothing from bfloat16, by that where it is slower; without torch by how fast one thread is.
+        None if it was never measured.
     """
     found = _read(_of_stage(costs, stage))
     if "wall_seconds" not in found or "speed" not in found:
@@ -110,7 +111,8 @@ def forecast(stage: str, speed: Speed, costs: Path = COSTS) -> float | None:
     rest = max(0.0, found["wall_seconds"] - training)
     images = _images(stage)
     share = images / found["images"] if images and "images" in found else 1.0
-    return training * share * ratio["network"] + rest * ratio["network" if "capability" in found else "single"]
+    of_rest = max(1.0, ratio["network"]) if "capability" in found else ratio["single"]
+    return training * share * ratio["network"] + rest * of_rest
 
 
 def _images(stage: str) -> int | None:
