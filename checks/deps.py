@@ -10,14 +10,17 @@ import math
 import re
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
-from stages.core.code import STAGES, closure
+from stages.core.code import STAGES, closure, module_of
 
 ROOT = STAGES.parent
 PIPELINE = ROOT / "dvc.yaml"
 AT_MOST = 1.3  # times as many files as are imported
 ADAPTERS = STAGES / "data/adapters"
+
+
+def file_of(stage: str) -> Path:
+    """Return the file of a stage's module."""
+    return ROOT / (module_of(stage).replace(".", "/") + ".py")
 
 
 def files_in(folder: Path) -> set[Path]:
@@ -71,14 +74,10 @@ def listed(module: Path) -> list[str]:
 
 def rewritten(text: str) -> str:
     """Return the text of dvc.yaml with the code of each stage in its deps, after its data."""
-    modules = {
-        name: ROOT / (stage.get("do", stage)["cmd"].split()[2].replace(".", "/") + ".py")
-        for name, stage in YAML(typ="safe").load(text)["stages"].items()
-    }
     lines, name, at = [], "", None
     for line in [*text.split("\n"), ""]:
         if at is not None and not line.startswith((at + "- ", at + "#")):
-            lines += [f"{at}- {dep}" for dep in listed(modules[name])]
+            lines += [f"{at}- {dep}" for dep in listed(file_of(name))]
             at = None
         if at is None or not line.strip().startswith("- stages/"):
             lines.append(line)

@@ -68,7 +68,7 @@ def test_every_file_of_ours_that_a_run_loads_is_in_the_closure(name: str):
     script = f"import sys, {module_of(name)} as _\nfor name, module in sys.modules.items():\n"
     script += "    if name.startswith('stages.'): print(module.__file__)"
     loaded = {Path(word) for word in run(sys.executable, "-c", script, cwd=ROOT).stdout.split()}
-    known = closure(ROOT / f"{module_of(name).replace('.', '/')}.py")
+    known = closure(deps.file_of(name))
     known.add(ROOT / "stages/core/reproducible.py")  # by `stages` itself, before any stage; it changes no result
     assert {file for file in loaded if file.stat().st_size} <= known
 
@@ -81,7 +81,7 @@ def test_dvc_yaml_names_the_code_that_is_imported():
 @pytest.mark.parametrize("name", STAGES)
 def test_the_code_of_a_stage_is_what_it_imports_and_little_more(name: str):
     module, _, item = name.partition("@")
-    needed = deps.needed(ROOT / f"{module_of(module).replace('.', '/')}.py", item if module == "clean" else "*")
+    needed = deps.needed(deps.file_of(module), item if module == "clean" else "*")
     places = [Path(dep.fs_path) for dep in STAGES[name].deps if not hasattr(dep, "params")]
     code = [place for place in places if place.is_relative_to(ROOT / "stages")]
     named = {file for place in code for file in (deps.files_in(place) if place.is_dir() else {place})}

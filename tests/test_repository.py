@@ -15,6 +15,7 @@ from dvc.repo import Repo
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from checks.deps import is_program
 from stages.core import params
 from stages.tools import presets
 from tests.conftest import ROOT, run
@@ -230,7 +231,7 @@ def test_what_is_imported_is_declared(folder: str):
 def test_a_stage_starts_without_any_extra():
     """Of an extra's packages nothing is imported before it is needed, by stages as well as by the tools."""
     seen: set[Path] = set()
-    programs = [file for file in (ROOT / "stages").rglob("*.py") if '__name__ == "__main__"' in file.read_text()]
+    programs = [file for file in (ROOT / "stages").rglob("*.py") if is_program(file)]
     todo = [*programs, *(ROOT / "stages/core").glob("*.py"), *(ROOT / "stages/data/adapters").glob("*.py")]
     modules: set[str] = set()
     while todo:
