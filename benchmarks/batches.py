@@ -23,6 +23,7 @@ import torch
 from benchmarks.orl import repeated
 from stages.compute import device, weights
 from stages.core import images, params, tables
+from stages.core.results import Results
 from stages.faces import parts
 from stages.gender import classifier, train_gender
 from stages.inpainting import inpaint, inpainter
@@ -92,11 +93,11 @@ def stages(folder: Path, n: int) -> dict[str, Callable[[Path], object]]:
     embedding = params.load(embed.Params, "embed", PARAMS)
     found = files["parser"], files["parser"]  # the detector is not asked
     unmasked = folder / "unmasked"
-    remove_masks.remove_masks(faces, *found, unmasked, folder / "f.png", removing)
+    remove_masks.remove_masks(faces, *found, unmasked, Results(folder / "f"), removing)
     return {
-        "remove_masks": lambda to: remove_masks.remove_masks(faces, *found, to / "out", to / "f.png", removing),
+        "remove_masks": lambda to: remove_masks.remove_masks(faces, *found, to / "out", Results(to / "f"), removing),
         "inpaint": lambda to: inpaint.inpaint(
-            faces, unmasked, files["gender"], files["shared"], to / "out", to / "f.png", filling
+            faces, unmasked, files["gender"], files["shared"], to / "out", Results(to / "f"), filling
         ),
         "embed": lambda to: embed.embed(faces, faces, faces, faces, files["dlib"], to / "e.parquet", embedding),
     }

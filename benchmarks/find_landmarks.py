@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.orl import write_table
 from stages.core import params, tables
+from stages.core.results import Results
 from stages.landmarks import find_landmarks
 
 RUNS = 3
@@ -54,7 +55,7 @@ def main() -> None:
                 os.environ.update(setting)
                 out = Path(folder) / f"out-{n}"
                 start = time.perf_counter()
-                find_landmarks.find_landmarks(table, out, Path(folder) / "sheet.png", chosen)
+                find_landmarks.find_landmarks(table, out, Results(Path(folder) / "sheet"), chosen)
                 seconds[n].append(time.perf_counter() - start)
                 written[n] = [path.read_bytes() for path in sorted(out.iterdir())]
         assert written[1] == written[2]

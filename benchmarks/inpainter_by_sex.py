@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.core import metrics, params
+from stages.core.results import Results
 from stages.core.tables import SEXES
 from stages.inpainting import evaluate_inpainting, inpaint, pretrain_inpainter, train_inpainter, train_shared_inpainter
 
@@ -35,8 +36,8 @@ def measure(seed: int, steps: int | None, work: Path) -> dict:
         "faces": Path(f"data/aligned/{role}"),
         "templates": Path("data/mask_templates"),
     }
-    recognizer = Path("models/recognizer-softmax-bare.safetensors")
-    written = {"curve": work / "curve.csv", "costs": work / "costs.json"}
+    recognizer = Path("models/recognizer-norm_softmax-bare.safetensors")
+    written = {"results": Results(work / "training")}
     of_all = {}
     for stage in (pretrain_inpainter, train_shared_inpainter):
         name = stage.__name__.rsplit(".", 1)[1]
@@ -68,7 +69,7 @@ def measure(seed: int, steps: int | None, work: Path) -> dict:
         none,
         none,
         out=work / "inpainted",
-        figure=work / "f.png",
+        results=Results(work / "filling"),
         params=fill,
         **{name: models[name] for name in ("shared", *SEXES)},
     )
@@ -78,7 +79,7 @@ def measure(seed: int, steps: int | None, work: Path) -> dict:
         work / "inpainted",
         models["shared"],
         models["pretrained"],
-        work / "f.png",
+        Results(work / "evaluation"),
         params.load(evaluate_inpainting.Params, "evaluate_inpainting"),
     )
     metrics.write(result, found)

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file
 
 from stages.core import params
+from stages.core.results import Results
 from stages.training.loop import SCRATCH
 
 KILLS = 3
@@ -32,11 +33,10 @@ def command(stage: str) -> tuple[list[str], Path, float]:
     """Return the stage's command with its outputs in `WORK`, the weights it wrote before, and how long it took."""
     words = shlex.split(params.read_yaml(Path("dvc.lock"))["stages"][stage]["cmd"])
     words[0] = sys.executable
-    option = {name: words[words.index(f"--{name}") + 1] for name in ("out", "curve", "costs", "metrics")}
-    moved = {path: str(WORK / Path(path).name) for path in option.values()}
-    moved[option["metrics"]] = str(WORK / "metrics.json")  # of the same name as the costs
-    seconds = json.loads(Path(option["costs"]).read_text())["seconds"]
-    return [moved.get(word, word) for word in words], Path(option["out"]), seconds
+    out, results = (words[words.index(option) + 1] for option in ("--out", "--results"))
+    seconds = json.loads(Results(Path(results)).costs.read_text())["seconds"]
+    moved = {out: str(WORK / Path(out).name), results: str(WORK / "results")}
+    return [moved.get(word, word) for word in words], Path(out), seconds
 
 
 def main(stage: str = "train_detector") -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.core import metrics, params
+from stages.core.results import Results
 from stages.parsing import evaluate_parser, train_parser
 
 VARIANTS = {
@@ -43,17 +44,13 @@ def measure(changes: dict[str, bool], seed: int, steps: int | None, work: Path) 
         "occluders": Path("data/occluders"),
     }
     weights = work / "weights.safetensors"
-    train_parser.train_parser(
-        "scanet", **inputs, out=weights, curve=work / "curve.csv", costs=work / "costs.json", params=chosen
-    )
+    train_parser.train_parser("scanet", **inputs, out=weights, results=Results(work / "training"), params=chosen)
     scores = evaluate_parser.evaluate_parser(
         "scanet",
         **inputs,
         masked=Path(f"data/masked/{role}"),
         weights=weights,
-        figure=work / "figure.png",
-        matrix=work / "matrix.png",
-        costs=work / "evaluation.json",
+        results=Results(work / "evaluation"),
         params=params.load(evaluate_parser.Params, "evaluate_parser"),
     )
     metrics.write(result, scores)

@@ -24,7 +24,7 @@ STAGES = (
     "train_parser@scanet",
     "train_parser@extractor",
     "train_detector",
-    "train_recognizer@arcface-masked",
+    "train_masked_recognizer@arcface",
     "train_gender",
     "pretrain_inpainter",
     "train_shared_inpainter",
@@ -57,7 +57,7 @@ def digest(stage: str, environment: dict[str, str]) -> tuple[str, float]:
     """Run a stage, and return the digest of what it wrote to `--out`, and its seconds."""
     shutil.rmtree(WORK, ignore_errors=True)
     words = shlex.split(params.read_yaml(Path("dvc.lock"))["stages"][stage]["cmd"])
-    for option in {"--out", "--curve", "--costs", "--metrics", "--figure"} & set(words):
+    for option in {"--out", "--results"} & set(words):
         place = words.index(option) + 1
         words[place] = str(WORK / option.strip("-") / Path(words[place]).name)
     start = time.perf_counter()

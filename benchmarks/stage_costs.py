@@ -77,8 +77,7 @@ def commands(recognizer: str) -> dict[str, list[str]]:
 
 def run(name: str, options: list[str], folder: Path) -> Cost:
     """Run a stage in a folder and return what it took."""
-    words = [sys.executable, "-m", module_of(name), *options, "--out", name, "--metrics", f"{name}.json"]
-    words += [] if name == "embed" else ["--figure", f"{name}.png"]
+    words = [sys.executable, "-m", module_of(name), *options, "--out", name, "--results", f"results/{name}"]
     settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "UNMASK_WORKERS": "1", "UNMASK_THREADS": "1"}
     process = subprocess.Popen(words, cwd=folder, env={**os.environ, **settings}, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -8,6 +8,7 @@ where it is not. A test fails where dvc.yaml says something else.
 
 import math
 import re
+import textwrap
 from pathlib import Path
 
 from stages.core.code import STAGES, closure, module_of
@@ -16,6 +17,8 @@ ROOT = STAGES.parent
 PIPELINE = ROOT / "dvc.yaml"
 AT_MOST = 1.3  # times as many files as are imported
 ADAPTERS = STAGES / "data/adapters"
+INDENT = " " * 6
+WIDTH = 114  # of the lines of a list, less the `deps: [` before the first and the comma after the last
 
 
 def file_of(stage: str) -> Path:
@@ -74,18 +77,27 @@ def listed(module: Path) -> list[str]:
 
 def rewritten(text: str) -> str:
     """Return the text of dvc.yaml with the code of each stage in its deps, after its data."""
-    lines, name, at = [], "", None
-    for line in [*text.split("\n"), ""]:
-        if at is not None and not line.startswith((at + "- ", at + "#")):
-            lines += [f"{at}- {dep}" for dep in listed(file_of(name))]
-            at = None
-        if at is None or not line.strip().startswith("- stages/"):
-            lines.append(line)
-        if found := re.fullmatch(r"  (\w+):", line):
-            name = found[1]
-        if found := re.fullmatch(r"( +)deps:", line):
-            at = found[1] + "  "
-    return "\n".join(lines[:-1])
+    blocks = re.split(r"^(?=  \w+:$)", text, flags=re.MULTILINE)
+    return "".join(
+        re.sub(r"^    deps: \[.*?\]$", _with_code, block, flags=re.DOTALL | re.MULTILINE) for block in blocks
+    )
+
+
+def _with_code(deps: re.Match[str]) -> str:
+    stage = deps.string.partition(":")[0].strip()
+    data = [
+        dep
+        for dep in re.split(r",\s*", deps[0].strip()[len("deps: [") : -1])
+        if not dep.strip('"').startswith("stages/")
+    ]
+    code = [f'"{dep}"' if "{" in dep else dep for dep in listed(file_of(stage))]
+    # Data stand in lines of their own, so that they are seen at once.
+    lines = [
+        textwrap.indent(textwrap.fill(", ".join(some), WIDTH, break_on_hyphens=False, break_long_words=False), INDENT)
+        for some in (data, code)
+        if some
+    ]
+    return "    deps: [" + ",\n".join(lines).strip() + "]"
 
 
 if __name__ == "__main__":

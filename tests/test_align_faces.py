@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stages.core import images, tables
+from stages.core.results import Results
 from stages.faces import alignment, landmarks
 from stages.landmarks import align_faces
 from tests.conftest import drawn_face, face_row, write_table
@@ -14,7 +15,7 @@ from tests.conftest import drawn_face, face_row, write_table
 def run(rows: list[tables.Face], tmp_path: Path, **params: object) -> tuple[dict[str, object], list[tables.Face]]:
     table = write_table(tmp_path / "faces", rows)
     checked = align_faces.Params.model_validate({"template": "arcface", "side": 112} | params)
-    result = align_faces.align_faces(table, tmp_path / "out", tmp_path / "sheet.png", checked)
+    result = align_faces.align_faces(table, tmp_path / "out", Results(tmp_path / "sheet"), checked)
     return result, list(tables.read(tmp_path / "out"))
 
 

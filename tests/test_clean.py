@@ -11,6 +11,7 @@ from PIL import Image
 
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
+from stages.core.results import Results
 from stages.data import clean
 from tests.conftest import SHARED, drawn_face
 from tests.test_datasets import MAPPING, landmark_csv, write, zip_of
@@ -43,7 +44,7 @@ def run(raw: Path, curation: str = "", **changes: Any) -> tuple[dict[str, Any], 
     """Clean a raw folder into ./table; return the metrics and the rejects."""
     Path("curation.csv").write_text(f"face_id,reason\n{curation}")
     params = clean.Params.model_validate({**DEFAULTS, **changes})
-    result = clean.clean(raw, Path("curation.csv"), Path("table"), Path("rejected.csv"), Path("sheet.png"), params)
+    result = clean.clean(raw, Path("curation.csv"), Path("table"), Path("rejected.csv"), Results(Path("sheet")), params)
     with Path("rejected.csv").open(newline="") as file:
         return result, list(csv.DictReader(file))
 
@@ -202,7 +203,7 @@ def test_an_exclusion_list_without_header(tmp_path: Path):
             Path("curation.csv"),
             Path("table"),
             Path("r.csv"),
-            Path("s.png"),
+            Results(Path("s")),
             clean.Params.model_validate(DEFAULTS),
         )
 

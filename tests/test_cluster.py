@@ -83,7 +83,7 @@ def folder(tmp_path: Path, orl_photo: Callable[[str], Pixels]) -> Path:
 
 def options(name: str) -> list[str]:
     """Return the options of a stage of the flow, which reads what the one before it wrote."""
-    words = ["--faces", SOURCES[name], "--out", name, "--figure", f"{name}.png", "--metrics", f"{name}.json"]
+    words = ["--faces", SOURCES[name], "--out", name, "--results", f"results/{name}"]
     return words + (["--templates", "templates"] if name == "render_masks" else [])
 
 

@@ -216,12 +216,12 @@ def test_a_sheet_of_a_table_shows_landmarks(table: Path, tmp_path: Path):
 def test_command_line_names_what_is_missing(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         run_stage("landmarks.align_faces", ["--faces", "x"])
-    assert "required: --out, --figure" in capsys.readouterr().err
+    assert "required: --out" in capsys.readouterr().err
 
 
 def test_command_line_tells_the_user_without_a_traceback():
     Path("params.yaml").write_text("align_faces: {template: arcface, side: 0}\n")
-    paths = ["--faces", "x", "--out", "y", "--figure", "z"]
+    paths = ["--faces", "x", "--out", "y"]
     with pytest.raises(SystemExit) as stop:
         run_stage("landmarks.align_faces", paths)
     assert str(stop.value).startswith("align_faces: params.yaml, line 1: align_faces.side: 0 is not allowed")
@@ -270,18 +270,18 @@ def test_a_file_makes_its_folder_but_not_that_of_a_killed_run(tmp_path: Path):
 def test_a_full_disk_is_told_in_words(table: Path, tmp_path: Path):
     Path("params.yaml").write_text("align_faces: {template: arcface, side: 64}\n")
     with pytest.raises(SystemExit, match=r"align_faces: the disk is full: free some space and run again"):
-        run_stage(
-            "landmarks.align_faces", ["--faces", str(table), "--out", str(tmp_path / "out"), "--figure", "sheet.png"]
-        )
+        run_stage("landmarks.align_faces", ["--faces", str(table), "--out", str(tmp_path / "out")])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces"]
 
 
 def test_command_line_writes_metrics(tmp_path: Path):
     write_table(tmp_path / "in" / "drawn", [face_row(index) for index in range(3)])
     Path("params.yaml").write_text("align_faces: {template: arcface, side: 64}\n")
-    arguments = {"faces": "in/drawn", "out": "out/drawn", "figure": "sheet.png", "metrics": "metrics.json"}
+    arguments = {"faces": "in/drawn", "out": "out/drawn", "results": "metrics/drawn"}
     run_stage(
         "landmarks.align_faces",
         [word for name, path in arguments.items() for word in (f"--{name}", str(tmp_path / path))],
     )
-    assert json.loads((tmp_path / "metrics.json").read_text())["faces"] == 3
+    assert json.loads((tmp_path / "metrics/drawn.json").read_text())["faces"] == 3
+    assert (tmp_path / "metrics/figures/drawn.png").exists()
+    assert "wall_seconds" in json.loads((tmp_path / "metrics/costs/drawn.json").read_text())

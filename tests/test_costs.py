@@ -11,6 +11,7 @@ import torch
 
 from stages.core import costs, parallel, progress, reproducible
 from stages.core.errors import UnmaskError
+from stages.core.results import Results
 from stages.tools import forecast
 from stages.training import precision, speed
 from tests.conftest import ROOT
@@ -160,7 +161,7 @@ def test_the_machine_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_each_stage_leaves_its_costs_beside_its_metrics(folder: Path):
-    costs.write(costs.path_of(Path("metrics/clean-orl.json")), 12.5)
+    costs.write(Results(Path("metrics/clean-orl")).costs, 12.5)
     found = json.loads(Path("metrics/costs/clean-orl.json").read_text())
     assert found["wall_seconds"] == 12.5
     assert found["processor"] == costs.processor()

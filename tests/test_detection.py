@@ -11,6 +11,7 @@ import torch
 from stages.compute import weights
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
+from stages.core.results import Results
 from stages.detection import coco, detector, evaluate_detector, train_detector
 from stages.detection.coco import Example, Found
 from stages.training import openmmlab
@@ -156,13 +157,13 @@ def rows() -> list[tables.Face]:
 
 def train(faces: Path, out: Path) -> dict:
     (out / "none").mkdir(exist_ok=True)
-    paths = {"out": out / "d.safetensors", "curve": out / "c.csv", "costs": out / "costs.json"}
+    paths = {"out": out / "d.safetensors", "results": Results(out / "training")}
     return train_detector.train_detector(faces, out / "none", **paths, params=stage_params())
 
 
 def evaluate(faces: Path, out: Path, split: str = "test") -> dict:
     chosen = evaluate_detector.Params(split=split, certain=0.5)
-    return evaluate_detector.evaluate_detector(faces, out / "d.safetensors", out / "figure.png", chosen)
+    return evaluate_detector.evaluate_detector(faces, out / "d.safetensors", Results(out / "evaluation"), chosen)
 
 
 def masked(*, some: bool = True) -> list[tables.Face]:

@@ -10,6 +10,7 @@ import pytest
 
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
+from stages.core.results import Results
 from stages.data.adapters import face_mask_generator
 from stages.data.files import open_files
 from stages.data.photo import Photo
@@ -22,7 +23,7 @@ from tests.test_render_masks import PARAMS
 @pytest.fixture
 def masked(table: Path, tmp_path: Path) -> Path:
     params = render_masks.Params.model_validate({**PARAMS, "share": 0.7})
-    render_masks.render_masks(table, Path("templates"), tmp_path / "masked", tmp_path / "sheet.png", params)
+    render_masks.render_masks(table, Path("templates"), tmp_path / "masked", Results(tmp_path / "sheet"), params)
     return tmp_path / "masked"
 
 

@@ -12,6 +12,7 @@ from stages.compute import weights
 from stages.core import params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
+from stages.core.results import Results
 from stages.faces import alignment, landmarks
 from stages.landmarks import behind_masks, boxes, dlib, face_alignment, find_landmarks, landmarker, train_landmarker
 from stages.landmarks.behind_masks import Found
@@ -29,8 +30,8 @@ def run(rows: list[tables.Face], tmp_path: Path, **search: Any) -> tuple[dict[st
     """Find landmarks in a table of these rows; return the metrics and the faces by name."""
     table = write_table(tmp_path / "faces", rows)
     params = find_landmarks.Params.model_validate({**PARAMS, "search": SEARCH | search})
-    result = find_landmarks.find_landmarks(table, tmp_path / "out", tmp_path / "sheet.png", params)
-    assert (tmp_path / "sheet.png").exists()
+    result = find_landmarks.find_landmarks(table, tmp_path / "out", Results(tmp_path / "found"), params)
+    assert (tmp_path / "figures/found.png").exists()
     return result, {face["face_id"].split("/")[2]: face for face in tables.read(tmp_path / "out")}
 
 

@@ -11,6 +11,7 @@ from torchvision import models
 
 from stages.core import bootstrap, images, params, tables
 from stages.core.errors import UnmaskError
+from stages.core.results import Results
 from stages.gender import classifier, evaluate_gender, train_gender, training, tune_gender
 from stages.training import loop
 from tests.conftest import ROOT, face_row, write_table
@@ -58,8 +59,7 @@ def train(faces: Path, to: Path, **changes: object) -> dict:
         faces,
         ROOT / "data/mask_templates",
         to / "w.safetensors",
-        to / "curve.csv",
-        to / "costs.json",
+        Results(to / "training"),
         section(**changes),
     )
 
@@ -76,7 +76,7 @@ def test_it_learns_and_is_judged_by_people_it_did_not_see(faces: dict[str, Path]
         faces["bare"],
         faces["masked"],
         tmp_path / "w.safetensors",
-        tmp_path / "f.png",
+        Results(tmp_path / "evaluation"),
         evaluate_gender.Params(seed=0, resamples=100),
     )
     assert found["folds"]["bare"]["balanced_accuracy"] == 1.0

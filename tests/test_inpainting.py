@@ -16,6 +16,7 @@ from stages.compute import weights
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.core.results import Results
 from stages.faces import regions
 from stages.gender import classifier
 from stages.inpainting import (
@@ -214,7 +215,7 @@ def test_bad_weights_of_alexnet_are_named(tmp_path: Path):
 
 def test_a_gan_learns_and_reports_each_loss():
     trained = train(40)
-    first, last = trained.run.rows[0], trained.run.rows[-1]
+    first, last = trained.rows[0], trained.rows[-1]
     assert last["loss_hole"] < first["loss_hole"]
     names = ("hole", "context", "structure", "adversarial", "features", "discriminator")
     assert {f"loss_{name}" for name in names} <= last.keys()
@@ -243,7 +244,7 @@ def test_by_pixels_alone_the_discriminator_is_not_touched():
     weights_ = network().losses.pixels_alone()
     assert {name for name, weight in weights_ if weight} == {"hole", "context"}
     trained = train(2, **dict(weights_))
-    assert {name for name in trained.run.rows[0] if "_" in name} == {"loss_hole", "loss_context"}
+    assert {name for name in trained.rows[0] if "_" in name} == {"loss_hole", "loss_context"}
 
 
 def test_the_structure_is_close_to_the_scores_ssim():
@@ -260,8 +261,8 @@ def test_the_recognizer_of_the_identity_loss_stays_as_it_was():
     one = recognizer.Recognizer(tiny_recognizer().build(), 32)
     before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
     trained = train(2, one, identity=1.0)
-    assert 0 < trained.run.rows[0]["loss_identity"] < 2
-    gan: InpaintingGAN = trained.run.model
+    assert 0 < trained.rows[0]["loss_identity"] < 2
+    gan: InpaintingGAN = trained.model
     assert all(torch.equal(tensor, before[name]) for name, tensor in gan.recognizer.state_dict().items())
 
 
@@ -362,7 +363,7 @@ def run_inpaint(
 ) -> dict:
     chosen = inpaint.Params(**{"region_from": "truth", "grow": 1.0, "sex_from": "known"} | changes)
     given = {name: models[name] for name in ("gender", "shared", "female", "male") if name in models}
-    return inpaint.inpaint(faces, unmasked, out=out, figure=out.parent / "f.png", params=chosen, **given)
+    return inpaint.inpaint(faces, unmasked, out=out, results=Results(out.parent / "f"), params=chosen, **given)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 8)])
@@ -470,7 +471,7 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
         tmp_path / "out",
         models["shared"],
         models["pretrained"],
-        tmp_path / "f.png",
+        Results(tmp_path / "f"),
     )
     result = evaluate(chosen)
     assert (result["images"], result["people"], result["pixels_changed_outside"]) == (4, 1, 0)
@@ -481,7 +482,7 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
     assert ways["ours"] == ways["shared_gan"] == ways["l1_alone"]
     assert result["hole_psnr_ahead_of"]["l1_alone"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert result["hole_psnr_by_style"]["ours"] == {"cloth": ways["ours"]["hole_psnr"]}
-    assert (tmp_path / "f.png").stat().st_size > 1000
+    assert (tmp_path / "figures/f.png").stat().st_size > 1000
     chosen = chosen.model_copy(update={"split": "val"})
     with pytest.raises(UnmaskError, match="no face with a drawn mask and landmarks in split 'val'"):
         evaluate(chosen)
@@ -492,8 +493,7 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
         "faces": faces["bare"],
         "templates": ROOT / "data/mask_templates",
         "recognizer": models["recognizer"],
-        "curve": tmp_path / "curve.csv",
-        "costs": tmp_path / "costs.json",
+        "results": Results(tmp_path / "training"),
     }
     section = {
         "seed": 0,
@@ -532,7 +532,7 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
     as_shared = train_inpainter.Params(**section, without_faces="shared")
     assert female("male", params=as_shared) == {"faces": 0, "people": 0}
     assert (tmp_path / "sex.safetensors").read_bytes() == shared.read_bytes()
-    assert common["curve"].read_text() == "step,loss_hole\n"
+    assert common["results"].curve.read_text() == "step,loss_hole\n"
     with pytest.raises(UnmaskError, match="must be one of female, male"):
         female("other")
-    assert json.loads((tmp_path / "costs.json").read_text())["seconds"] > 0
+    assert json.loads((tmp_path / "costs/training.json").read_text())["seconds"] > 0

@@ -72,8 +72,7 @@ def test_an_error_keeps_its_traceback(tmp_path: Path):
 def test_a_training_in_two_processes(tmp_path: Path):
     folder = prepared(tmp_path, parallel__launcher="pytorch", parallel__processes=2)
     edit_params(folder, train_detector__schedule__steps=1000)
-    words = ["--faces", "faces", "--templates", "templates", "--out", "weights", "--curve", "curve.csv"]
-    words += ["--costs", "costs.json", "--metrics", "metrics.json"]
+    words = ["--faces", "faces", "--templates", "templates", "--out", "weights", "--results", "results"]
     command = [sys.executable, "-W", "ignore", "-m", "stages.detection.train_detector", *words]
     checkpoints = ".scratch/train_detector/*/*"
     status, said = interrupted(command, folder, checkpoints, UNMASK_THREADS="1", PYTHONWARNINGS="ignore")

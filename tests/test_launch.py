@@ -25,8 +25,7 @@ def prepared(folder: Path, **changes: object) -> Path:
 
 
 def train(folder: Path, *launcher: str) -> dict[str, torch.Tensor]:
-    words = ["--faces", "faces", "--templates", "templates", "--out", "weights", "--curve", "curve.csv"]
-    words += ["--costs", "costs.json", "--metrics", "metrics.json"]
+    words = ["--faces", "faces", "--templates", "templates", "--out", "weights", "--results", "results"]
     program = [sys.executable, *launcher, "-m", "stages.detection.train_detector", *words]
     run(*program, cwd=folder, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", UNMASK_THREADS="1")
     return load_file(folder / "weights")
@@ -42,7 +41,7 @@ def train_on_two_nodes(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def losses(folder: Path) -> list[float]:
-    with (folder / "curve.csv").open() as file:
+    with (folder / "curves/results.csv").open() as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 

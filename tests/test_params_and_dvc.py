@@ -106,9 +106,8 @@ def repository(tmp_path: Path) -> Path:
     for name in ("dvc.yaml", "params.yaml", "data/catalogue.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    losses = ("softmax", "sphereface", "cosface", "arcface")
-    trained = {f"{loss}-bare": {"loss": loss, "masks": "bare"} for loss in losses}
-    edit_params(tmp_path, recognizers__trained=trained, recognizers__distilled=["dlib"])
+    losses = ["norm_softmax", "sphereface", "cosface", "arcface"]
+    edit_params(tmp_path, recognizers__bare=losses, recognizers__masked=losses, recognizers__distilled=["dlib"])
     Repo.init(str(tmp_path), no_scm=True).close()
     return tmp_path
 
@@ -193,7 +192,7 @@ def test_the_file_has_the_form_that_dvc_writes(file: Path):
     [
         ("seed",),
         ("datasets", 0),
-        ("recognizers", "trained", "softmax-bare", "loss"),
+        ("recognizers", "bare", 1),
         ("parallel", "workers"),
         ("find_landmarks", "search", "masked"),
         ("render_masks", "colors", "cloth", 6),

@@ -13,6 +13,7 @@ from stages.compute import weights
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.core.results import Results
 from stages.faces import parts, regions
 from stages.parsing import evaluate_parser, networks, parser, samples, scores, train_parser
 from stages.training import openmmlab
@@ -214,7 +215,7 @@ def tables_of_faces(tmp_path: Path) -> dict[str, Path]:
 def train(model: str, inputs: dict[str, Path], out: Path, chosen: train_parser.Params) -> dict:
     only = {name: inputs[name] for name in ("faces", "templates", "occluders")}
     return train_parser.train_parser(
-        model, **only, out=out / f"{model}.safetensors", curve=out / "c.csv", costs=out / "costs.json", params=chosen
+        model, **only, out=out / f"{model}.safetensors", results=Results(out / "training"), params=chosen
     )
 
 
@@ -225,9 +226,7 @@ def evaluate(model: str, inputs: dict[str, Path], out: Path, split: str = "test"
         model,
         **inputs,
         weights=out / f"{model}.safetensors",
-        figure=out / "figure.png",
-        matrix=out / "matrix.png",
-        costs=out / "evaluation.json",
+        results=Results(out / "evaluation"),
         params=params.check(evaluate_parser.Params, values, ROOT / "params.yaml"),
     )
 
@@ -238,7 +237,7 @@ def test_a_parser_is_trained_and_scored(model: str, tables_of_faces: dict[str, P
     assert numbers["faces"] == 8
     assert numbers["people"] == 2
     assert numbers["labels_by"] == {"landmarks": 8}
-    costs = json.loads((tmp_path / "costs.json").read_text())
+    costs = json.loads((tmp_path / "costs/training.json").read_text())
     measured = {"seconds", "images_per_second", "peak_memory_mb"}
     assert costs.keys() == measured | {"images", "device", "threads", "precision"}
     result = evaluate(model, tables_of_faces, tmp_path)
@@ -251,7 +250,7 @@ def test_a_parser_is_trained_and_scored(model: str, tables_of_faces: dict[str, P
     else:
         assert 0 <= result["all"]["iou"] <= 1
         assert result["all"]["images"] == 4
-    assert (tmp_path / "matrix.png").stat().st_size > 1000
+    assert (tmp_path / "figures/evaluation-confusion.png").stat().st_size > 1000
     again = tmp_path / "again"
     again.mkdir()
     train(model, tables_of_faces, again, stage_params(tmp_path))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
+from stages.core.results import Results
 from stages.data.adapters import celebamask_hq
 from stages.faces import landmarks, parts, removal
 from stages.parsing.label_parts import Params, label_parts
@@ -130,7 +131,7 @@ def test_a_triptych_shows_input_region_and_output():
 
 
 def label(faces: Path, tmp_path: Path) -> tuple[dict, list]:
-    numbers = label_parts(faces, tmp_path / "labeled", tmp_path / "figure.png", Params())
+    numbers = label_parts(faces, tmp_path / "labeled", Results(tmp_path / "labeled"), Params())
     return numbers, list(tables.read(tmp_path / "labeled"))
 
 

@@ -255,7 +255,6 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
                     "render_masks@orl",
                     *(f"{name}_parser@{model}" for name in ("train", "evaluate") for model in ("scanet", "extractor")),
                     "train_detector",
-                    "train_recognizer@softmax-bare",
                     "train_gender",
                     "pretrain_inpainter",
                     "train_shared_inpainter",
@@ -330,7 +329,7 @@ def test_a_forecast_of_the_pipeline_names_what_would_run(
     assert forecast.pending() == []
     edit_params(experiments, render_masks__softness=1.0)
     found = forecast.pending()
-    assert {"render_masks@orl", "train_detector", "identify@softmax-bare", "report"} <= set(found)
+    assert {"render_masks@orl", "train_detector", "identify@norm_softmax-bare", "report"} <= set(found)
     assert not {"fetch@orl", "align_faces@orl", "label_parts@orl"} & set(found)
     forecast.forecast()
     assert f"{len(found)} stages will run, about" in capsys.readouterr().out

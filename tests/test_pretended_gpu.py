@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from stages.compute import device
+from stages.core.results import Results
 from stages.gender import classifier, evaluate_gender
 from stages.inpainting import baselines, inpaint, inpainter
 from stages.inpainting.lpips import Lpips
@@ -24,6 +25,7 @@ from stages.landmarks import landmarker
 from stages.recognition import dlib_embedding, heads, recognizer
 from stages.removal import finder
 from stages.training import loop
+from stages.training.trained import Trained
 from tests import test_gender, test_parsing, test_recognition, tiny_gan
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 from tests.pretended_gpu import GPU, OnGpu, TwoDevicesError, pretended
@@ -46,7 +48,7 @@ LOADED_ONCE = (
 def _gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     train = loop.train
 
-    def two_steps(build: Any, samples: Any, schedule: loop.Schedule, **options: Any) -> loop.Trained:
+    def two_steps(build: Any, samples: Any, schedule: loop.Schedule, **options: Any) -> Trained:
         return train(build, samples, schedule.model_copy(update={"steps": 2, "checkpoint_every": 1}), **options)
 
     monkeypatch.setattr(loop, "train", two_steps)
@@ -157,7 +159,7 @@ def test_parsers(model: str, tables_of_faces: dict[str, Path], tmp_path: Path): 
     assert test_parsing.evaluate(model, tables_of_faces, tmp_path)["images"] >= 4
 
 
-@pytest.mark.parametrize("loss", ["softmax", "sphereface", "cosface", "arcface"])
+@pytest.mark.parametrize("loss", ["norm_softmax", "sphereface", "cosface", "arcface"])
 def test_recognizers(tmp_path: Path, loss: str):
     table = write_table(tmp_path / "faces", [face_row(index) for index in range(12)])
     test_recognition.train(table, tmp_path, loss=loss)
@@ -166,7 +168,7 @@ def test_recognizers(tmp_path: Path, loss: str):
 
 def test_classifiers(faces: dict[str, Path], tmp_path: Path):  # noqa: F811
     test_gender.train(faces["bare"], tmp_path)
-    options = tmp_path / "w.safetensors", tmp_path / "f.png", evaluate_gender.Params(seed=0, resamples=100)
+    options = tmp_path / "w.safetensors", Results(tmp_path / "f"), evaluate_gender.Params(seed=0, resamples=100)
     assert evaluate_gender.evaluate_gender(faces["bare"], faces["masked"], *options)["folds"]["bare"]["images"] == 24
     inception = test_gender.network(name="inception_v3").model_copy(
         update={name: 75 for name in ("size", "side") if name in classifier.Network.model_fields}
@@ -176,10 +178,10 @@ def test_classifiers(faces: dict[str, Path], tmp_path: Path):  # noqa: F811
 
 def test_both_sides_of_the_gan():
     known = recognizer.Recognizer(test_recognition.network().build(), 32)
-    trained = tiny_gan.train(2, known, identity=0.1)
+    trained, networks = tiny_gan.train(2, known, identity=0.1)
     wanted = {"loss_hole", "loss_structure", "loss_identity", "loss_adversarial", "loss_discriminator"}
-    assert wanted <= trained.run.rows[-1].keys()
-    fill = inpainter.Inpainter(trained.networks.generator, 32)
+    assert wanted <= trained.rows[-1].keys()
+    fill = inpainter.Inpainter(networks.generator, 32)
     assert [image.shape for image in fill(PICTURES, HOLES)] == [(112, 112, 3)] * 3
 
 
@@ -211,9 +213,9 @@ def test_every_training_is_run_here():
     } == {
         "detection/train_detector.py",
         "gender/training.py",
-        "inpainting/inpainter.py",
+        "inpainting/training.py",
         "landmarks/train_landmarker.py",
         "parsing/train_parser.py",
         "recognition/distill_recognizer.py",
-        "recognition/train_recognizer.py",
+        "recognition/training.py",
     }

@@ -10,8 +10,8 @@ from tests.conftest import NOBODY, run
 
 pytestmark = pytest.mark.xdist_group("repository")  # one process makes it, and runs all that needs it
 
-TARGET = "verify@softmax-bare"
-METRICS = "metrics/verify-softmax-bare.json"
+TARGET = "verify@norm_softmax-bare"
+METRICS = "metrics/verify-norm_softmax-bare.json"
 RESAMPLES = {"few": 120, "more": 140}
 
 

@@ -8,6 +8,7 @@ import torch
 
 from stages.core import params
 from stages.core.errors import UnmaskError
+from stages.core.results import Results
 from stages.recognition import (
     embed,
     embedders,
@@ -116,7 +117,7 @@ def trained(table: Path, tmp_path: Path) -> Path:
 
 def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Path):
     few = {"resamples": 100, "interval_pairs": 1000, "fars": [0.5, 0.0001]}
-    found = verify.verify(table, trained, tmp_path / "roc.png", chosen(verify.Params, "verify", **few))
+    found = verify.verify(table, trained, Results(tmp_path / "roc"), chosen(verify.Params, "verify", **few))
     by_head = found["series"]
     bare, masked = by_head["as_it_is"]["bare-bare"], by_head["as_it_is"]["masked-bare"]
     assert bare["pairs"] == {"genuine": 4 * 6, "impostor": 16 * 15 // 2 - 4 * 6}
@@ -131,11 +132,13 @@ def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Pat
     assert 0 <= rejected["0.5"] < 1
     assert rejected["0.0001"] is None
     assert found["best_on_val"]["series"] in by_head["as_it_is"]
-    assert (tmp_path / "roc.png").stat().st_size > 5000
+    assert (tmp_path / "figures/roc.png").stat().st_size > 5000
 
 
 def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path: Path):
-    found = identify.identify(table, trained, tmp_path / "cmc.png", chosen(identify.Params, "identify", resamples=100))
+    found = identify.identify(
+        table, trained, Results(tmp_path / "cmc"), chosen(identify.Params, "identify", resamples=100)
+    )
     bare = found["series"]["as_it_is"]["bare-bare"]
     assert (bare["gallery"], bare["probes"], found["people"]) == (4, 12, 4)
     assert bare["rank"]["1"] <= bare["rank"]["5"] == 1.0
@@ -153,16 +156,16 @@ def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Pat
         UnmaskError,
         match=r"verify\.pairs: of 3 lines 1 name a photo that is not there, the first is p99/1; with verify\.missing",
     ):
-        verify.verify(table, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings))
+        verify.verify(table, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **settings))
     found = verify.verify(
-        table, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings, missing="count")
+        table, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **settings, missing="count")
     )
     assert found["series"]["as_it_is"]["masked-bare"]["pairs"] == {"genuine": 1, "impostor": 1, "missing": 1}
     gallery = tmp_path / "gallery.csv"
     gallery.write_text("p02/0.png\np02/0.png\n")
     with pytest.raises(UnmaskError, match="names p02/0 twice"):
         identify.identify(
-            table, trained, tmp_path / "f.png", chosen(identify.Params, "identify", gallery=gallery, resamples=100)
+            table, trained, Results(tmp_path / "f"), chosen(identify.Params, "identify", gallery=gallery, resamples=100)
         )
 
 
@@ -253,13 +256,15 @@ def real(tmp_path: Path) -> Path:
 
 def test_real_masks_are_compared_with_other_photos(real: Path, trained: Path, tmp_path: Path):
     few = {"resamples": 100, "interval_pairs": 1000, "fars": [0.5]}
-    found = verify.verify(real, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **few))["series"]
+    found = verify.verify(real, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **few))["series"]
     as_it_is = found["as_it_is"]
     assert as_it_is["bare-bare"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
     assert as_it_is["masked-bare"]["pairs"] == {"genuine": 4 * 4, "impostor": 64 - 16}
     assert as_it_is["masked-masked"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
     assert found["mean_shift"]["masked-bare"]["auc"] > as_it_is["masked-bare"]["auc"]
-    found = identify.identify(real, trained, tmp_path / "g.png", chosen(identify.Params, "identify", resamples=100))
+    found = identify.identify(
+        real, trained, Results(tmp_path / "g"), chosen(identify.Params, "identify", resamples=100)
+    )
     masked = found["series"]["as_it_is"]["masked-bare"]
     assert (masked["gallery"], masked["probes"], found["missing"]) == (4, 8, 0)
 
@@ -278,7 +283,7 @@ def test_lists_name_real_masks_and_bare_photos_as_they_come(real: Path, trained:
     lines = [f"{one}.png,{other}.png,{genuine}\n" for one, other, genuine in listed]
     pairs.write_text("".join(["Input,Target,Label\n", *lines]))
     settings = {"pairs": pairs, "resamples": 100, "interval_pairs": 1000}
-    found = verify.verify(real, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings))
+    found = verify.verify(real, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **settings))
     as_it_is = found["series"]["as_it_is"]
     assert as_it_is["masked-bare"]["pairs"] == {"genuine": 3, "impostor": 3}
     assert as_it_is["bare-bare"]["pairs"] == {"genuine": 1, "impostor": 1}
@@ -287,13 +292,13 @@ def test_lists_name_real_masks_and_bare_photos_as_they_come(real: Path, trained:
     gallery.write_text("".join(f"p{person:02d}/2.png\n" for person in (2, 5, 8, 11)))
     probes.write_text("p02/0.png\np05/1.png\n")
     lists = {"gallery": gallery, "probes": probes, "resamples": 100}
-    found = identify.identify(real, trained, tmp_path / "g.png", chosen(identify.Params, "identify", **lists))
+    found = identify.identify(real, trained, Results(tmp_path / "g"), chosen(identify.Params, "identify", **lists))
     masked = found["series"]["as_it_is"]["masked-bare"]
     assert (masked["gallery"], masked["probes"]) == (4, 2)
     assert "bare-bare" not in found["series"]["as_it_is"]
     pairs.write_text("Input,Target,Label\np02/0.png,p02/1.png,1\n")
     with pytest.raises(UnmaskError, match="no series of photos has pairs of both kinds"):
-        verify.verify(real, trained, tmp_path / "f.png", chosen(verify.Params, "verify", **settings))
+        verify.verify(real, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **settings))
 
 
 def test_intervals_come_from_some_pairs_and_curves_from_all(table: Path):

@@ -10,6 +10,7 @@ import pytest
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.core.results import Results
 from stages.faces import parts
 from stages.removal import finder
 from stages.removal.remove_masks import Params, photos_folder, remove_masks
@@ -59,7 +60,7 @@ def table(tmp_path: Path) -> Path:
 def run(faces: Path, tmp_path: Path, **options: object) -> dict:
     nothing = tmp_path / "w.safetensors"
     return remove_masks(
-        faces, nothing, nothing, tmp_path / "out", tmp_path / "figure.png", **{"params": chosen(), **options}
+        faces, nothing, nothing, tmp_path / "out", Results(tmp_path / "results"), **{"params": chosen(), **options}
     )
 
 

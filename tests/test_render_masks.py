@@ -12,6 +12,7 @@ from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
+from stages.core.results import Results
 from stages.masks import render_masks
 from tests.conftest import ROOT, face_row, write_table
 
@@ -28,7 +29,7 @@ PARAMS: dict[str, Any] = {
 
 def run(table: Path, out: str = "out", templates: str = "templates", **changes: Any) -> dict[str, Any]:
     params = render_masks.Params.model_validate(PARAMS | changes)
-    return render_masks.render_masks(table, Path(templates), Path(out), Path("sheet.png"), params)
+    return render_masks.render_masks(table, Path(templates), Path(out), Results(Path("sheet")), params)
 
 
 def by_id(table: str) -> dict[str, tables.Face]:

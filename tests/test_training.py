@@ -18,7 +18,8 @@ from torch import nn
 from stages.compute import weights
 from stages.core import code
 from stages.core.errors import UnmaskError
-from stages.training import loop
+from stages.core.results import Results
+from stages.training import checkpoints, loop
 from stages.training.stream import Stream
 from tests import tiny_training
 from tests.conftest import ROOT, TWO_PROCESSES, run
@@ -109,9 +110,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_faces():
     with pytest.raises(
         UnmaskError, match=r"the loss is nan at step [1-3], on the batch .*t/p/5.*lower the learning rate"
     ):
-        loop.train(
-            tiny_training.Net, tiny_training.Line(broken=5), tiny_training.schedule(), name="tiny", seed=0, key="nan"
-        )
+        loop.train(tiny_training.Net, tiny_training.Line(broken=5), tiny_training.schedule(), name="tiny", key="nan")
 
 
 @pytest.mark.parametrize(
@@ -136,24 +135,30 @@ def test_the_key_knows_params_content_code_and_packages(tmp_path: Path, monkeypa
     file.parent.mkdir()
     file.write_text("one")
     module.write_text("from stages.core import errors\n")
-    keys = [loop.key_of({"steps": 1}, [tmp_path / "a"], module), loop.key_of({"steps": 2}, [tmp_path / "a"], module)]
+    keys = [
+        checkpoints.key_of({"steps": 1}, [tmp_path / "a"], module),
+        checkpoints.key_of({"steps": 2}, [tmp_path / "a"], module),
+    ]
     file.write_text("two")
-    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"], module))
+    keys.append(checkpoints.key_of({"steps": 1}, [tmp_path / "a"], module))
     module.write_text("from stages.core import outputs\n")
     code._needs.cache_clear()  # in a run, no module changes
-    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"], module))
+    keys.append(checkpoints.key_of({"steps": 1}, [tmp_path / "a"], module))
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "another")
-    keys.append(loop.key_of({"steps": 1}, [tmp_path / "a"], module))
+    keys.append(checkpoints.key_of({"steps": 1}, [tmp_path / "a"], module))
     assert len(set(keys)) == 5
 
 
 def test_results_are_written_and_checkpoints_deleted(tmp_path: Path):
     trained = tiny_training.train()
     assert trained.work.exists()
-    trained.write(tmp_path / "m/w.safetensors", {"kind": "line"}, tmp_path / "c/curve.csv", tmp_path / "costs")
+    faces = [{"identity": name} for name in ("a", "b", "a")]
+    written = trained.write(tmp_path / "m/w.safetensors", {"kind": "line"}, Results(tmp_path / "line"), faces)
+    assert (written["faces"], written["people"], written["parameters"]) == (3, 2, 2 * 16 + 2 * 16 + 16 + 1)
+    assert written["last"] == {"loss": trained.rows[-1]["loss"]}
     assert not trained.work.exists()
-    assert json.loads((tmp_path / "costs").read_text())["precision"] == "float32"
-    lines = (tmp_path / "c/curve.csv").read_text().splitlines()
+    assert json.loads((tmp_path / "costs/line.json").read_text())["precision"] == "float32"
+    lines = (tmp_path / "curves/line.csv").read_text().splitlines()
     assert lines[0] == "step,lr,loss"
     assert [line.split(",")[0] for line in lines[1:]] == ["5", "10", "15", "20", "25", "30"]
     about, state = weights.load(tmp_path / "m/w.safetensors", "line")

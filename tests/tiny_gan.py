@@ -8,9 +8,11 @@ from safetensors.torch import save_file
 
 from stages.core import tables
 from stages.core.images import Pixels
-from stages.inpainting import inpainter, samples
+from stages.inpainting import samples, training
 from stages.inpainting.gan import LossWeights
+from stages.inpainting.inpainter import Networks
 from stages.training import loop
+from stages.training.trained import Trained
 from tests.conftest import face_row
 
 SIZES = {"channels": 4, "discriminator_channels": 4, "size": 32}
@@ -34,11 +36,11 @@ def halves(n: int = 6) -> samples.Samples:
     return samples.Samples([face_row(index) for index in range(n)], draw, blended=0.5, size=32, seed=0)
 
 
-def network(**losses: float) -> inpainter.Network:
+def network(**losses: float) -> training.Network:
     """Return the smallest networks, and weights of the losses."""
     default = {"hole": 6.0, "context": 1.0, "structure": 1.0, "adversarial": 0.1, "features": 1.0, "identity": 0.0}
     sizes = {"side": 32, "channels": 4, "discriminator_channels": 4}
-    return inpainter.Network(**sizes, blended=0.5, averaging=0.2, losses=LossWeights(**{**default, **losses}))
+    return training.Network(**sizes, blended=0.5, averaging=0.2, losses=LossWeights(**{**default, **losses}))
 
 
 def schedule(steps: int, **changes: object) -> loop.Schedule:
@@ -47,11 +49,11 @@ def schedule(steps: int, **changes: object) -> loop.Schedule:
     return loop.Schedule(**{"steps": steps, "checkpoint_every": 2, **values, **changes})
 
 
-def train(steps: int = 4, recognition: torch.nn.Module | None = None, **losses: float) -> inpainter.Trained:
+def train(steps: int = 4, recognition: torch.nn.Module | None = None, **losses: float) -> tuple[Trained, Networks]:
     """Train on faces whose lower half is a hole."""
     data = halves()
-    mean = inpainter.mean_face(data.faces, 32)
-    return inpainter.train(
+    mean = training.mean_face(data.faces, 32)
+    return training.train(
         data,
         network(**losses),
         schedule(steps),
@@ -63,4 +65,4 @@ def train(steps: int = 4, recognition: torch.nn.Module | None = None, **losses: 
 
 
 if __name__ == "__main__":
-    save_file(train(6).networks.state_dict(), sys.argv[1])
+    save_file(train(6)[1].state_dict(), sys.argv[1])

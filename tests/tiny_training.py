@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from stages.training import loop
+from stages.training.trained import Trained
 
 
 class Sample:
@@ -24,7 +25,7 @@ class Line(Dataset):
     """Points of a line, with noise that depends on the round."""
 
     def __init__(self, n: int = 24, broken: int | None = None) -> None:
-        self.n, self.broken = n, broken
+        self.n, self.broken, self.seed = n, broken, 1
 
     def __len__(self) -> int:
         """Return the number of points."""
@@ -76,9 +77,9 @@ def schedule(**changes: object) -> loop.Schedule:
     return loop.Schedule(**{**values, **changes})
 
 
-def train(sleep: float = 0, **changes: object) -> loop.Trained:
+def train(sleep: float = 0, **changes: object) -> Trained:
     """Train."""
-    return loop.train(lambda: Net(sleep), Line(), schedule(**changes), name="tiny", seed=1, key="k")
+    return loop.train(lambda: Net(sleep), Line(), schedule(**changes), name="tiny", key="k")
 
 
 if __name__ == "__main__":

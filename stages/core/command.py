@@ -1,12 +1,14 @@
-"""The command line of every stage: `python -m stages.<room>.<stage> --faces … --out … --metrics …`."""
+"""The command line of every stage: `python -m stages.<room>.<stage> --faces … --out … --results metrics/<name>`."""
 
 import argparse
 import errno
 import importlib
 import inspect
 import os
+import re
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 from stages.core import costs, metrics, params
 from stages.core.errors import UnmaskError
 from stages.core.outputs import PARTS
+from stages.core.results import Results
 
 DISK = {
     errno.ENOSPC: "the disk is full: free some space and run again",
@@ -29,8 +32,9 @@ def run_stage(module_name: str, arguments: list[str] | None = None) -> None:
 
     The module, its function and its section of params.yaml have one name, here `verify`. Each parameter of the
     function, a `Path` or a text, is an option of that name; its `params` come from params.yaml (model `Params` of the
-    module); what it returns is written to `--metrics`, or printed if that is not given. If the module has a function
-    `photos_folder` and `--faces` is no face table but a plain folder of photos, that function runs instead.
+    module). What it returns is written into its `Results`, which are called by `--results`; without that it is printed,
+    and pictures and curves are not kept. If the module has a function `photos_folder` and `--faces` is no face table
+    but a plain folder of photos, that function runs instead.
 
     The module is imported anew under its own name: run as `__main__`, its functions could not be sent to workers.
     """
@@ -69,10 +73,9 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     stage, on_photos = getattr(module, name), getattr(module, "photos_folder", None)
-    options = {option.name: option for function in (on_photos, stage) if function for option in _options(function)}
-    for option in options.values():
-        parser.add_argument(_flag(option.name), type=str if option.annotation is str else Path)
-    parser.add_argument("--metrics", type=Path)
+    for flag, (kind, described) in _flags(*(function for function in (on_photos, stage) if function)).items():
+        parser.add_argument(flag, type=kind, help=described)
+    parser.add_argument("--results", type=Path, help=f"name of what is reported: metrics/{name}, for one")
     given = vars(parser.parse_args(arguments))
     if on_photos and given["faces"] and not any(given["faces"].glob(PARTS)):
         stage = on_photos
@@ -80,12 +83,15 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
     missing = [_flag(option.name) for option in wanted if given[option.name] is None and option.default is option.empty]
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
-    result = stage(**{option.name: given[option.name] for option in wanted}, params=params.load(module.Params, name))
-    if given["metrics"]:
-        metrics.write(given["metrics"], result)
+    with tempfile.TemporaryDirectory() as nowhere:
+        results = Results(given["results"] or Path(nowhere) / name)
+        options = {**given, "results": results, "params": params.load(module.Params, name)}
+        result = stage(**{key: options[key] for key in inspect.signature(stage).parameters})
+    if given["results"]:
+        metrics.write(results.metrics, result)
     else:
         print(metrics.to_json(result), end="")
-    if path := given.get("costs") or costs.path_of(given["metrics"]):
+    if path := results.costs if given["results"] else costs.path_in_dvc():
         costs.write(path, costs.seconds_so_far())
 
 
@@ -94,5 +100,20 @@ def _flag(name: str) -> str:
 
 
 def _options(stage: Any) -> list[inspect.Parameter]:
-    """Return a stage function's parameters but its params; one with a default may be left out."""
-    return [parameter for name, parameter in inspect.signature(stage).parameters.items() if name != "params"]
+    """Return a stage function's parameters but params and results; one with a default may be left out."""
+    found = inspect.signature(stage).parameters
+    return [parameter for name, parameter in found.items() if name not in {"params", "results"}]
+
+
+def _flags(*functions: Any) -> dict[str, tuple[type, str]]:
+    """Return the type of each option of some functions, and what their docstrings say of it."""
+    flags: dict[str, tuple[type, str]] = {}
+    for function in functions:
+        _, _, section = (inspect.getdoc(function) or "").partition("\nArgs:\n")
+        described = {
+            name: " ".join(text.split()).replace("%", "%%")
+            for name, text in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section.partition("\n\n")[0], re.MULTILINE)
+        }
+        for option in _options(function):
+            flags[_flag(option.name)] = (str if option.annotation is str else Path, described.get(option.name, ""))
+    return flags

@@ -58,14 +58,8 @@ def machine() -> dict[str, Any]:
     return {"processor": processor(), "environment": pinned, "parallel": section}
 
 
-def path_of(metrics_file: Path | None) -> Path | None:
-    """Return where a stage's costs stand: beside its metrics file, under the same name.
-
-    Args:
-        metrics_file: None if it writes none; then they are written if DVC runs it, under its name.
-    """
-    if metrics_file is not None:
-        return metrics_file.parent / COSTS.name / metrics_file.name
+def path_in_dvc() -> Path | None:
+    """Return where the costs of a stage stand that DVC runs, by its name; None if it was started by hand."""
     return _of_stage(COSTS, stage) if (stage := current()) else None
 
 
@@ -110,14 +104,14 @@ def forecast(stage: str, speed: Speed, costs: Path = COSTS) -> float | None:
     training = found.get("seconds", 0.0) if "images_per_second" in found else 0.0
     rest = max(0.0, found["wall_seconds"] - training)
     images = _images(stage)
-    share = images / found["images"] if images and "images" in found else 1.0
+    share = images * found.get("trainings", 1) / found["images"] if images and "images" in found else 1.0
     of_rest = max(1.0, ratio["network"]) if "capability" in found else ratio["single"]
     return training * share * ratio["network"] + rest * of_rest
 
 
 def _images(stage: str) -> int | None:
     """Return how many images the schedule in params.yaml lets a training see; None if the stage trains nothing."""
-    name, _, item = stage.partition("@")
+    name, _, item = stage.replace("_masked_", "_").partition("@")  # train_masked_recognizer has no schedule of its own
     section = params.read_yaml(params.PARAMS_FILE).get(name) if params.PARAMS_FILE.exists() else None
     for candidate in (section, section.get(item) if isinstance(section, dict) else None):
         if isinstance(candidate, dict) and isinstance(candidate.get("schedule"), dict):

@@ -1,7 +1,7 @@
 """Read a dataset as its publisher ships it into a face table, and account for every file that is not in it.
 
 python -m stages.data.clean --raw data/raw/orl --curation data/curation/orl.csv --out data/clean/orl \
-    --rejected data/rejected/orl.csv --figure metrics/figures/clean-orl.png --metrics metrics/clean-orl.json
+    --rejected data/rejected/orl.csv --results metrics/clean-orl
 """
 
 import csv
@@ -20,6 +20,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.outputs import PARTS, whole_file, whole_folder
 from stages.core.params import Section, StageParams
+from stages.core.results import Results
 from stages.core.seeding import fraction
 from stages.data import inspection
 from stages.data.files import Files, open_files
@@ -74,7 +75,7 @@ class Params(StageParams):
     limit: Limit
 
 
-def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, params: Params) -> dict[str, Any]:
+def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results, params: Params) -> dict[str, Any]:
     """Make the face table of the dataset `raw.name`.
 
     Args:
@@ -82,7 +83,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
         curation: CSV `face_id,reason` of faces to leave out, reviewed by a person.
         out: the table to write.
         rejected: CSV to write: every photo that is not in the table, and why.
-        figure: a contact sheet.
+        results: where the numbers go, and a contact sheet.
         params: section `clean`.
 
     Returns:
@@ -107,7 +108,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
         splits = _splits(dataset, seen, params.split)
         _write(out, seen, splits, files, params.max_pixels)
     _write_rejects(rejected, rejects)
-    sheets.show_table(out, figure, title="Photos kept, and their split", caption=_caption)
+    sheets.show_table(out, results.figure, title="Photos kept, and their split", caption=_caption)
     people = Counter(one.photo.identity for one in seen)
     label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
     numbers = {

@@ -1,7 +1,7 @@
 """Get the files of a dataset as its publisher ships them, and believe none of them unchecked.
 
 python -m stages.data.fetch --catalogue data/catalogue.yaml --checksums data/checksums/orl.csv --out data/raw/orl \
-    --metrics metrics/fetch-orl.json
+    --results metrics/fetch-orl
 
 What lies in the drop folder (data/incoming/<dataset>/, or the folder that UNMASK_INCOMING names) is taken from there.
 A download that is not what it should be is kept in data/incoming/<dataset>/ as <name>.differs, and nothing is deleted.

@@ -1,7 +1,7 @@
 """Score the detector on people it was not trained on.
 
 python -m stages.detection.evaluate_detector --faces data/masked/orl --weights models/detector.safetensors \
-    --figure metrics/figures/evaluate_detector.png --metrics metrics/evaluate_detector.json
+    --results metrics/evaluate_detector
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.detection import coco, detector
 from stages.faces import regions
 from stages.figures import sheets
@@ -29,13 +30,13 @@ class Params(StageParams):
     """From this score on, what was found counts as a mask."""
 
 
-def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) -> dict[str, Any]:
+def evaluate_detector(faces: Path, weights: Path, results: Results, params: Params) -> dict[str, Any]:
     """Score a detector on the faces of a split.
 
     Args:
         faces: a table of faces with drawn masks; a face without one is an image in which nothing should be found.
         weights: what `train_detector` wrote.
-        figure: a contact sheet of what was found.
+        results: where the numbers go, and a contact sheet of what was found.
         params: section `evaluate_detector`.
 
     Returns:
@@ -86,7 +87,7 @@ def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) 
         (example.name.split("/", 1)[1], example.image, region.astype(np.uint8))
         for example, region in zip(examples, certain, strict=True)
     ]
-    sheets.show_labels(shown, figure, title="Masks that the detector finds, on people not seen in training")
+    sheets.show_labels(shown, results.figure, title="Masks that the detector finds, on people not seen in training")
     every = [iou for style in by_style.values() for iou in style]
     return {
         "split": params.split,

@@ -1,8 +1,7 @@
 """Train Mask R-CNN to find masks on faces.
 
 python -m stages.detection.train_detector --faces data/aligned/orl --templates data/mask_templates \
-    --out models/detector.safetensors --curve metrics/curves/train_detector.csv \
-    --costs metrics/costs/train_detector.json --metrics metrics/train_detector.json
+    --out models/detector.safetensors --results metrics/train_detector
 """
 
 import functools
@@ -17,13 +16,14 @@ from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_folder
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.core.tables import Face
 from stages.detection import coco, detector
 from stages.masks import beards
 from stages.masks.looks import Looks, masked
 from stages.masks.rendering import Template
-from stages.training import launch, loop, openmmlab
+from stages.training import checkpoints, launch, loop, openmmlab
 
 NAME = "train_detector"
 
@@ -46,15 +46,14 @@ class Params(StageParams):
     schedule: loop.Schedule
 
 
-def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: Path, params: Params) -> dict[str, Any]:
+def train_detector(faces: Path, templates: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
     """Train a detector on the faces of a table's train split, several masks drawn on each.
 
     Args:
         faces: a table of bare faces with landmarks.
         templates: folder of the user's own masks.
         out: the weights to write.
-        curve: the losses to write, CSV.
-        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        results: where the numbers go, and the curve of the losses.
         params: section `train_detector`.
 
     Returns:
@@ -66,11 +65,7 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
     chosen = detector.config(params.config)
     rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
     own = params.render_masks.own_styles(templates)
-    key = loop.key_of(
-        {**params.model_dump(), "model": chosen.model.to_dict()},
-        [faces, templates],
-        Path(__file__),
-    )
+    key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
     folder = loop.SCRATCH / NAME / f"{key}-coco"
 
     def draw() -> None:
@@ -87,17 +82,12 @@ def train_detector(faces: Path, templates: Path, out: Path, curve: Path, costs: 
         samples,
         params.schedule,
         name=NAME,
-        seed=params.seed,
         key=key,
     )
     about = {"kind": detector.KIND, "size": params.side, "model": chosen.model.to_dict()}
-    trained.write(out, about, curve, costs)
+    written = trained.write(out, about, results, rows)
     shutil.rmtree(folder)
-    return {
-        **trained.summary(rows),
-        "images": len(samples),
-        "parameters": sum(weight.numel() for weight in trained.model.parameters()),
-    }
+    return {**written, "images": len(samples)}
 
 
 def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Iterator[coco.Example]:

@@ -1,8 +1,7 @@
 """Judge the gender classifier by people: each by the network of its fold, and the test people by the final one.
 
 python -m stages.gender.evaluate_gender --faces data/aligned/orl --masked data/masked/orl \
-    --weights models/gender.safetensors --figure metrics/figures/evaluate_gender.png \
-    --metrics metrics/evaluate_gender.json
+    --weights models/gender.safetensors --results metrics/evaluate_gender
 """
 
 import itertools
@@ -20,6 +19,7 @@ from stages.core import bootstrap
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.core.tables import SEXES, Face
 from stages.figures import sheets
 from stages.gender import classifier, training
@@ -55,14 +55,14 @@ class Case:
     final: bool | None
 
 
-def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, params: Params) -> dict[str, Any]:
+def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, params: Params) -> dict[str, Any]:
     """Score the classifiers on bare faces and on the same faces behind masks.
 
     Args:
         faces: a table of bare faces with `sex`.
         masked: the same faces with masks.
         weights: what `train_gender` wrote.
-        figure: a picture of the confusion matrix, folds, bare and masked faces together.
+        results: where the numbers go, and a picture of the confusion matrix, folds, bare and masked faces together.
         params: section `evaluate_gender`.
 
     Returns:
@@ -89,7 +89,7 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, para
         raise UnmaskError(f"{faces} holds nobody whom {weights} was trained and folded on: train it again")
     every = [case for some in cases.values() for case in some]
     sheets.write(
-        figure,
+        results.figure,
         sheets.confusion_matrix(
             _confusion([(case.sex, case.fold) for case in every]), SEXES, title="sex: share of each true class"
         ),

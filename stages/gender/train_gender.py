@@ -1,8 +1,7 @@
 """Train a classifier of the sex of a face, bare or masked; and one for each fold of the people, to judge it by.
 
 python -m stages.gender.train_gender --faces data/aligned/orl --templates data/mask_templates \
-    --out models/gender.safetensors --curve metrics/curves/train_gender.csv --costs metrics/costs/train_gender.json \
-    --metrics metrics/train_gender.json
+    --out models/gender.safetensors --results metrics/train_gender
 """
 
 import functools
@@ -12,9 +11,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.gender import classifier, training
 from stages.masks import looks
-from stages.training import launch, loop
+from stages.training import checkpoints, launch
 
 NAME = "train_gender"
 
@@ -28,15 +28,14 @@ class Params(training.Training, StageParams):
     render_masks: looks.Looks
 
 
-def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Path, params: Params) -> dict[str, Any]:
+def train_gender(faces: Path, templates: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
     """Train on the people of a table's train split; and for each fold on all other people, whatever their split.
 
     Args:
         faces: a table of bare faces with `sex`; faces of people whose sex nobody said are left out.
         templates: folder of the user's own masks.
         out: the weights to write, of all these networks.
-        curve: the losses to write, CSV, of the network for new people.
-        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        results: where the numbers go, and the curve of the losses, of the network for new people.
         params: section `train_gender`.
 
     Returns:
@@ -47,7 +46,7 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     """
     rows = training.known(faces)
     fold_of = training.folds(rows, params.folds, params.seed)
-    key = loop.key_of(params.model_dump(), [faces, templates], Path(__file__))
+    key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
     drawn = params.render_masks.in_training()
     change = functools.partial(looks.perhaps_masked, share=params.masked, looks=drawn, own=drawn.own_styles(templates))
     of_fold = {fold: [face for face in rows if fold_of[face["identity"]] != fold] for fold in range(params.folds)}
@@ -61,10 +60,11 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     about = {"kind": classifier.KIND, "network": params.network.model_dump(mode="json"), "fold_of": fold_of}
     for run in runs.values():
         run.forget()
-    runs["all"].cost["seconds"] = sum(run.cost["seconds"] for run in runs.values())
-    runs["all"].write(out, about, curve, costs, classifier.Networks(networks))
+    cost = runs["all"].cost
+    cost |= {what: sum(run.cost[what] for run in runs.values()) for what in ("seconds", "images")}
+    cost |= {"images_per_second": cost["images"] / max(cost["seconds"], 1e-9), "trainings": len(runs)}
     return {
-        **runs["all"].summary(final),
+        **runs["all"].write(out, about, results, final, classifier.Networks(networks)),
         "people": training.people(final),
         "folds": params.folds,
         "parameters": sum(weight.numel() for weight in networks["all"].parameters()),

@@ -14,6 +14,7 @@ from stages.core.params import Section
 from stages.core.tables import SEXES, Face
 from stages.gender import classifier
 from stages.training import loop
+from stages.training.trained import Trained
 
 COLUMNS = ["face_id", "identity", "sex", "split", "image", "landmarks", "face_type"]
 
@@ -71,7 +72,7 @@ def fit(
     seed: int,
     key: str,
     last: bool = False,
-) -> loop.Trained:
+) -> Trained:
     """Train a classifier, see `loop.train`; each sex counts the same.
 
     Raises:
@@ -83,7 +84,6 @@ def fit(
         classifier.Samples(rows, change, training.network.side, seed),
         training.schedule,
         name=name,
-        seed=seed,
         key=key,
         last=last,
     )

@@ -23,7 +23,7 @@ from stages.core.params import Section, StageParams
 from stages.core.tables import Face
 from stages.gender import classifier, training
 from stages.masks import looks
-from stages.training import loop
+from stages.training import checkpoints
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -99,7 +99,9 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
     )
     if params.storage.startswith(SQLITE):
         Path(params.storage.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-    of_study = loop.key_of(params.model_dump(exclude={"trials", "storage"}), [faces, masked, templates], Path(__file__))
+    of_study = checkpoints.key_of(
+        params.model_dump(exclude={"trials", "storage"}), [faces, masked, templates], Path(__file__)
+    )
     study = optuna.create_study(
         storage=params.storage,
         study_name=f"gender-{of_study}",

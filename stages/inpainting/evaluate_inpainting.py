@@ -2,8 +2,7 @@
 
 python -m stages.inpainting.evaluate_inpainting --faces data/aligned/orl --masked data/masked/orl \
     --inpainted data/inpainted/orl --shared models/inpainter-shared.safetensors \
-    --pretrained models/inpainter-pretrained.safetensors \
-    --figure metrics/figures/evaluate_inpainting.png --metrics metrics/evaluate_inpainting.json
+    --pretrained models/inpainter-pretrained.safetensors --results metrics/evaluate_inpainting
 """
 
 import itertools
@@ -21,6 +20,7 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import FilePath, StageParams
+from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.faces.landmarks import Points
 from stages.figures import sheets
@@ -99,7 +99,7 @@ class Judged:
 
 
 def evaluate_inpainting(
-    faces: Path, masked: Path, inpainted: Path, shared: Path, pretrained: Path, figure: Path, params: Params
+    faces: Path, masked: Path, inpainted: Path, shared: Path, pretrained: Path, results: Results, params: Params
 ) -> dict[str, Any]:
     """Score what `inpaint` filled in, and other ways to fill the same regions.
 
@@ -109,7 +109,7 @@ def evaluate_inpainting(
         inpainted: what `inpaint` made of these.
         shared: weights of the shared GAN.
         pretrained: weights of the same generator, trained by pixels alone.
-        figure: a contact sheet, a row a face: bare, masked, region, each way to fill.
+        results: where the numbers go, and a contact sheet, a row a face: bare, masked, region, each way to fill.
         params: section `evaluate_inpainting`.
 
     Returns:
@@ -157,7 +157,7 @@ def evaluate_inpainting(
                 tiles.append({name: case.photo, "masked": case.masked, "region": region, **filled})
     if not judged:
         raise UnmaskError(f"{masked} has no face with a drawn mask and landmarks in split {params.split!r}")
-    _show(figure, tiles)
+    _show(results.figure, tiles)
     return _summary(judged, ways, params)
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from stages.core.params import Section
 from stages.inpainting.networks import Discriminator, Generator
-from stages.training import loop
+from stages.training.optimization import unwrapped
 
 Losses = dict[str, Tensor]
 
@@ -106,7 +106,7 @@ class InpaintingGAN(BaseModel):  # type: ignore[misc] -- mmengine has no types
         weights = dict(self.weights)
         total = torch.stack([weights[name.removeprefix("loss_")] * value for name, value in losses.items()]).sum()
         of_generator.update_params(total)
-        self.averaged.update_parameters(loop.unwrapped(self.generator))
+        self.averaged.update_parameters(unwrapped(self.generator))
         if judged:
             with of_discriminator.optim_context(self.discriminator):
                 on_photos, _ = self.discriminator(photos, regions)

@@ -2,8 +2,8 @@
 
 python -m stages.inpainting.inpaint --faces data/masked/orl --unmasked data/unmasked/orl \
     --gender models/gender.safetensors --shared models/inpainter-shared.safetensors \
-    --female models/inpainter-female.safetensors --male models/inpainter-male.safetensors \
-    --out data/inpainted/orl --figure metrics/figures/inpaint-orl.png --metrics metrics/inpaint-orl.json
+    --female models/inpainter-female.safetensors --male models/inpainter-male.safetensors --out data/inpainted/orl \
+    --results metrics/inpaint-orl
 
 Given a plain folder of photos instead of a face table, it does so with every face in every photo, and finds the masks
 itself, as `remove_masks` does. It writes the photos to `inpainted/` and the regions to `regions/`, and says in
@@ -30,6 +30,7 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import StageParams, load
+from stages.core.results import Results
 from stages.core.tables import SEXES, Face
 from stages.faces import regions
 from stages.figures import sheets
@@ -96,7 +97,7 @@ def inpaint(
     gender: Path,
     shared: Path,
     out: Path,
-    figure: Path,
+    results: Results,
     params: Params,
     female: Path | None = None,
     male: Path | None = None,
@@ -109,7 +110,7 @@ def inpaint(
         gender: the gender classifier's weights.
         shared: weights of the shared inpainter.
         out: the table to write. A face without a region stays as it is; its `inpainter` is null.
-        figure: a contact sheet.
+        results: where the numbers go, and a contact sheet.
         params: section `inpaint`.
         female: weights of the inpainter of women's faces.
         male: weights of the inpainter of men's faces.
@@ -130,7 +131,9 @@ def inpaint(
         adds=["found_mask", "inpainter"],
         beside=None if truth else tables.Beside(unmasked, (column,)),
     )
-    sheets.show_table(out, figure, title="Filled in behind the mask", caption=lambda face: face["inpainter"] or "as is")
+    sheets.show_table(
+        out, results.figure, title="Filled in behind the mask", caption=lambda face: face["inpainter"] or "as is"
+    )
     return {
         "faces": numbers["faces"],
         "filled": numbers["filled"],

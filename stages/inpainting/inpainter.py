@@ -1,44 +1,19 @@
-"""An inpainter: a trained generator, how it is trained, and what it fills into images."""
+"""A trained inpainter, and what it fills into images."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from stages.compute import device, weights
 from stages.core import images
 from stages.core.images import Pixels
-from stages.core.params import Section
-from stages.core.tables import Face
-from stages.inpainting.gan import InpaintingGAN, LossWeights
 from stages.inpainting.networks import Discriminator, Generator
-from stages.inpainting.samples import Samples
-from stages.training import loop
 
 KIND = "inpainter"
-COLUMNS = ("face_id", "identity", "image", "landmarks", "face_type")  # of the faces to train on
-
-
-class Network(Section):
-    """Section `inpainter:` of params.yaml: what all inpainters are, and what they minimize."""
-
-    side: int = Field(ge=32, le=1024)
-    """Side of the images to train on, pixels."""
-    channels: int = Field(ge=4)
-    """Of the generator's finest features."""
-    discriminator_channels: int = Field(ge=4)
-    """Of the discriminator's first features."""
-    blended: float = Field(ge=0, le=1)
-    """Share of the training faces that are blended with another one."""
-    averaging: float = Field(gt=0, lt=1)
-    """Share of the newest weights in the moving average of the generator's."""
-    losses: LossWeights
 
 
 class Networks(nn.Module):
@@ -52,86 +27,6 @@ class Networks(nn.Module):
         super().__init__()
         self.generator = Generator(about["channels"], about["size"])
         self.discriminator = Discriminator(about["discriminator_channels"])
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished training of an inpainter.
-
-    Attributes:
-        run: see `loop.Trained`.
-        networks: averaged generator, and discriminator.
-        about: what the header of their file says.
-        faces: what it was trained on.
-    """
-
-    run: loop.Trained
-    networks: Networks
-    about: dict[str, Any]
-    faces: Sequence[Face]
-
-    def write(self, out: Path, curve: Path, costs: Path) -> None:
-        """Write weights, curve and costs, then delete the checkpoints."""
-        self.run.write(out, self.about, curve, costs, self.networks)
-
-    def summary(self) -> dict[str, Any]:
-        """Return on how many faces of how many people it was trained, both networks' parameters, the last losses."""
-        return {
-            **self.run.summary(self.faces),
-            "parameters": {
-                name: sum(weight.numel() for weight in part.parameters())
-                for name, part in self.networks.named_children()
-            },
-        }
-
-
-def train(
-    samples: Samples,
-    network: Network,
-    schedule: loop.Schedule,
-    *,
-    start: Callable[[Networks], object],
-    recognizer: nn.Module | None,
-    name: str,
-    key: str,
-) -> Trained:
-    """Train generator and discriminator, see `loop.train`.
-
-    Args:
-        samples: bare faces with holes.
-        network: section `inpainter` of params.yaml.
-        schedule: steps, batch size, learning rate.
-        start: puts mean face or weights into the untrained networks.
-        recognizer: of the identity loss.
-        name: of what is trained.
-        key: see `loop.key_of`.
-    """
-    about = {**network.model_dump(include={"channels", "discriminator_channels"}), "size": network.side}
-
-    def build() -> InpaintingGAN:
-        networks = Networks(about)
-        start(networks)
-        return InpaintingGAN(
-            networks.generator, networks.discriminator, recognizer, network.losses, momentum=network.averaging
-        )
-
-    run = loop.train(
-        build, samples, schedule, name=name, seed=samples.seed, key=key, parts=("generator", "discriminator")
-    )
-    gan: Any = run.model
-    result = Networks(about)
-    result.generator.load_state_dict(gan.averaged.module.state_dict())
-    result.discriminator.load_state_dict(gan.discriminator.state_dict())
-    return Trained(run, result, {"kind": KIND, **about}, samples.faces)
-
-
-def mean_face(faces: Sequence[Face], size: int) -> torch.Tensor:
-    """Return the mean of aligned faces and their mirror images, float32 (1, 3, size, size), 0 to 1."""
-    total = np.zeros((size, size, 3))
-    for face in faces:
-        total += cv2.resize(images.decode(face["image"]), (size, size), interpolation=cv2.INTER_AREA)
-    mean = (total + total[:, ::-1]) / (2 * 255 * len(faces))
-    return torch.from_numpy(mean.transpose(2, 0, 1)[None].astype(np.float32))
 
 
 class Inpainter:
@@ -198,13 +93,3 @@ def load(path: Path) -> Inpainter:
     networks = Networks(about)
     weights.fill(networks, state, path)
     return Inpainter(networks.generator, about["size"])
-
-
-def continue_from(path: Path, networks: Networks) -> None:
-    """Put the weights that a training wrote into networks that are to be trained on.
-
-    Raises:
-        UnmaskError: no such file, or weights of other networks.
-    """
-    _, state = weights.load(path, KIND)
-    weights.fill(networks, state, path)

@@ -1,45 +1,26 @@
 """Train the inpainter of all people as a GAN, from what differences of pixels alone have taught it.
 
 python -m stages.inpainting.train_shared_inpainter --faces data/aligned/orl --templates data/mask_templates \
-    --pretrained models/inpainter-pretrained.safetensors --recognizer models/recognizer-softmax-bare.safetensors \
-    --out models/inpainter-shared.safetensors --curve metrics/curves/train_shared_inpainter.csv \
-    --costs metrics/costs/train_shared_inpainter.json --metrics metrics/train_shared_inpainter.json
+    --pretrained models/inpainter-pretrained.safetensors --recognizer models/recognizer-norm_softmax-bare.safetensors \
+    --out models/inpainter-shared.safetensors --results metrics/train_shared_inpainter
 """
 
-import functools
 from pathlib import Path
-from typing import Any, ClassVar
-
-from pydantic import Field
+from typing import Any
 
 from stages.core import tables
-from stages.core.params import StageParams
-from stages.inpainting import inpainter, samples
-from stages.masks import looks
+from stages.core.results import Results
+from stages.inpainting import training
 from stages.recognition import recognizer as recognition
-from stages.training import launch, loop
+from stages.training import checkpoints, launch
 
 
-class Params(StageParams):
+class Params(training.Params):
     """Section `train_shared_inpainter:` of params.yaml."""
-
-    top_level: ClassVar = ("seed", "render_masks", "inpainter")
-
-    seed: int = Field(ge=0)
-    render_masks: looks.Looks
-    inpainter: inpainter.Network
-    schedule: loop.Schedule
 
 
 def train_shared_inpainter(
-    faces: Path,
-    templates: Path,
-    pretrained: Path,
-    recognizer: Path,
-    out: Path,
-    curve: Path,
-    costs: Path,
-    params: Params,
+    faces: Path, templates: Path, pretrained: Path, recognizer: Path, out: Path, results: Results, params: Params
 ) -> dict[str, Any]:
     """Go on training the pretrained inpainter with all losses of `inpainter.losses`, on the same faces.
 
@@ -49,29 +30,25 @@ def train_shared_inpainter(
         pretrained: weights to start from, of the same `inpainter:` section.
         recognizer: weights of the recognizer of the identity loss.
         out: the weights to write.
-        curve: the losses to write, CSV.
-        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        results: where the numbers go, and the curve of the losses.
         params: section `train_shared_inpainter`.
 
     Returns:
         On how many faces of how many people it was trained, its parameters and its last losses.
     """
-    network = params.inpainter
-    rows = tables.bare(faces, inpainter.COLUMNS, "train")
-    drawn = params.render_masks.flattened()
-    draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
-    key = loop.key_of(params.model_dump(), [faces, templates, pretrained, recognizer], Path(__file__))
-    trained = inpainter.train(
-        samples.Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed),
-        network,
+    rows = tables.bare(faces, training.COLUMNS, "train")
+    key = checkpoints.key_of(params.model_dump(), [faces, templates, pretrained, recognizer], Path(__file__))
+    trained, kept = training.train(
+        training.samples(rows, params, templates),
+        params.inpainter,
         params.schedule,
-        start=functools.partial(inpainter.continue_from, pretrained),
-        recognizer=recognition.load(recognizer) if network.losses.identity else None,
+        start=training.continue_from(pretrained),
+        recognizer=recognition.load(recognizer) if params.inpainter.losses.identity else None,
         name="train_shared_inpainter",
         key=key,
     )
-    trained.write(out, curve, costs)
-    return trained.summary()
+    written = trained.write(out, training.header(params.inpainter), results, rows, kept)
+    return {**written, "parameters": training.parameters(kept)}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Bring every face to one place and size: the ArcFace template, or the crop of FFHQ.
 
 python -m stages.landmarks.align_faces --faces data/landmarks/orl --out data/aligned/orl \
-    --figure metrics/figures/align_faces-orl.png --metrics metrics/align_faces-orl.json
+    --results metrics/align_faces-orl
 """
 
 import functools
@@ -15,6 +15,7 @@ from pydantic import Field
 from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces import alignment
 from stages.figures import sheets
@@ -28,13 +29,13 @@ class Params(StageParams):
     """Side of the aligned image, pixels."""
 
 
-def align_faces(faces: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
+def align_faces(faces: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
     """Warp images, landmarks and labels of a face table by one similarity transform a face.
 
     Args:
         faces: a table with landmarks.
         out: the table to write. A face without landmarks cannot be aligned and is left out, and counted.
-        figure: a contact sheet of aligned faces with their landmarks.
+        results: where the numbers go, and a contact sheet of aligned faces with their landmarks.
         params: section `align_faces`.
 
     Returns:
@@ -45,7 +46,7 @@ def align_faces(faces: Path, out: Path, figure: Path, params: Params) -> dict[st
     numbers = tables.map_faces(work, faces, out, needs=["image", "landmarks"])
     sheets.show_table(
         out,
-        figure,
+        results.figure,
         title="Aligned faces and their landmarks",
         caption=lambda face: face["face_id"].split("/", 1)[1],
         picture=sheets.with_points,

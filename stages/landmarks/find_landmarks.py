@@ -1,7 +1,7 @@
 """Find the 68 landmarks of every face, and whether it is a profile or blurred.
 
 python -m stages.landmarks.find_landmarks --faces data/clean/orl --out data/landmarks/orl \
-    --figure metrics/figures/find_landmarks-orl.png --metrics metrics/find_landmarks-orl.json
+    --results metrics/find_landmarks-orl
 """
 
 import functools
@@ -18,6 +18,7 @@ from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.images import Pixels
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces.face_type import FACE_TYPES
 from stages.figures import sheets
@@ -33,7 +34,7 @@ class Params(StageParams):
     """Of the faces of whom nobody said whether they wear masks; if the network sees fewer, all of these are bare."""
 
 
-def find_landmarks(faces: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
+def find_landmarks(faces: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
     """Add `landmarks`, `landmarks_by` and `face_type` to a face table, and `wears_mask` where nobody said.
 
     What the publisher says of a face stays. Of the others the network says which wear a mask. It errs now and then, so
@@ -42,7 +43,7 @@ def find_landmarks(faces: Path, out: Path, figure: Path, params: Params) -> dict
     Args:
         faces: the table of the clean photos.
         out: the table to write; a face without landmarks stays in it, with nulls.
-        figure: a contact sheet of faces with their landmarks drawn on them.
+        results: where the numbers go, and a contact sheet of faces with their landmarks drawn on them.
         params: section `find_landmarks`.
 
     Returns:
@@ -68,7 +69,7 @@ def find_landmarks(faces: Path, out: Path, figure: Path, params: Params) -> dict
         numbers.update(changes)
     sheets.show_table(
         out,
-        figure,
+        results.figure,
         title="Landmarks, what found them, face type; the hardest first",
         caption=lambda face: f"{face['landmarks_by'] or 'not found'} {face['face_type'] or ''}",
         picture=sheets.with_points,

@@ -26,7 +26,7 @@ from stages.faces.landmarks import flip
 from stages.landmarks.landmarker import KIND, SIZE, Network, Square, crop
 from stages.masks import looks
 from stages.masks.rendering import Template
-from stages.training import launch, loop
+from stages.training import checkpoints, launch, loop
 from stages.training.samples import FaceSamples
 
 
@@ -61,14 +61,13 @@ def train_landmarker(faces: Path, templates: Path, out: Path, params: Params) ->
     """
     wanted = ["face_id", "identity", "image", "landmarks", "landmarks_by", "face_type"]
     rows = [face for face in tables.bare(faces, wanted, "train") if face["landmarks_by"] == "dlib_hog"]
-    key = loop.key_of(params.model_dump(), [faces, templates], Path(__file__))
+    key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
     own = params.render_masks.own_styles(templates)
     trained = loop.train(
         lambda: Training(Network()),
         Samples(rows, own, params),
         params.schedule,
         name="train_landmarker",
-        seed=params.seed,
         key=key,
     )
     network: Any = trained.model.network

@@ -1,7 +1,7 @@
 """Draw a mask on every face, from its landmarks.
 
 python -m stages.masks.render_masks --faces data/aligned/orl --templates data/mask_templates --out data/masked/orl \
-    --figure metrics/figures/render_masks-orl.png --metrics metrics/render_masks-orl.json
+    --results metrics/render_masks-orl
 
 Given a plain folder of photos instead of a face table, it masks every face in every photo, writes the photos to
 `masked/` and the mask regions to `regions/`, and says in index.csv what it did with each file:
@@ -21,6 +21,7 @@ from stages.core import images, photos, tables
 from stages.core.command import run_stage
 from stages.core.images import Pixels
 from stages.core.params import StageParams, load
+from stages.core.results import Results
 from stages.core.seeding import fraction, generator
 from stages.core.tables import Face
 from stages.faces.warp import CollinearPointsError
@@ -41,7 +42,7 @@ class Params(Looks, StageParams):
     seed: int = Field(ge=0)
 
 
-def render_masks(faces: Path, templates: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
+def render_masks(faces: Path, templates: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
     """Draw a mask on every face of a table; add `mask`, `mask_style`, `mask_position` and `mask_color`.
 
     The mask of a face is drawn by chance from the seed and the face's id alone: it does not depend on other faces.
@@ -51,7 +52,7 @@ def render_masks(faces: Path, templates: Path, out: Path, figure: Path, params: 
         templates: folder of the user's own masks, one folder each with mask.png (with alpha) and template.yaml.
         out: the table to write. A face that wears a real mask, has no usable landmarks, or got none by `share` stays as
             it is, with nulls in the four columns.
-        figure: a contact sheet.
+        results: where the numbers go, and a contact sheet.
         params: section `render_masks`.
 
     Returns:
@@ -62,7 +63,7 @@ def render_masks(faces: Path, templates: Path, out: Path, figure: Path, params: 
     numbers = tables.map_faces(work, faces, out, needs=["image", "landmarks", "face_type"], adds=adds)
     sheets.show_table(
         out,
-        figure,
+        results.figure,
         title="Masks drawn",
         caption=lambda face: f"{face['mask_style'] or 'none'} {face['mask_position'] or ''}",
     )

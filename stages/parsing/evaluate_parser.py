@@ -2,8 +2,7 @@
 
 python -m stages.parsing.evaluate_parser --model scanet --faces data/labeled/orl --masked data/masked/orl \
     --templates data/mask_templates --occluders data/occluders --weights models/parser-scanet.safetensors \
-    --figure metrics/figures/evaluate_parser-scanet.png --matrix metrics/figures/evaluate_parser-scanet-confusion.png \
-    --costs metrics/costs/evaluate_parser-scanet.json --metrics metrics/evaluate_parser-scanet.json
+    --results metrics/evaluate_parser-scanet
 """
 
 import itertools
@@ -21,6 +20,7 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.faces import parts, regions
 from stages.figures import sheets
@@ -69,9 +69,7 @@ def evaluate_parser(
     templates: Path,
     occluders: Path,
     weights: Path,
-    figure: Path,
-    matrix: Path,
-    costs: Path,
+    results: Results,
     params: Params,
 ) -> dict[str, Any]:
     """Score a parser: SCANet on bare and on masked faces, the extractor on faces behind drawn occluders.
@@ -83,7 +81,7 @@ def evaluate_parser(
         templates: folder of the user's own masks.
         occluders: folder of the user's own occluders.
         weights: what `train_parser` wrote.
-        figure: a contact sheet of what was found.
+        results: where the numbers go, and a contact sheet of what was found.
         matrix: a picture of the confusion matrix.
         costs: images per second and their times, to write; no output of DVC, as they differ from run to run.
         params: section `evaluate_parser`.
@@ -119,10 +117,10 @@ def evaluate_parser(
         timed += [case.image for case in batch[: params.timed_images - len(timed)]]
     if not counts:
         raise UnmaskError(f"{faces} has no face in split {params.split!r} with labels and landmarks")
-    sheets.show_labels(shown, figure, title=f"What {model} finds, on people not seen in training")
+    sheets.show_labels(shown, results.figure, title=f"What {model} finds, on people not seen in training")
     title = f"{model}: share of each true class"
-    sheets.write(matrix, sheets.confusion_matrix(counts["all"], trained.classes, title=title))
-    metrics.write(costs, speed.measure(trained, timed, params.timed_images))
+    sheets.write(results.confusion, sheets.confusion_matrix(counts["all"], trained.classes, title=title))
+    metrics.write(results.costs, speed.measure(trained, timed, params.timed_images))
     result = (
         {kind: scores.from_confusion(some, trained.classes) for kind, some in sorted(counts.items())}
         if model == "scanet"

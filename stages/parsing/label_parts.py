@@ -1,7 +1,6 @@
 """Give every face a label map of its parts: the publisher's, or a weak one drawn from the landmarks.
 
-python -m stages.parsing.label_parts --faces data/aligned/orl --out data/labeled/orl \
-    --figure metrics/figures/label_parts-orl.png --metrics metrics/label_parts-orl.json
+python -m stages.parsing.label_parts --faces data/aligned/orl --out data/labeled/orl --results metrics/label_parts-orl
 """
 
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces import parts
 from stages.figures import sheets
@@ -23,14 +23,14 @@ class Params(StageParams):
     """This stage has none."""
 
 
-def label_parts(faces: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
+def label_parts(faces: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
     """Add `labels` and `labels_by` to every face of a table: the 19 classes of CelebAMask-HQ, see `stages.faces.parts`.
 
     Args:
         faces: a table of bare faces with landmarks, and with labels where the publisher gives them.
         out: the table to write. A face that has neither, or that wears a real mask (which landmarks don't show), gets
             null, and is counted.
-        figure: a contact sheet of label maps.
+        results: where the numbers go, and a contact sheet of label maps.
         params: none.
 
     Returns:
@@ -43,7 +43,7 @@ def label_parts(faces: Path, out: Path, figure: Path, params: Params) -> dict[st
     numbers = tables.map_faces(_labeled, faces, out, needs=["image", "landmarks"], adds=["labels", "labels_by"])
     sheets.show_table(
         out,
-        figure,
+        results.figure,
         title="Parts of faces",
         caption=lambda face: face["face_id"].split("/", 1)[1],
         picture=lambda face: (

@@ -1,8 +1,7 @@
 """Train a parser: SCANet, which tells the parts of a face and its mask, or the extractor of the visible face.
 
 python -m stages.parsing.train_parser --model scanet --faces data/labeled/orl --templates data/mask_templates \
-    --occluders data/occluders --out models/parser-scanet.safetensors --curve metrics/curves/train_parser-scanet.csv \
-    --costs metrics/costs/train_parser-scanet.json --metrics metrics/train_parser-scanet.json
+    --occluders data/occluders --out models/parser-scanet.safetensors --results metrics/train_parser-scanet
 """
 
 import functools
@@ -17,13 +16,14 @@ from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import Section, StageParams
+from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.core.tables import Face
 from stages.faces import parts
 from stages.masks import beards, occluders
 from stages.masks.looks import Looks, masked
 from stages.parsing import parser, samples
-from stages.training import launch, loop, openmmlab
+from stages.training import checkpoints, launch, loop, openmmlab
 
 CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
 Rng = np.random.Generator
@@ -81,8 +81,7 @@ def train_parser(
     templates: Path,
     occluders: Path,
     out: Path,
-    curve: Path,
-    costs: Path,
+    results: Results,
     params: Params,
 ) -> dict[str, Any]:
     """Train a parser on the faces of a table's train split, with masks or occluders drawn anew in each round.
@@ -93,8 +92,7 @@ def train_parser(
         templates: folder of the user's own masks.
         occluders: folder of the user's own occluders (such as FaceOcc's), PNG with alpha; for the extractor.
         out: the weights to write.
-        curve: the losses to write, CSV.
-        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        results: where the numbers go, and the curve of the losses.
         params: section `train_parser`.
 
     Returns:
@@ -114,31 +112,16 @@ def train_parser(
             f"{parser.CONFIGS / model}.py: num_classes is {config['decode_head']['num_classes']}, the labels have "
             f"{len(CLASSES[model])} classes"
         )
-    key = loop.key_of(
-        {
-            "model": config,
-            "params": chosen.model_dump(),
-            "looks": params.render_masks.model_dump(),
-            "seed": params.seed,
-        },
-        [faces, templates, occluders],
-        Path(__file__),
-    )
+    key = checkpoints.key_of({"model": model, **params.model_dump()}, [faces, templates, occluders], Path(__file__))
     trained = loop.train(
         functools.partial(openmmlab.build, "mmseg", config),
         samples.Samples(rows, change, chosen.side, params.seed),
         chosen.schedule,
         name=f"train_parser-{model}",
-        seed=params.seed,
         key=key,
     )
     about = {"kind": parser.KIND, "name": model, "classes": CLASSES[model], "size": chosen.side, "model": config}
-    trained.write(out, about, curve, costs)
-    return {
-        **trained.summary(rows),
-        "labels_by": tables.count_by(rows, "labels_by"),
-        "parameters": sum(weight.numel() for weight in trained.model.parameters()),
-    }
+    return {**trained.write(out, about, results, rows), "labels_by": tables.count_by(rows, "labels_by")}
 
 
 def labeled(faces: Path, split: str) -> list[Face]:

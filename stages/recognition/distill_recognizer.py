@@ -2,8 +2,7 @@
 
 python -m stages.recognition.distill_recognizer --faces data/aligned/lfw --templates data/mask_templates \
     --teacher models/recognizer-dlib.safetensors --out models/recognizer-dlib-masked.safetensors \
-    --curve metrics/curves/distill_recognizer-dlib.csv --costs metrics/costs/distill_recognizer-dlib.json \
-    --metrics metrics/distill_recognizer-dlib.json
+    --results metrics/distill_recognizer-dlib
 """
 
 import functools
@@ -14,9 +13,10 @@ from pydantic import Field
 
 from stages.core import tables
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.masks import looks
 from stages.recognition import distillation, embedders
-from stages.training import launch, loop
+from stages.training import checkpoints, launch, loop
 
 
 class Params(StageParams):
@@ -32,7 +32,7 @@ class Params(StageParams):
 
 
 def distill_recognizer(
-    faces: Path, templates: Path, teacher: Path, out: Path, curve: Path, costs: Path, params: Params
+    faces: Path, templates: Path, teacher: Path, out: Path, results: Results, params: Params
 ) -> dict[str, Any]:
     """Train the copy on the bare faces of a table's train split, masks drawn on a share of them.
 
@@ -41,12 +41,11 @@ def distill_recognizer(
         templates: folder of the user's own masks.
         teacher: dlib's recognizer, as `import_recognizer` wrote it.
         out: the weights to write, of the same kind.
-        curve: the loss to write, CSV.
-        costs: seconds, images per second and memory to write; they differ from run to run and are no output of DVC.
+        results: where the numbers go, and the curve of the loss.
         params: section `distill_recognizer`.
 
     Returns:
-        On how many faces of how many people it was trained, and its last loss.
+        On how many faces of how many people it was trained, its parameters and its last loss.
 
     Raises:
         UnmaskError: there is no face to learn from, or the teacher is not dlib's network.
@@ -60,12 +59,9 @@ def distill_recognizer(
         distillation.Samples(rows, change, params.seed),
         params.schedule,
         name=f"distill_recognizer-{out.stem}",
-        seed=params.seed,
-        key=loop.key_of(params.model_dump(), [faces, templates, teacher], Path(__file__)),
+        key=checkpoints.key_of(params.model_dump(), [faces, templates, teacher], Path(__file__)),
     )
-    copied: Any = trained.model.network
-    trained.write(out, about, curve, costs, copied)
-    return trained.summary(rows)
+    return trained.write(out, about, results, rows, trained.model.get_submodule("network"))
 
 
 if __name__ == "__main__":

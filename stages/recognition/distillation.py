@@ -5,7 +5,7 @@ photo. The principle is that of knowledge distillation (arXiv:1503.02531).
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -22,8 +22,11 @@ from stages.faces import alignment
 from stages.faces.augmentation import jitter, relight
 from stages.faces.landmarks import Points
 from stages.recognition import dlib_embedding
-from stages.recognition.recognizer import Change, Rng
 from stages.training.samples import FaceSamples
+
+Rng = np.random.Generator
+Change = Callable[[Face, Pixels, Rng], Pixels]
+"""Maps a face and its image (H, W, 3) to what is learned from: the same, or with a mask drawn on it by chance."""
 
 
 class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types

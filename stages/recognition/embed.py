@@ -2,7 +2,7 @@
 
 python -m stages.recognition.embed --faces data/aligned/orl --masked data/masked/orl --zeroed data/unmasked/orl \
     --inpainted data/inpainted/orl --weights models/recognizer-dlib.safetensors --out data/embeddings/dlib.parquet \
-    --metrics metrics/embed-dlib.json
+    --results metrics/embed-dlib
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """Who is it? Each recognizer asked for the person of a face, bare and under each condition, in a gallery.
 
 python -m stages.recognition.identify --embeddings data/embeddings/dlib.parquet --heads models/heads-dlib.safetensors \
-    --figure metrics/figures/identify-dlib.png --metrics metrics/identify-dlib.json
+    --results metrics/identify-dlib
 """
 
 import functools
@@ -15,6 +15,7 @@ from stages.core import bootstrap
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import FilePath, StageParams
+from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.figures import plots
 from stages.recognition import embeddings as stored
@@ -49,13 +50,13 @@ class Params(StageParams):
     """Of the people, for the intervals."""
 
 
-def identify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[str, Any]:
+def identify(embeddings: Path, heads: Path, results: Results, params: Params) -> dict[str, Any]:
     """Look for each probe's person in a gallery, under each condition; with each head, and without.
 
     Args:
         embeddings: what `embed` wrote.
         heads: what `train_heads` wrote.
-        figure: CMC curves to draw.
+        results: where the numbers and CMC curves go.
         params: section `identify`.
 
     Returns:
@@ -95,7 +96,7 @@ def identify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dic
         shares = found.cmc(range(1, min(SHOWN_RANKS, len(set(gallery.identities))) + 1))
         if one.name == series.BARE or series.is_remedy(one.name):
             lines[one.name, one.head] = list(shares.values())
-    plots.cmc(figure, lines, title="Identified among the first k, people not seen in training")
+    plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
     return {
         "series": result,
         "split": params.split,

@@ -1,7 +1,7 @@
 """Make a pretrained recognizer one of ours: dlib's, or an ONNX model in models/pretrained.
 
 python -m stages.recognition.import_recognizer --name dlib --pretrained models/pretrained \
-    --out models/recognizer-dlib.safetensors --metrics metrics/import_recognizer-dlib.json
+    --out models/recognizer-dlib.safetensors --results metrics/import_recognizer-dlib
 """
 
 from pathlib import Path

@@ -7,7 +7,10 @@
 from collections.abc import Sequence
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+
+from stages.core.params import Section
 
 STRIDE = 16  # by which the last features are smaller than the image
 
@@ -75,6 +78,25 @@ class IResNet(nn.Module):
         """Return embeddings (n, embedding), not normalized, of faces (n, 3, size, size), 0 to 1."""
         features: Tensor = self.head(self.blocks(self.stem(2 * faces - 1)))
         return features
+
+
+class Network(Section):
+    """What a recognizer is."""
+
+    side: int = Field(ge=32, le=512, multiple_of=16)
+    """Side of the faces, pixels."""
+    layers: list[int] = Field(min_length=4, max_length=4)
+    """Blocks in each of the four stages."""
+    channels: list[int] = Field(min_length=4, max_length=4)
+    """Of the stages."""
+    embedding: int = Field(ge=8)
+    """Numbers in an embedding."""
+    dropout: float = Field(ge=0, lt=1)
+    """Share of the last features left out in training."""
+
+    def build(self) -> IResNet:
+        """Return the untrained network."""
+        return IResNet(self.layers, self.channels, self.embedding, self.side, self.dropout)
 
 
 def parameters(network: nn.Module) -> int:

@@ -1,98 +1,30 @@
-"""A recognizer: how it is trained, and the embeddings it gives."""
+"""A trained recognizer, and the embeddings it gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.model import BaseModel
-from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 
 from stages.compute import device, weights
-from stages.core import images
 from stages.core.images import Pixels
-from stages.core.params import Section
-from stages.core.tables import Face
-from stages.faces.augmentation import augment
-from stages.recognition.networks import IResNet, normalized
-from stages.training.samples import FaceSamples
+from stages.recognition.networks import IResNet, Network, normalized
 
 KIND = "recognizer"
-Rng = np.random.Generator
-Change = Callable[[Face, Pixels, Rng], Pixels]
-"""Maps a face and its image (H, W, 3) to what is learned from: the same, or with a mask drawn on it by chance."""
 
 
-class Network(Section):
-    """What a recognizer is."""
-
-    side: int = Field(ge=32, le=512, multiple_of=16)
-    """Side of the faces, pixels."""
-    layers: list[int] = Field(min_length=4, max_length=4)
-    """Blocks in each of the four stages."""
-    channels: list[int] = Field(min_length=4, max_length=4)
-    """Of the stages."""
-    embedding: int = Field(ge=8)
-    """Numbers in an embedding."""
-    dropout: float = Field(ge=0, lt=1)
-    """Share of the last features left out in training."""
-
-    def build(self) -> IResNet:
-        """Return the untrained network."""
-        return IResNet(self.layers, self.channels, self.embedding, self.side, self.dropout)
-
-
-class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
-    """A network and the loss it is trained with.
+def header(loss: str, masks: str, network: Network) -> dict[str, Any]:
+    """Return what the file of a trained recognizer says of it.
 
     Args:
-        network: maps faces to embeddings.
-        criterion: maps embeddings and numbers of people to a loss; it has weights of its own, one vector a person.
+        loss: with which it was trained.
+        masks: `bare`, or `masked` if there were masks among its training images.
+        network: what it is.
     """
-
-    def __init__(self, network: IResNet, criterion: nn.Module) -> None:
-        super().__init__()
-        self.network, self.criterion = network, criterion
-
-    def forward(self, inputs: list[Tensor], data_samples: list[Any], mode: str = "tensor") -> Any:
-        """Return the loss, or in mode `tensor` the embeddings (n, embedding)."""
-        device = next(self.network.parameters()).device
-        embeddings = self.network(torch.stack(list(inputs)).to(device).float() / 255)
-        if mode != "loss":
-            return embeddings
-        people = torch.tensor([sample.person for sample in data_samples], device=device)
-        with torch.autocast(device.type, enabled=False):  # angles need more than bfloat16's three digits
-            return {"loss": self.criterion(embeddings.float(), people)}
-
-
-class Samples(FaceSamples):
-    """Faces of known people.
-
-    Args:
-        faces: rows with `identity` and `image`, kept encoded.
-        change: what is drawn on a face.
-        size: side of the images to train on, pixels.
-        seed: of all chance.
-    """
-
-    name = "train_recognizer"
-
-    def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
-        super().__init__(faces, seed)
-        self.change, self.size = change, size
-        people = sorted({face["identity"] for face in faces})
-        self.person = {identity: number for number, identity in enumerate(people)}
-
-    def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
-        """Return a face, perhaps masked, and the number of its person."""
-        image = augment(self.change(face, images.decode(face["image"]), rng), self.size, rng)
-        data = BaseDataElement(metainfo={"face_id": face["face_id"]})
-        data.set_data({"person": self.person[face["identity"]]})
-        return {"inputs": torch.from_numpy(image.transpose(2, 0, 1).copy()), "data_samples": data}
+    return {"kind": KIND, "loss": loss, "masks": masks, "network": network.model_dump()}
 
 
 class Recognizer(nn.Module):

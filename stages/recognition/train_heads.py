@@ -1,7 +1,7 @@
 """Train heads that correct a recognizer's embeddings of masked faces; the recognizer stays as it is.
 
 python -m stages.recognition.train_heads --embeddings data/embeddings/dlib.parquet --out models/heads-dlib.safetensors \
-    --metrics metrics/train_heads-dlib.json
+    --results metrics/train_heads-dlib
 """
 
 from pathlib import Path

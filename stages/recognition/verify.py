@@ -1,7 +1,7 @@
 """Are these two the same person? What a recognizer says of pairs of faces, bare and under each condition.
 
 python -m stages.recognition.verify --embeddings data/embeddings/dlib.parquet --heads models/heads-dlib.safetensors \
-    --figure metrics/figures/verify-dlib.png --metrics metrics/verify-dlib.json
+    --results metrics/verify-dlib
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ from pydantic import Field
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import FilePath, StageParams
+from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.figures import plots
 from stages.recognition import embeddings as stored
@@ -43,13 +44,13 @@ class Params(StageParams):
     """From at most so many pairs, drawn by chance, intervals are computed."""
 
 
-def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[str, Any]:
+def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> dict[str, Any]:
     """Compare faces under each condition with bare ones, and with each other; with each head, and without.
 
     Args:
         embeddings: what `embed` wrote.
         heads: what `train_heads` wrote.
-        figure: ROC curves to draw.
+        results: where the numbers and ROC curves go.
         params: section `verify`.
 
     Returns:
@@ -116,7 +117,7 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
         for one, some in compared
         if one.name == series.BARE or series.is_remedy(one.name)
     }
-    plots.roc(figure, lines, title="True over false accepts, people not seen in training")
+    plots.roc(results.figure, lines, title="True over false accepts, people not seen in training")
     return {
         "series": result,
         "best_on_val": best and {"head": best[0], "series": best[1]},

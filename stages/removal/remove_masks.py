@@ -1,8 +1,7 @@
 """Take the mask off every face: find it with a parser or the detector, and set its pixels to 0.
 
 python -m stages.removal.remove_masks --faces data/masked/orl --parser models/parser-scanet.safetensors \
-    --detector models/detector.safetensors --out data/unmasked/orl --figure metrics/figures/remove_masks-orl.png \
-    --metrics metrics/remove_masks-orl.json
+    --detector models/detector.safetensors --out data/unmasked/orl --results metrics/remove_masks-orl
 
 Given a plain folder of photos instead of a face table, it does so with every face in every photo. It writes the photos
 to `unmasked/`, the regions to `regions/`, input, region and output side by side to `triptychs/`, and says in index.csv
@@ -30,6 +29,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.outputs import whole_folder
 from stages.core.params import StageParams, load
+from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces import regions, removal
 from stages.figures import sheets
@@ -57,7 +57,7 @@ def remove_masks(
     parser: Path,
     detector: Path,
     out: Path,
-    figure: Path,
+    results: Results,
     params: Params,
     pairs: Path | None = None,
     pairs_out: Path | None = None,
@@ -69,7 +69,7 @@ def remove_masks(
         parser: SCANet's weights.
         detector: Mask R-CNN's weights.
         out: the table to write. A face in which no mask was found stays as it is; its region is empty.
-        figure: a contact sheet: input, region, output.
+        results: where the numbers go, and a contact sheet: input, region, output.
         params: section `remove_masks`.
         pairs: a list of pairs of face_ids, CSV without a header.
         pairs_out: the folder to write these pairs to.
@@ -80,7 +80,7 @@ def remove_masks(
     """
     work = functools.partial(_unmasked, find=params.finder(parser, detector))
     numbers = tables.map_many(work, faces, out, needs=["image", "split"], adds=["found_mask"])
-    _draw_sheet(faces, out, figure)
+    _draw_sheet(faces, out, results.figure)
     if pairs and pairs_out:
         columns = ["face_id", "image", "found_mask"]
         table = {face["face_id"]: (face["image"], face["found_mask"]) for face in tables.read(out, columns)}

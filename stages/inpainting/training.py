@@ -1,0 +1,135 @@
+"""How inpainters learn: a generator against a discriminator, from scratch or from what an earlier training taught."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from stages.compute import weights
+from stages.core import images
+from stages.core.params import Section, StageParams
+from stages.core.tables import Face
+from stages.inpainting.gan import InpaintingGAN, LossWeights
+from stages.inpainting.inpainter import KIND, Networks
+from stages.inpainting.samples import Samples
+from stages.masks import looks
+from stages.training import loop
+from stages.training.trained import Trained
+
+COLUMNS = ("face_id", "identity", "image", "landmarks", "face_type")  # of the faces to train on
+
+
+class Network(Section):
+    """Section `inpainter:` of params.yaml: what all inpainters are, and what they minimize."""
+
+    side: int = Field(ge=32, le=1024)
+    """Side of the images to train on, pixels."""
+    channels: int = Field(ge=4)
+    """Of the generator's finest features."""
+    discriminator_channels: int = Field(ge=4)
+    """Of the discriminator's first features."""
+    blended: float = Field(ge=0, le=1)
+    """Share of the training faces that are blended with another one."""
+    averaging: float = Field(gt=0, lt=1)
+    """Share of the newest weights in the moving average of the generator's."""
+    losses: LossWeights
+
+
+class Params(StageParams):
+    """What each training of an inpainter takes from params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks", "inpainter")
+
+    seed: int = Field(ge=0)
+    render_masks: looks.Looks
+    inpainter: Network
+    schedule: loop.Schedule
+
+
+def samples(rows: Sequence[Face], params: Params, templates: Path) -> Samples:
+    """Return bare faces on which a mask is drawn anew in every round.
+
+    Args:
+        rows: the faces, with `COLUMNS`.
+        params: of the stage.
+        templates: folder of the user's own masks.
+    """
+    drawn, network = params.render_masks.flattened(), params.inpainter
+    draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
+    return Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed)
+
+
+def train(
+    samples: Samples,
+    network: Network,
+    schedule: loop.Schedule,
+    *,
+    start: Callable[[Networks], object],
+    recognizer: nn.Module | None,
+    name: str,
+    key: str,
+) -> tuple[Trained, Networks]:
+    """Train generator and discriminator, see `loop.train`.
+
+    Args:
+        samples: bare faces with holes.
+        network: section `inpainter` of params.yaml.
+        schedule: steps, batch size, learning rate.
+        start: puts mean face or weights into the untrained networks.
+        recognizer: of the identity loss, maps images (n, 3, h, w), 0 to 1, to embeddings.
+        name: of what is trained.
+        key: see `checkpoints.key_of`.
+
+    Returns:
+        The training, and what is kept of it: the mean of the generator's weights, and the discriminator to go on with.
+    """
+
+    def build() -> InpaintingGAN:
+        networks = Networks(header(network))
+        start(networks)
+        return InpaintingGAN(
+            networks.generator, networks.discriminator, recognizer, network.losses, momentum=network.averaging
+        )
+
+    trained = loop.train(build, samples, schedule, name=name, key=key, parts=("generator", "discriminator"))
+    gan: Any = trained.model
+    kept = Networks(header(network))
+    kept.generator.load_state_dict(gan.averaged.module.state_dict())
+    kept.discriminator.load_state_dict(gan.discriminator.state_dict())
+    return trained, kept
+
+
+def header(network: Network) -> dict[str, Any]:
+    """Return what the file of an inpainter says of it."""
+    sizes = network.model_dump(include={"channels", "discriminator_channels"})
+    return {"kind": KIND, **sizes, "size": network.side}
+
+
+def parameters(networks: Networks) -> dict[str, int]:
+    """Return the number of parameters of each network."""
+    return {name: sum(weight.numel() for weight in part.parameters()) for name, part in networks.named_children()}
+
+
+def continue_from(path: Path) -> Callable[[Networks], object]:
+    """Return what puts the weights that a training wrote into networks that are to be trained on.
+
+    Raises:
+        UnmaskError: no such file, or, when it is called, weights of other networks.
+    """
+    _, state = weights.load(path, KIND)
+    return lambda networks: weights.fill(networks, state, path)
+
+
+def mean_face(faces: Sequence[Face], size: int) -> torch.Tensor:
+    """Return the mean of aligned faces and their mirror images, float32 (1, 3, size, size), 0 to 1."""
+    total = np.zeros((size, size, 3))
+    for face in faces:
+        total += cv2.resize(images.decode(face["image"]), (size, size), interpolation=cv2.INTER_AREA)
+    mean = (total + total[:, ::-1]) / (2 * 255 * len(faces))
+    return torch.from_numpy(mean.transpose(2, 0, 1)[None].astype(np.float32))

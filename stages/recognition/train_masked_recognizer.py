@@ -1,0 +1,68 @@
+"""Train a recognizer with masks among its training images, each drawn anew in every round.
+
+python -m stages.recognition.train_masked_recognizer --loss arcface --faces data/aligned/orl \
+    --templates data/mask_templates --out models/recognizer-arcface-masked.safetensors \
+    --results metrics/train_masked_recognizer-arcface
+"""
+
+import functools
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stages.core.params import StageParams
+from stages.core.results import Results
+from stages.masks import looks
+from stages.recognition import recognizer, training
+from stages.training import checkpoints, launch
+
+
+class Params(StageParams):
+    """Section `train_masked_recognizer:` of params.yaml."""
+
+    top_level: ClassVar = ("seed", "render_masks", "train_recognizer")
+
+    seed: int = Field(ge=0)
+    render_masks: looks.Looks
+    train_recognizer: training.Recipe
+    """All else is as in the training with bare faces, so that the two can be compared."""
+    masked: float = Field(ge=0, le=1)
+    """Share of the training images with a mask."""
+
+
+def train_masked_recognizer(
+    loss: str, faces: Path, templates: Path, out: Path, results: Results, params: Params
+) -> dict[str, Any]:
+    """Train a recognizer on the people of a table's train split, with masks on a share of the images.
+
+    Args:
+        loss: `norm_softmax`, `sphereface`, `cosface` or `arcface`.
+        faces: a table of faces; such as wear a real mask are left out, on such without landmarks no mask is drawn.
+        templates: folder of the user's own masks.
+        out: the weights to write.
+        results: where the numbers go, and the curve of the losses.
+        params: section `train_masked_recognizer`.
+
+    Returns:
+        On how many faces of how many people it was trained, its parameters and its last losses.
+
+    Raises:
+        UnmaskError: no such loss, or fewer than two people to train on.
+    """
+    rows, recipe = training.known(loss, faces), params.train_recognizer
+    drawn = params.render_masks.in_training()
+    draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
+    trained = training.train(
+        loss,
+        recipe,
+        training.Samples(rows, recipe.network.side, params.seed, draw, params.masked),
+        name=f"train_masked_recognizer-{loss}",
+        key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [faces, templates], Path(__file__)),
+    )
+    about = recognizer.header(loss, "masked", recipe.network)
+    return trained.write(out, about, results, rows, trained.model.get_submodule("network"))
+
+
+if __name__ == "__main__":
+    launch.run_stage("recognition.train_masked_recognizer")

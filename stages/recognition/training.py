@@ -1,0 +1,143 @@
+"""How a recognizer learns: from faces of known people, one direction a person, with a loss over the angles to these."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from pydantic import Field
+from pytorch_metric_learning import losses
+from torch import Tensor, nn
+
+from stages.core import images, tables
+from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
+from stages.core.params import Section
+from stages.core.tables import Face
+from stages.faces.augmentation import augment
+from stages.recognition.networks import IResNet, Network
+from stages.training import loop
+from stages.training.samples import FaceSamples
+from stages.training.trained import Trained
+
+MARGINS = {"sphereface": losses.SphereFaceLoss, "cosface": losses.CosFaceLoss, "arcface": losses.ArcFaceLoss}
+LOSSES = ("norm_softmax", *MARGINS)
+Rng = np.random.Generator
+Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
+"""Maps a face and its image (H, W, 3) to the image with a mask drawn on it by chance, and its region."""
+
+
+class NormSoftmax(Section):
+    """A softmax over cosines without a margin, NormFace (arXiv:1704.06369)."""
+
+    scale: float = Field(gt=0)
+    """Of the cosines before the softmax."""
+
+
+class Margin(NormSoftmax):
+    """A softmax that asks a face to be closer to its own person by a margin."""
+
+    margin: float = Field(gt=0, lt=90)
+    """ArcFace (arXiv:1801.07698): degrees; CosFace (arXiv:1801.09414): of the cosine; SphereFace (arXiv:1704.08063):
+    factor of the angle."""
+
+
+class Recipe(Section):
+    """Network, losses and schedule; section `train_recognizer` of params.yaml."""
+
+    network: Network
+    norm_softmax: NormSoftmax
+    sphereface: Margin
+    cosface: Margin
+    arcface: Margin
+    schedule: loop.Schedule
+
+    def criterion(self, loss: str, people: int) -> nn.Module:
+        """Return a loss by its name: it maps embeddings and numbers of people to a number, and learns a vector each."""
+        size, numbers = self.network.embedding, getattr(self, loss)
+        found: nn.Module = (
+            MARGINS[loss](people, size, margin=numbers.margin, scale=numbers.scale)
+            if loss in MARGINS
+            else losses.NormalizedSoftmaxLoss(people, size, temperature=1 / numbers.scale)
+        )
+        return found
+
+
+class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
+    """A network and the loss it is trained with."""
+
+    def __init__(self, network: IResNet, criterion: nn.Module) -> None:
+        super().__init__()
+        self.network, self.criterion = network, criterion
+
+    def forward(self, inputs: list[Tensor], data_samples: list[Any], mode: str = "tensor") -> Any:
+        """Return the loss, or in mode `tensor` the embeddings (n, embedding)."""
+        device = next(self.network.parameters()).device
+        embeddings = self.network(torch.stack(list(inputs)).to(device).float() / 255)
+        if mode != "loss":
+            return embeddings
+        people = torch.tensor([sample.person for sample in data_samples], device=device)
+        with torch.autocast(device.type, enabled=False):  # angles need more than bfloat16's three digits
+            return {"loss": self.criterion(embeddings.float(), people)}
+
+
+class Samples(FaceSamples):
+    """Faces of known people.
+
+    Args:
+        faces: rows with `identity` and `image`, kept encoded.
+        side: of the images to train on, pixels.
+        seed: of all chance.
+        draw: draws a mask; needed if `mask_prob` is above 0.
+        mask_prob: share of the images on which a mask is drawn anew in each round.
+    """
+
+    name = "train_recognizer"
+
+    def __init__(
+        self, faces: Sequence[Face], side: int, seed: int, draw: Draw | None = None, mask_prob: float = 0.0
+    ) -> None:
+        super().__init__(faces, seed)
+        self.side, self.draw, self.mask_prob = side, draw, mask_prob
+        people = sorted({face["identity"] for face in faces})
+        self.person = {identity: number for number, identity in enumerate(people)}
+
+    def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
+        """Return a face, perhaps masked, and the number of its person."""
+        image = images.decode(face["image"])
+        if rng.random() < self.mask_prob and self.draw and face["landmarks"] is not None:
+            image, _ = self.draw(face, image, rng)
+        image = augment(image, self.side, rng)
+        data = BaseDataElement(metainfo={"face_id": face["face_id"]})
+        data.set_data({"person": self.person[face["identity"]]})
+        return {"inputs": torch.from_numpy(image.transpose(2, 0, 1).copy()), "data_samples": data}
+
+
+def train(loss: str, recipe: Recipe, samples: Samples, *, name: str, key: str) -> Trained:
+    """Train a recognizer with a loss of `LOSSES`, see `loop.train`."""
+    people = len(samples.person)
+    return loop.train(
+        lambda: Training(recipe.network.build(), recipe.criterion(loss, people)),
+        samples,
+        recipe.schedule,
+        name=name,
+        key=key,
+    )
+
+
+def known(loss: str, faces: Path) -> list[Face]:
+    """Return the bare faces of a table's train split.
+
+    Raises:
+        UnmaskError: no such loss, or fewer than two people.
+    """
+    if loss not in LOSSES:
+        raise UnmaskError(f"--loss is {loss!r}, it must be one of {', '.join(LOSSES)}")
+    columns = ["face_id", "identity", "image", "landmarks", "face_type"]
+    rows = tables.bare(faces, columns, "train", with_landmarks=False)
+    if (people := len({face["identity"] for face in rows})) < 2:
+        raise UnmaskError(f"{faces} has {people} people in split 'train': a recognizer needs two at least")
+    return rows
