@@ -11,6 +11,7 @@ from stages.compute import weights
 from stages.core import params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.core.results import Results
 from stages.recognition import distill_recognizer, distillation, dlib_embedding, embedders, recognizer
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 from tests.test_inpainting import tiny_recognizer
@@ -25,16 +26,17 @@ def chosen(**changes: object) -> distill_recognizer.Params:
 
 def distill(tmp_path: Path, dlib_recognizer: Path) -> dict:
     table = write_table(tmp_path / "faces", [{**face_row(index), "split": "train"} for index in range(4)])
-    outputs = {name: tmp_path / name for name in ("curve", "costs")}
     templates, masked = ROOT / "data/mask_templates", tmp_path / "masked.safetensors"
-    return distill_recognizer.distill_recognizer(table, templates, dlib_recognizer, masked, **outputs, params=chosen())
+    return distill_recognizer.distill_recognizer(
+        table, templates, dlib_recognizer, masked, Results(tmp_path / "copy"), chosen()
+    )
 
 
 def test_a_copy_learns_and_is_a_recognizer_like_its_teacher(dlib_recognizer: Path, tmp_path: Path):
     result = distill(tmp_path, dlib_recognizer)
     assert (result["faces"], result["people"]) == (4, 1)
     before, after = (weights.load(file, recognizer.KIND) for file in (dlib_recognizer, tmp_path / "masked.safetensors"))
-    assert after[0] == {**before[0], "precision": json.loads((tmp_path / "costs").read_text())["precision"]}
+    assert after[0] == {**before[0], "precision": json.loads((tmp_path / "costs/copy.json").read_text())["precision"]}
     assert before[1].keys() == after[1].keys()
     assert not torch.equal(before[1]["first.weight"], after[1]["first.weight"])
     face, points = drawn_face(1)

@@ -33,6 +33,7 @@ from stages.inpainting import (
 )
 from stages.inpainting.gan import InpaintingGAN, structure
 from stages.inpainting.lpips import Lpips
+from stages.recognition import networks as recognition_networks
 from stages.recognition import recognizer
 from tests.conftest import ROOT, TWO_PROCESSES, drawn_face, face_row, run, write_table
 from tests.tiny_gan import SIZES, halves, hole, network, schedule, train
@@ -214,7 +215,7 @@ def test_bad_weights_of_alexnet_are_named(tmp_path: Path):
 
 
 def test_a_gan_learns_and_reports_each_loss():
-    trained = train(40)
+    trained, _ = train(40)
     first, last = trained.rows[0], trained.rows[-1]
     assert last["loss_hole"] < first["loss_hole"]
     names = ("hole", "context", "structure", "adversarial", "features", "discriminator")
@@ -243,7 +244,7 @@ def test_by_pixels_alone_the_discriminator_is_not_touched():
     torch.manual_seed(0)
     weights_ = network().losses.pixels_alone()
     assert {name for name, weight in weights_ if weight} == {"hole", "context"}
-    trained = train(2, **dict(weights_))
+    trained, _ = train(2, **dict(weights_))
     assert {name for name in trained.rows[0] if "_" in name} == {"loss_hole", "loss_context"}
 
 
@@ -260,7 +261,7 @@ def test_the_recognizer_of_the_identity_loss_stays_as_it_was():
     torch.manual_seed(0)
     one = recognizer.Recognizer(tiny_recognizer().build(), 32)
     before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
-    trained = train(2, one, identity=1.0)
+    trained, _ = train(2, one, identity=1.0)
     assert 0 < trained.rows[0]["loss_identity"] < 2
     gan: InpaintingGAN = trained.model
     assert all(torch.equal(tensor, before[name]) for name, tensor in gan.recognizer.state_dict().items())
@@ -268,8 +269,8 @@ def test_the_recognizer_of_the_identity_loss_stays_as_it_was():
 
 def test_a_gan_that_was_stopped_ends_with_the_same_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
-    whole = train(6)
-    whole.run.forget()
+    trained, whole = train(6)
+    trained.forget()
     step, calls = InpaintingGAN.train_step, []
 
     def stopping(self: InpaintingGAN, data: object, optim_wrapper: object) -> dict:
@@ -282,10 +283,10 @@ def test_a_gan_that_was_stopped_ends_with_the_same_weights(monkeypatch: pytest.M
     with pytest.raises(KeyboardInterrupt):
         train(6)
     monkeypatch.setattr(InpaintingGAN, "train_step", step)
-    again = train(6)
-    for name, tensor in whole.networks.state_dict().items():
-        assert torch.equal(again.networks.state_dict()[name], tensor), name
-    assert again.run.rows == whole.run.rows
+    resumed, again = train(6)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    assert resumed.rows == trained.rows
 
 
 def test_two_processes_train_a_gan_as_one(tmp_path: Path):
@@ -307,8 +308,8 @@ def test_a_loss_that_is_not_finite_stops_the_training(monkeypatch: pytest.Monkey
         train(2)
 
 
-def tiny_recognizer() -> recognizer.Network:
-    return recognizer.Network(side=32, layers=[1, 1, 1, 1], channels=[4, 4, 4, 8], embedding=8, dropout=0.0)
+def tiny_recognizer() -> recognition_networks.Network:
+    return recognition_networks.Network(side=32, layers=[1, 1, 1, 1], channels=[4, 4, 4, 8], embedding=8, dropout=0.0)
 
 
 # ---------------------------------------------------------------- stages

@@ -62,9 +62,11 @@ def test_a_preset_fits_and_is_taken_back(name: str, file: Path):
     assert set(content["datasets"]) <= CATALOGUE.keys()
     assert set(content["roles"].values()) <= set(content["datasets"])
     assert content["accept_terms"] == ASKING
-    models = {*content["recognizers"]["trained"], *content["recognizers"]["pretrained"]}
-    models |= {f"{recognizer}-masked" for recognizer in content["recognizers"]["distilled"]}
-    assert set(content["recognizers"]["compared"]) <= models
+    recognizers = content["recognizers"]
+    models = {*recognizers["pretrained"], *(f"{loss}-bare" for loss in recognizers["bare"])}
+    models |= {f"{name}-masked" for name in recognizers["distilled"] + recognizers["masked"]}
+    assert set(recognizers["compared"]) <= models
+    assert "norm_softmax" in recognizers["bare"]  # the inpainters need it
     after = file.read_text()
     commented = [line for line in before.splitlines() if "#" in line]
     assert not [line for line in commented if line.split("#", 1)[1] not in after]

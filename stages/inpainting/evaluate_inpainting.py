@@ -219,7 +219,7 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
 
 
 def _known(faces: Path, params: Params) -> list[Pixels]:
-    rows = tables.bare(faces, inpainter.COLUMNS, "train")
+    rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
     drawn = generator(params.seed, "evaluate_inpainting").permutation(len(rows))[: params.known_faces]
     return [images.decode(rows[place]["image"]) for place in sorted(drawn)]
 

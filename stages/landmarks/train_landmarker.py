@@ -1,7 +1,7 @@
 """Train the network that finds landmarks behind masks; by hand, as its weights come with the code.
 
 python -m stages.landmarks.train_landmarker --faces data/landmarks/lfw --templates data/mask_templates \
-    --out stages/landmarks/landmarker.safetensors
+    --out stages/landmarks/landmarker.safetensors --results .scratch/train_landmarker
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from mmengine.structures import BaseDataElement
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.compute import weights
 from stages.core import images, tables
 from stages.core.params import StageParams
+from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces import alignment
 from stages.faces.augmentation import relight
@@ -44,17 +44,18 @@ class Params(StageParams):
     schedule: loop.Schedule
 
 
-def train_landmarker(faces: Path, templates: Path, out: Path, params: Params) -> dict[str, Any]:
+def train_landmarker(faces: Path, templates: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
     """Train on the bare photos of a table's train split, with dlib's landmarks for truth and masks drawn on them.
 
     Args:
         faces: what `find_landmarks` wrote; photos in which HOG saw a face are taken, as dlib is right on these.
         templates: folder of the user's own masks.
         out: the weights to write, as float16.
+        results: where the numbers go, and the curve of the losses.
         params: section `train_landmarker`.
 
     Returns:
-        On how many photos of how many people it was trained, and its last losses.
+        On how many photos of how many people it was trained, its parameters and its last losses.
 
     Raises:
         UnmaskError: there is no such photo.
@@ -70,10 +71,7 @@ def train_landmarker(faces: Path, templates: Path, out: Path, params: Params) ->
         name="train_landmarker",
         key=key,
     )
-    network: Any = trained.model.network
-    weights.save(out, network.half(), {"kind": KIND})
-    trained.forget()
-    return {**trained.summary(rows), "seconds": trained.cost["seconds"]}
+    return trained.write(out, {"kind": KIND}, results, rows, trained.model.get_submodule("network").half())
 
 
 class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types

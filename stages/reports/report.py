@@ -1,6 +1,6 @@
 """Put all results on one page that needs no network, and the same tables into Markdown.
 
-python -m stages.reports.report --results metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
+python -m stages.reports.report --metrics metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
     --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md \
     --figure report/what-a-mask-costs.png
 
@@ -42,7 +42,8 @@ START, END = "<!-- results: make readme-table -->", "<!-- end of results -->"
 class Compared(Section):
     """Section `recognizers:` of params.yaml."""
 
-    trained: dict[str, dict[str, str]]
+    bare: list[str]
+    masked: list[str]
     pretrained: list[str]
     distilled: list[str]
     compared: list[str]
@@ -60,7 +61,7 @@ class Params(StageParams):
 
 
 def report(
-    results: Path,
+    metrics: Path,
     pipeline: Path,
     catalogue: Path,
     page: Path,
@@ -74,7 +75,7 @@ def report(
     """Write the report.
 
     Args:
-        results: the folder `metrics`: JSON files, `curves`, `costs` and `figures`.
+        metrics: the folder of that name: JSON files, `curves`, `costs` and `figures`.
         pipeline: dvc.yaml.
         catalogue: data/catalogue.yaml.
         page: HTML to write; it tells times, versions and the revision, so it is no output of DVC.
@@ -92,26 +93,26 @@ def report(
         UnmaskError: there are no results, or `readme` has no place for them.
     """
     compared = params.recognizers.compared
-    joined, sentence = sections.recognition(results, compared)
-    same = [joined, sections.models(results), sections.data(results), sections.published()]
-    if not any(results.glob("*.json")):
-        raise UnmaskError(f"{results} has no results: run dvc repro")
-    shown = sections.panels(results, compared)
+    joined, sentence = sections.recognition(metrics, compared)
+    same = [joined, sections.models(metrics), sections.data(metrics), sections.published()]
+    if not any(metrics.glob("*.json")):
+        raise UnmaskError(f"{metrics} has no results: run dvc repro")
+    shown = sections.panels(metrics, compared)
     glance.draw(figure, shown)
     first = [sections.picture(figure, glance.names(list(shown)))] if joined.tables else []
     with_plot = page.parent / ".curves.partial.png"
     page.parent.mkdir(parents=True, exist_ok=True)
-    plots.curves(with_plot, sections.curves(results), title="Losses of the trainings, each relative to its first")
+    plots.curves(with_plot, sections.curves(metrics), title="Losses of the trainings, each relative to its first")
     try:
         learning = sections.Section("curves", "Trainings", pictures=[sections.picture(with_plot, "losses over steps")])
     finally:
         with_plot.unlink()
     all_of_them = [
         *same[:2],
-        sections.sheets(results),
+        sections.sheets(metrics),
         learning,
         *same[2:],
-        sections.costs(results),
+        sections.costs(metrics),
         sections.versions(_versions()),
     ]
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(cards.TEMPLATES), autoescape=True, trim_blocks=True)
@@ -125,11 +126,11 @@ def report(
     with whole_file(summary) as staging:
         staging.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     texts = {
-        card: cards.model_card(results, pipeline, catalogue, params.roles, compared),
-        datasheet: cards.datasheet(results, catalogue, params.datasets),
+        card: cards.model_card(metrics, pipeline, catalogue, params.roles, compared),
+        datasheet: cards.datasheet(metrics, catalogue, params.datasets),
     }
     if readme is not None:
-        texts[readme] = with_overview(readme, results, compared)
+        texts[readme] = with_overview(readme, metrics, compared)
     for path, text in texts.items():
         with whole_file(path) as staging:
             staging.write_text(text, encoding="utf-8")
