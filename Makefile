@@ -88,7 +88,7 @@ check-lock: $(VENV)/installed  ## Check that dvc.lock agrees with the code (dvc 
 	@echo "dvc.lock agrees with the code"
 
 readme-table: $(VENV)/installed  ## Put the results into README
-	python -m stages.reports.report --results metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
+	python -m stages.reports.report --metrics metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
 	  --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md \
 	  --figure report/what-a-mask-costs.png --readme README.md
 

@@ -17,8 +17,7 @@ ROOT = STAGES.parent
 PIPELINE = ROOT / "dvc.yaml"
 AT_MOST = 1.3  # times as many files as are imported
 ADAPTERS = STAGES / "data/adapters"
-INDENT = " " * 6
-WIDTH = 114  # of the lines of a list, less the `deps: [` before the first and the comma after the last
+WIDTH = 114  # of the lines of a list in dvc.yaml
 
 
 def file_of(stage: str) -> Path:
@@ -83,21 +82,18 @@ def rewritten(text: str) -> str:
     )
 
 
-def _with_code(deps: re.Match[str]) -> str:
-    stage = deps.string.partition(":")[0].strip()
-    data = [
-        dep
-        for dep in re.split(r",\s*", deps[0].strip()[len("deps: [") : -1])
-        if not dep.strip('"').startswith("stages/")
-    ]
+def _with_code(found: re.Match[str]) -> str:
+    stage = found.string.partition(":")[0].strip()
+    named = re.split(r",\s*", found[0].strip().removeprefix("deps: [").removesuffix("]"))
+    data = [dep for dep in named if not dep.strip('"').startswith("stages/")]
     code = [f'"{dep}"' if "{" in dep else dep for dep in listed(file_of(stage))]
-    # Data stand in lines of their own, so that they are seen at once.
-    lines = [
-        textwrap.indent(textwrap.fill(", ".join(some), WIDTH, break_on_hyphens=False, break_long_words=False), INDENT)
-        for some in (data, code)
-        if some
-    ]
-    return "    deps: [" + ",\n".join(lines).strip() + "]"
+    # Data and code begin a line each, so that the data are seen at once.
+    filled = [textwrap.wrap(", ".join(deps), WIDTH, break_on_hyphens=False) for deps in (data, code)]
+    return (
+        "    deps: ["
+        + ",\n".join("\n".join(f"      {line}" for line in lines) for lines in filled if lines).strip()
+        + "]"
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from dvc.stage import PipelineStage
 from checks import deps
 from stages.core import params, tables
 from stages.core.code import BESIDE, FOLDER, closure, module_of
-from stages.recognition.train_recognizer import MASKS
 from stages.tools import forecast
 from stages.training import speed
 from tests.conftest import ROOT, SMALL, commit, copy_repository, edit_params, run
@@ -205,10 +204,10 @@ def test_a_margin_runs_its_recognizers_their_scores_and_the_report():
     changed = [
         stage for stage in graph if any("train_recognizer.arcface" in getattr(dep, "params", []) for dep in stage.deps)
     ]
-    assert sorted(stage.name for stage in changed) == [f"train_recognizer@arcface-{masks}" for masks in MASKS]
+    assert {stage.name for stage in changed} == {"train_recognizer@arcface", "train_masked_recognizer@arcface"}
     follow = {stage.name for one in changed for stage in nx.ancestors(graph, one)}  # DVC's arrows point back
     kinds = ("embed", "train_heads", "verify", "identify")
-    assert follow == {f"{kind}@arcface-{masks}" for kind in kinds for masks in MASKS} | {"report"}
+    assert follow == {f"{kind}@arcface-{masks}" for kind in kinds for masks in ("bare", "masked")} | {"report"}
 
 
 # ---------------------------------------------------------------- the run
@@ -248,7 +247,7 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
     before = (small_repository / "params.yaml").read_text()
     try:
         for change, expected in (
-            # All that draws masks; what follows is known once these have run.
+            # All that draws masks, and no recognizer of bare faces; what follows is known once these have run.
             (
                 {"render_masks__softness": 1.0},
                 [
@@ -263,6 +262,7 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
             ),
             ({"train_parser__scanet__side": 96}, ["train_parser@scanet"]),
             ({"align_faces__side": 96}, ["align_faces@orl"]),
+            ({"identify__ranks": [1, 5]}, ["identify@norm_softmax-bare"]),
             ({"accept_terms": ["ffhq"]}, []),
             ({"parallel__workers": 1}, []),
         ):
