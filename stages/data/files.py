@@ -8,6 +8,7 @@ import bz2
 import errno
 import functools
 import gzip
+import json
 import lzma
 import re
 import shutil
@@ -21,10 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from stages.core.errors import UnmaskError
-from stages.core.images import UnreadableImageError
+from stages.core.images import SUFFIXES, UnreadableImageError
 from stages.data import matlab
 from stages.data.photo import Photo
 
@@ -74,6 +75,25 @@ class Files:
         """Return all names, sorted."""
         return sorted(self._places)
 
+    def images(self) -> list[PurePosixPath]:
+        """Return the paths of all files with the suffix of an image, sorted by name."""
+        return [path for path in map(PurePosixPath, self.names()) if path.suffix.lower() in SUFFIXES]
+
+    def matching(self, pattern: str, expected: str) -> list[re.Match[str]]:
+        """Return where the names of images (`match.string`) hold a pattern, sorted by name.
+
+        Raises:
+            UnmaskError: none does; the message says what was expected.
+        """
+        found = [match for path in self.images() if (match := re.search(pattern, path.as_posix()))]
+        if not found:
+            raise UnmaskError(f"no photo found: expected {expected}")
+        return found
+
+    def named(self, name: str) -> str | None:
+        """Return the first file that has this name in whatever folder, None if there is none."""
+        return next((file for file in self.names() if PurePosixPath(file).name == name), None)
+
     def of(self, photos: Iterable[Photo]) -> "Files":
         """Return only the files that these photos need, to be sent to a worker."""
         names = {name for photo in photos for name in (photo.file, *(name for _, name in photo.label_files))}
@@ -116,6 +136,36 @@ class Files:
             return self.read(name).decode("utf-8-sig")
         except (UnicodeDecodeError, UnreadableImageError) as error:
             raise UnmaskError(f"{name} is no readable text file: {error}") from None
+
+    def lines(self, name: str, pattern: str, form: str, *, first: int = 1) -> Iterator[re.Match[str]]:
+        """Yield the matches of the lines of a text file with a pattern; blank lines are left out.
+
+        Args:
+            name: of the file.
+            pattern: of a whole line without the blanks around it.
+            form: what a line looks like, in words.
+            first: the line to begin with, counted from 1.
+
+        Raises:
+            UnmaskError: it is no text, or a line has another form.
+        """
+        for number, line in enumerate(self.text(name).splitlines()[first - 1 :], first):
+            found = re.fullmatch(pattern, line.strip())
+            if found:
+                yield found
+            elif line.strip():
+                raise UnmaskError(f"{name}, line {number}: expected {form}, got {line[:80]!r}")
+
+    def json(self, name: str) -> Any:
+        """Return the content of a JSON file.
+
+        Raises:
+            UnmaskError: it is none.
+        """
+        try:
+            return json.loads(self.text(name))
+        except (ValueError, RecursionError) as error:
+            raise UnmaskError(f"{name} is no whole JSON: {error}") from None
 
 
 @functools.lru_cache(maxsize=8)

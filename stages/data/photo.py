@@ -2,13 +2,18 @@
 
 An adapter is a module of `stages/data/adapters` that has the dataset's name and a function
 
-    photos(files: Files) -> Iterator[Photo | Reject]        # Files: stages/data/files.py
+    photos(files: Files) -> Photos        # Files: stages/data/files.py
 
 which reads names, lists and protocols, but no images. It raises an UnmaskError if the files are not in the publisher's
 layout at all; a single photo that cannot be used is a `Reject`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from stages.faces.landmarks import Points
 
@@ -50,3 +55,22 @@ class Reject:
     reason: str
     detail: str = ""
     face_id: str = ""
+
+
+Photos = Iterator[Photo | Reject]
+
+
+def finite(values: Any, *shape: int, dtype: DTypeLike = np.float64) -> NDArray[np.floating] | None:
+    """Return what a publisher's file gives for numbers as an array; None if it is anything but finite numbers.
+
+    Args:
+        values: anything, such as lists of numbers from a JSON.
+        shape: that the array must have; -1 stands for any length.
+        dtype: of the array.
+    """
+    try:
+        found = np.array(values, dtype)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    fits = len(shape) == found.ndim and all(want in {-1, has} for want, has in zip(shape, found.shape, strict=True))
+    return found if fits and np.isfinite(found).all() else None

@@ -4,21 +4,20 @@ pairs.txt beside them is read by `verify.pairs`; sexes.csv is a list of the user
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 from stages.data.files import Files
 from stages.data.formats import person_folders, sexes
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photo, Photos, Reject
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
+def photos(files: Files) -> Photos:
     """Yield all photos; one that is not named after its folder is rejected."""
     sex_of = sexes.of_people(files)
-    for photo in person_folders.photos(files):
-        if isinstance(photo, Reject):
-            yield photo
-        elif re.fullmatch(re.escape(photo.identity) + r"_\d{4}", photo.name):
-            yield replace(photo, sex=sex_of.get(photo.identity), wears_mask=False)  # press photos of 2002 and 2003
-        else:
-            yield Reject(photo.file, "bad_name", f"expected {photo.identity}_<NNNN>.jpg")
+
+    def known(photo: Photo) -> Photo | Reject:
+        if not re.fullmatch(re.escape(photo.identity) + r"_\d{4}", photo.name):
+            return Reject(photo.file, "bad_name", f"expected {photo.identity}_<NNNN>.jpg")
+        return replace(photo, sex=sex_of.get(photo.identity), wears_mask=False)  # press photos of 2002 and 2003
+
+    return person_folders.photos(files, known)

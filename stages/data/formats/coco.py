@@ -6,9 +6,7 @@ A dataset of your own needs a module of its name in `stages/data/adapters` that 
     photos = coco.photos
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,13 +14,13 @@ import numpy as np
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
-from stages.faces.parts import MASK
+from stages.data.formats.labelme import FARTHEST, masked
+from stages.data.photo import Photo, Photos, Reject, finite
 
-Corners = tuple[float, ...]
+KEYS = ("images", "annotations", "categories")
 
 
-def photos(files: Files, label: str = "mask") -> Iterator[Photo | Reject]:
+def photos(files: Files, label: str = "mask") -> Photos:
     """Yield the photos that the JSON files list, their masks as polygons; each counts as a person of its own.
 
     Args:
@@ -64,42 +62,29 @@ def _photo(files: Files, by_name: dict[str, list[str]], listed: str, segmentatio
     found = [listed] if listed in files else by_name.get(wanted.name, [])
     if len(found) != 1:
         return Reject(listed, "file_missing", f"{len(found)} files have this name")
-    polygons: list[Corners] = []
-    for segmentation in segmentations:
-        corners = _corners(segmentation)
-        if corners is None:
-            return Reject(found[0], "bad_shape", "a mask is no list of polygons (run-length codes are not read)")
-        polygons += corners
-    name = PurePosixPath(found[0]).with_suffix("").as_posix().replace("/", "-")
-    masks = tuple((MASK, corners) for corners in polygons)
-    return Photo(found[0], f"photo-{name}", name, wears_mask=bool(masks), polygons=masks)
+    polygons = [polygon for segmentation in segmentations for polygon in _polygons(segmentation)]
+    if None in polygons:
+        return Reject(found[0], "bad_shape", "a mask is no list of polygons (run-length codes are not read)")
+    return masked(PurePosixPath(found[0]), polygons)
 
 
-def _corners(segmentation: Any) -> list[Corners] | None:
-    """Return the corners of each polygon, None if there is anything else."""
-    if not isinstance(segmentation, list) or not segmentation:
-        return None
-    found = []
-    for polygon in segmentation:
-        try:
-            corners = np.array(polygon, float)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not np.isfinite(corners).all():
-            return None
-        if np.abs(corners).max() > 1e5:
-            return None
-        found.append(tuple(corners.tolist()))
-    return found
+def _polygons(segmentation: Any) -> list[tuple[float, ...] | None]:
+    """Return x and y of each polygon's corners one after the other; None in place of anything else."""
+    if not isinstance(segmentation, list):
+        return [None]
+    found = [finite(polygon, -1) for polygon in segmentation or [None]]
+    return [
+        None if xy is None or len(xy) < 6 or len(xy) % 2 or np.abs(xy).max() > FARTHEST else tuple(xy.tolist())
+        for xy in found
+    ]
 
 
 def _content(files: Files, file: str) -> dict[str, Any] | None:
     """Return the content of a file in COCO's form, None if it has another one."""
     try:
-        content = json.loads(files.text(file))
-    except (UnmaskError, ValueError, RecursionError):
+        content = files.json(file)
+    except UnmaskError:
         return None
-    keys = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in keys):
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
         return None
-    return content if all(isinstance(entry, dict) for key in keys for entry in content[key]) else None
+    return content if all(isinstance(entry, dict) for key in KEYS for entry in content[key]) else None
