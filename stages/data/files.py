@@ -35,21 +35,9 @@ MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes
 MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
 RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
 BLOCK = 2**20
-# What the archive modules raise for damaged archives; NotImplementedError and RuntimeError stand for unknown
-# compression and for encryption.
-DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-)
+# What the archive modules raise for damaged archives; RuntimeErrors stand for encryption and unknown compression.
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
+DAMAGE += (EOFError, OSError, RuntimeError, ValueError, OverflowError)
 # Folders and files that operating systems add.
 JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
 
@@ -236,14 +224,8 @@ def _safe(archive: Path, member: str) -> str:
     return PurePosixPath(name).as_posix()
 
 
-def _refuse_bomb(archive: Path, member: str, size: int, packed: int) -> None:
-    if size > MAX_MEMBER or (size > RATIO_FROM and size > MAX_RATIO * packed):
-        raise UnmaskError(f"{archive.name} is refused: {member!r} swells from {packed:,} to {size:,} bytes")
-
-
 def _variables(path: Path, name: str) -> Iterator[tuple[str, _Place]]:
-    for variable in matlab.names(path):
-        yield f"{name}/{variable}", _Place(path, 0, variable=variable)
+    return ((f"{name}/{variable}", _Place(path, 0, variable=variable)) for variable in matlab.names(path))
 
 
 def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
@@ -253,7 +235,10 @@ def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
             continue
         if stat.S_ISLNK(info.external_attr >> 16):
             raise UnmaskError(f"{path.name} is refused: its member {info.filename!r} is a link")
-        _refuse_bomb(path, info.filename, info.file_size, info.compress_size)
+        size = info.file_size
+        if size > MAX_MEMBER or size > max(RATIO_FROM, MAX_RATIO * info.compress_size):
+            how = f"from {info.compress_size:,} to {size:,} bytes"
+            raise UnmaskError(f"{path.name} is refused: {info.filename!r} swells {how}")
         packed += info.compress_size
         if info.filename.lower().endswith(".mat"):
             plain = unpacked / f"{path.name}-{info.header_offset}.mat"
@@ -262,7 +247,7 @@ def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
             if matlab.is_one(plain):
                 yield from _variables(plain, _safe(path, info.filename))
                 continue
-        yield info.filename, _Place(path, info.file_size, member=info.filename)
+        yield info.filename, _Place(path, size, member=info.filename)
     if packed > path.stat().st_size:
         raise UnmaskError(f"{path.name} is refused: its members overlap, as in a decompression bomb")
 
@@ -284,7 +269,7 @@ def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], unpacked: Path) -> 
     with opener(path) as reading, plain.open("wb") as writing:
         while block := reading.read(BLOCK):
             size += len(block)
-            if size > RATIO_FROM and size > MAX_RATIO * packed:
+            if size > max(RATIO_FROM, MAX_RATIO * packed):
                 raise UnmaskError(f"{path.name} is refused: it swells to more than {MAX_RATIO} times its size")
             writing.write(block)
     return plain

@@ -34,10 +34,9 @@ def names(path: Path) -> list[str]:
     found: list[str] = []
     try:
         for name, data in file.items():
-            if not isinstance(data, h5py.Dataset):
-                continue  # what cells point to
-            is_cell = h5py.check_ref_dtype(data.dtype) is not None
-            found += [f"{name}/{number:05d}.png" for number in range(data.size)] if is_cell else [f"{name}.npy"]
+            if isinstance(data, h5py.Dataset):  # what cells point to is none
+                is_cell = h5py.check_ref_dtype(data.dtype) is not None
+                found += [f"{name}/{number:05d}.png" for number in range(data.size)] if is_cell else [f"{name}.npy"]
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise UnmaskError(f"{path.name} is a damaged MATLAB file ({error}): fetch it again") from None
     return found

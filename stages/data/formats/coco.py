@@ -1,10 +1,4 @@
-"""COCO's JSON: `images`, `annotations` with polygons, `categories`; those whose name holds "mask" are masks.
-
-A dataset of your own needs a module of its name in `stages/data/adapters` that says
-
-    from stages.data.formats import coco
-    photos = coco.photos
-"""
+"""COCO's JSON: `images`, `annotations` with polygons, `categories`; those whose name holds "mask" are masks."""
 
 from collections import defaultdict
 from pathlib import PurePosixPath

@@ -1,12 +1,4 @@
-"""Photos and masks in two folders: images/<name>.jpg and labels/<name>.png, 255 (above 127) or 1 where a class is.
-
-A dataset of your own needs a module of its name in `stages/data/adapters` that says which class that is:
-
-    import functools
-    from stages.data.formats import image_label_pairs
-    from stages.faces.parts import MASK
-    photos = functools.partial(image_label_pairs.photos, class_id=MASK)
-"""
+"""Photos and masks in two folders: images/<name>.jpg and labels/<name>.png, 255 (above 127) or 1 where a class is."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,11 +1,4 @@
-"""labelme's JSON beside each photo: polygons and rectangles with labels, of which those that hold "mask" are masks.
-
-Of a dataset of your own with other labels, its module says
-
-    import functools
-    from stages.data.formats import labelme
-    photos = functools.partial(labelme.photos, label="respirator")
-"""
+"""labelme's JSON beside each photo: polygons and rectangles with labels, of which those that hold "mask" are masks."""
 
 from pathlib import PurePosixPath
 from typing import Any

@@ -1,10 +1,4 @@
-"""One folder a person, photos in it: the layout of LFW, RMFRD and most collections of one's own.
-
-A dataset of your own needs no more than a module of its name in `stages/data/adapters` that says
-
-    from stages.data.formats import person_folders
-    photos = person_folders.photos
-"""
+"""One folder a person, photos in it: the layout of LFW, RMFRD and most collections of one's own."""
 
 from collections.abc import Callable
 

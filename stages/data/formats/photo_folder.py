@@ -1,11 +1,6 @@
-"""A plain folder of photos, in which nobody says who is who: each counts as a person of its own.
+"""A plain folder of photos, in which nobody says who is who: each counts as a person of its own."""
 
-A dataset of your own needs no more than a module of its name in `stages/data/adapters` that says
-
-    from stages.data.formats import photo_folder
-    photos = photo_folder.photos
-"""
-
+from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.photo import Photo, Photos
 
@@ -16,6 +11,9 @@ def photos(files: Files) -> Photos:
     Raises:
         UnmaskError: there is not one.
     """
-    for found in files.matching(r"(.+)\.\w+$", "there is no image file"):
-        name = found[1].replace("/", "-")
-        yield Photo(found.string, identity=f"photo-{name}", name=name)
+    paths = files.images()
+    if not paths:
+        raise UnmaskError("there is no image file")
+    for path in paths:
+        name = path.with_suffix("").as_posix().replace("/", "-")
+        yield Photo(path.as_posix(), identity=f"photo-{name}", name=name)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, RootModel, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, RootModel, StringConstraints, model_validator
 
 from stages.core.errors import UnmaskError
 from stages.core.params import Section, check, read_yaml
@@ -105,25 +105,20 @@ class Dataset(Section):
     files: list[File] = Field(min_length=1)
 
 
-class Catalogue(RootModel[dict[str, Dataset]]):
-    """The whole file."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, entries: Any) -> Any:
-        wrong = [name for name in entries if not NAME.fullmatch(str(name))] if isinstance(entries, dict) else []
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no name of a dataset: small letters, digits and _, a letter first")
-        return entries
-
-
 def load(path: Path) -> dict[str, Dataset]:
     """Return all entries of the catalogue.
 
     Raises:
         UnmaskError: it cannot be read, or an entry is wrong; the message names it.
     """
-    return check(Catalogue, read_yaml(path), path).root
+    return check(RootModel[Annotated[dict[str, Dataset], BeforeValidator(_named)]], read_yaml(path), path).root
+
+
+def _named(entries: Any) -> Any:
+    wrong = [name for name in entries if not NAME.fullmatch(str(name))] if isinstance(entries, dict) else []
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no name of a dataset: small letters, digits and _, a letter first")
+    return entries
 
 
 def entry(path: Path, dataset: str) -> Dataset:
