@@ -15,20 +15,10 @@ PARAMS_FILE = Path("params.yaml")
 # such a param changes, `dvc repro` brings back the results of its old value under the new one's name.
 UNSEEN = frozenset({"size", "nfiles"})
 # Types and bounds of a JSON schema in words.
-KINDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "string": "a text",
-    "boolean": "true or false",
-    "null": "null",
-}
-BOUNDS = {
-    "minimum": "from",
-    "exclusiveMinimum": "above",
-    "maximum": "to",
-    "exclusiveMaximum": "below",
-    "pattern": "like",
-}
+KINDS = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false"}
+KINDS |= {"null": "null"}
+BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+BOUNDS |= {"pattern": "like"}
 
 
 FilePath = Annotated[Path, Field(strict=False)]  # which YAML writes as a text
@@ -84,25 +74,15 @@ def load(model: type[_Model], section: str, path: Path = PARAMS_FILE) -> _Model:
             raise UnmaskError(f"{path} has no section `{section}:`")
         values = {}
     values = {**values, **{name: content[name] for name in top_level if name in content}}
-    _refuse_unseen(values, path, tuple(section.split(".")))
-    return check(model, values, path, tuple(section.split(".")))
-
-
-def _refuse_unseen(values: Any, path: Path, section: tuple[str, ...]) -> None:
+    keys_of_section = tuple(section.split("."))
     try:
-        wrong = [(*section, *keys) for keys in leaves(values) if UNSEEN & set(keys)]
+        unseen = [(*keys_of_section, *keys) for keys in leaves(values) if UNSEEN & set(keys)]
     except RecursionError:
-        raise UnmaskError(f"{path}: {_dotted(section)} is nested too deep, or within itself") from None
-    if not wrong:
-        return
-    commented = YAML().load(path.read_text(encoding="utf-8"))
-    reason = f"no param may be called {' or '.join(sorted(UNSEEN))}, as DVC would not see that it changed"
-    raise UnmaskError(
-        "\n".join(
-            f"{path}, line {_line(commented, keys)}: {_dotted(keys)}: {reason}; pixels of an edge are called `side`"
-            for keys in wrong
-        )
-    )
+        raise UnmaskError(f"{path}: {section} is nested too deep, or within itself") from None
+    if unseen:
+        reason = f"no param may be called {' or '.join(sorted(UNSEEN))}, as DVC would not see that it changed"
+        raise _error(path, [(keys, f"{reason}; pixels of an edge are called `side`") for keys in unseen])
+    return check(model, values, path, keys_of_section)
 
 
 def leaves(content: Any) -> dict[tuple[int | str, ...], Any]:
@@ -114,13 +94,7 @@ def leaves(content: Any) -> dict[tuple[int | str, ...], Any]:
 
 
 def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...] = ()) -> _Model:
-    """Return values from a YAML file as a model.
-
-    Args:
-        model: what the values must be.
-        values: what was read.
-        path: of the file, for the message.
-        section: the keys under which the values stand in the file.
+    """Return values that were read from a section of a YAML file as a model.
 
     Raises:
         UnmaskError: as `load`.
@@ -128,21 +102,25 @@ def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...]
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        commented = YAML().load(path.read_text(encoding="utf-8"))  # knows the line of each key
         top_level = getattr(model, "top_level", ())
-        lines = []
+        problems = []
         for problem in error.errors():
             # "[key]" is pydantic's way to say that the key before it is wrong, not its value.
-            location = tuple(key for key in problem["loc"] if key != "[key]")
-            keys = location if location and location[0] in top_level else (*section, *location)
-            line = _line(commented, keys)
-            where = f"{path}, line {line}" if line else str(path)
-            lines.append(f"{where}: {_dotted(keys)}: {_wrong(model, problem)}")
-        raise UnmaskError("\n".join(lines)) from None
+            keys = tuple(key for key in problem["loc"] if key != "[key]")
+            keys = keys if keys and keys[0] in top_level else (*section, *keys)
+            problems.append((keys, _wrong(model, problem)))
+        raise _error(path, problems) from None
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(key) for key in location) or "(whole file)"
+def _error(path: Path, problems: list[tuple[tuple[int | str, ...], str]]) -> UnmaskError:
+    """Return an error that names keys of a YAML file, the line of each, and what is wrong with it."""
+    commented = YAML().load(path.read_text(encoding="utf-8"))  # knows the line of each key
+    lines = []
+    for keys, wrong in problems:
+        line = _line(commented, keys)
+        where = f"{path}, line {line}" if line else str(path)
+        lines.append(f"{where}: {'.'.join(map(str, keys)) or '(whole file)'}: {wrong}")
+    return UnmaskError("\n".join(lines))
 
 
 def _wrong(model: type[BaseModel], problem: Any) -> str:
