@@ -20,30 +20,19 @@ from stages.faces.landmarks import Points
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo of one person.
+    """A photo of one person, and what its publisher says of it; None where that is nothing."""
 
-    Attributes:
-        file: its name among the dataset's files.
-        identity: of the person, unique in the dataset.
-        name: of the photo, unique for the person; the face_id is `<dataset>/<identity>/<name>`.
-        sex: `female`, `male` or None.
-        split: the publisher's own `train`, `val` or `test`, or None.
-        wears_mask: whether a real mask is worn, if the publisher says so.
-        landmarks: float32 (68, 2), pixels, if the publisher gives them.
-        face_type: Face_Mask_Generator's, if the publisher gives it.
-        label_files: class id and name of each part's mask, in the order in which they are painted over each other.
-        polygons: class id of each, and its corners, pixels, one after the other x and y; painted over these.
-    """
-
-    file: str
-    identity: str
-    name: str
-    sex: str | None = None
-    split: str | None = None
-    wears_mask: bool | None = None
-    landmarks: Points | None = None
-    face_type: str | None = None
+    file: str  # its name among the dataset's files
+    identity: str  # of the person, unique in the dataset
+    name: str  # of the photo, unique for the person; the face_id is <dataset>/<identity>/<name>
+    sex: str | None = None  # female or male
+    split: str | None = None  # train, val or test
+    wears_mask: bool | None = None  # a real one
+    landmarks: Points | None = None  # float32 (68, 2), pixels
+    face_type: str | None = None  # Face_Mask_Generator's
+    # Class id and name of each part's mask, in the order in which they are painted over each other.
     label_files: tuple[tuple[int, str], ...] = ()
+    # Class id of each, and its corners, pixels, one after the other x and y; painted over these.
     polygons: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
 

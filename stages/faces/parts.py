@@ -25,7 +25,7 @@ from stages.faces.landmarks import (
 Labels = NDArray[np.uint8]
 
 # Class ids 0 to 18 in the publisher's order. `l_` is the subject's left, which lies on the right of the image.
-CLASSES = (
+CLASSES: tuple[str, ...] = (
     "background",
     "skin",
     "nose",
@@ -36,16 +36,8 @@ CLASSES = (
     "r_brow",
     "l_ear",
     "r_ear",
-    "mouth",
-    "u_lip",
-    "l_lip",
-    "hair",
-    "hat",
-    "ear_r",
-    "neck_l",
-    "neck",
-    "cloth",
 )
+CLASSES += ("mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth")
 MASK = len(CLASSES)
 NAMES = (*CLASSES, "mask")
 HIDDEN = 0  # in a map of the visible face: what is no face, or hidden
@@ -84,12 +76,8 @@ def from_landmarks(points: Points, height: int, width: int) -> Labels:
     """Return a weak label map of a bare face: skin, nose, eyes, brows, mouth and lips; all else is background.
 
     Skin is the polygon of the jaw and an arch above the brows, so it holds hair that falls over the forehead, and
-    glasses are not seen: labels good enough to learn from, and not to be taken for the truth.
-
-    Args:
-        points: float32 (68, 2), pixels; they may lie outside the image.
-        height: of the map.
-        width: of the map.
+    glasses are not seen: labels good enough to learn from, and not to be taken for the truth. Points, float32 (68, 2),
+    may lie outside the image.
     """
     labels = np.zeros((height, width), np.uint8)
     size = face_size(points)

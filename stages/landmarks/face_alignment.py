@@ -13,11 +13,8 @@ import numpy as np
 from stages.compute import device
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.tables import Face
 from stages.faces.landmarks import Points
 from stages.landmarks.boxes import Box
-
-NEEDS_BOX = True
 
 
 @functools.cache
@@ -34,9 +31,8 @@ def _network() -> Any:
     )
 
 
-def points(image: Pixels, face: Face, box: Box) -> Points:
+def points(image: Pixels, box: Box) -> Points:
     """Return the landmarks of the face in a box of an RGB image (H, W, 3), float32 (68, 2), in pixels."""
-    del face
     try:
         network = _network()
     except OSError as error:
