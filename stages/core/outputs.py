@@ -27,17 +27,6 @@ def _delete_what_killed_runs_left(out: Path) -> None:
             dead.unlink(missing_ok=True)
 
 
-def _refuse_to_replace(out: Path, replaceable: str | None) -> None:
-    """Protect a folder of the user's: only an empty folder, or one that holds nothing but our own files, may go."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UnmaskError(f"{out} is a file, a folder is to be written there: name another folder")
-    foreign = sorted(path.name for path in out.iterdir() if not (replaceable and path.match(replaceable)))
-    if foreign:
-        raise UnmaskError(f"{out} already holds {foreign[0]!r}: name a new folder, or delete this one first")
-
-
 @contextmanager
 def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     """Yield an empty folder to write into; it becomes `out` in one rename if the block succeeds, else it is deleted.
@@ -45,9 +34,13 @@ def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     An existing `out` is replaced only if it is empty or every entry of it matches the pattern `replaceable`.
 
     Raises:
-        UnmaskError: `out` holds something else.
+        UnmaskError: `out` holds something else, which may be dear to the user.
     """
-    _refuse_to_replace(out, replaceable)
+    if out.exists() and not out.is_dir():
+        raise UnmaskError(f"{out} is a file, a folder is to be written there: name another folder")
+    foreign = [path.name for path in out.glob("*") if not (replaceable and path.match(replaceable))]
+    if foreign:
+        raise UnmaskError(f"{out} already holds {min(foreign)!r}: name a new folder, or delete this one first")
     staging = _staging(out)
     _delete_what_killed_runs_left(out)
     staging.mkdir(parents=True)

@@ -80,7 +80,8 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
         return _line(f"{file.package.name} {file.package.version}", content(staging), "package", files=count)
     named = os.environ.get("UNMASK_INCOMING")
     folders = [*([Path(named) / name, Path(named)] if named else []), INCOMING / name]
-    lying = transports.dropped([file.name, *(other.name for other in file.instead)], folders)
+    names = [file.name, *(other.name for other in file.instead)]
+    lying = next((folder / name for folder in folders for name in names if (folder / name).exists()), None)
     if lying:
         known: Checks = next((other for other in file.instead if other.name == lying.name), file)
         target = staging / lying.name

@@ -126,16 +126,10 @@ class Files:
             raise UnmaskError(f"{name} is no readable text file: {error}") from None
 
     def lines(self, name: str, pattern: str, form: str, *, first: int = 1) -> Iterator[re.Match[str]]:
-        """Yield the matches of the lines of a text file with a pattern; blank lines are left out.
-
-        Args:
-            name: of the file.
-            pattern: of a whole line without the blanks around it.
-            form: what a line looks like, in words.
-            first: the line to begin with, counted from 1.
+        """Yield the match of each line of a text file, without blanks around it, with a pattern; none of blank lines.
 
         Raises:
-            UnmaskError: it is no text, or a line has another form.
+            UnmaskError: it is no text, or a line from the `first` on (counted from 1) has not this form.
         """
         for number, line in enumerate(self.text(name).splitlines()[first - 1 :], first):
             found = re.fullmatch(pattern, line.strip())

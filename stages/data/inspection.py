@@ -85,11 +85,9 @@ def paint_labels(files: Files, photo: Photo, height: int, width: int) -> Pixels:
 
 
 def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
-    """Return a reject for each photo that is the same as one before it.
+    """Return a reject for each photo that is the same as one before it; photos are sorted by face_id.
 
-    Args:
-        seen: sorted by face_id; of several copies the first is kept.
-        distance: how many of 256 bits of two perceptual hashes may differ; None: only equal bytes count.
+    So many of 256 bits of two perceptual hashes may differ as `distance` says; None: only equal bytes count.
     """
     rejects: dict[int, Reject] = {}
 

@@ -89,13 +89,9 @@ def scale_of(matrix: Matrix) -> float:
 
 
 def warp(image: NDArray[np.uint8], matrix: Matrix, size: int, *, nearest: bool = False) -> NDArray[np.uint8]:
-    """Return the image (H, W) or (H, W, 3) moved by a transform, `size` x `size`; what lies outside becomes 0.
+    """Return the image (H, W) or (H, W, 3) moved by a transform to it, `size` x `size`; what lies outside becomes 0.
 
-    Args:
-        image: uint8.
-        matrix: (2, 3), from image to result.
-        size: of the result, in pixels.
-        nearest: take the nearest pixel, for label maps; else interpolate, and average where the image shrinks.
+    Take the `nearest` pixel, for label maps; else interpolate, and average where the image shrinks.
     """
     scale = scale_of(matrix)
     interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR if scale > 1 else cv2.INTER_CUBIC

@@ -17,9 +17,7 @@ KEYS = ("images", "annotations", "categories")
 def photos(files: Files, label: str = "mask") -> Photos:
     """Yield the photos that the JSON files list, their masks as polygons; each counts as a person of its own.
 
-    Args:
-        files: of the dataset.
-        label: what a mask's category holds, in small or capital letters.
+    A mask's category holds the label, in small or capital letters.
 
     Raises:
         UnmaskError: there is no JSON in COCO's form, or none of its categories has such a name.

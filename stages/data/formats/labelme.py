@@ -17,11 +17,7 @@ FARTHEST = 1e5  # pixels; OpenCV cannot draw beyond that
 def photos(files: Files, label: str = "mask") -> Photos:
     """Yield the photo of each JSON, its masks as polygons; each counts as a person of its own.
 
-    A photo on which nothing has such a label wears no mask.
-
-    Args:
-        files: of the dataset.
-        label: what a mask's label holds, in small or capital letters.
+    A mask's label holds this one, in small or capital letters. A photo on which nothing has such a label wears no mask.
 
     Raises:
         UnmaskError: there is no JSON of labelme.

@@ -10,9 +10,7 @@ from stages.data.photo import Photo, Photos, Reject
 def photos(files: Files, known: Callable[[Photo], Photo | Reject] = lambda photo: photo) -> Photos:
     """Yield every image file that lies in a folder; the folder's name is the person, wherever that folder lies.
 
-    Args:
-        files: of the dataset.
-        known: adds to a photo what else is known of it, or rejects it.
+    The function `known` adds to a photo what else is known of it, or rejects it.
 
     Raises:
         UnmaskError: there is not one photo in a folder.

@@ -58,11 +58,6 @@ def package_files(package: Package, to: Path) -> int:
     return len(files)
 
 
-def dropped(names: list[str], folders: list[Path]) -> Path | None:
-    """Return the first of the files or folders `names` that lies in one of the drop folders."""
-    return next((folder / name for folder in folders for name in names if (folder / name).exists()), None)
-
-
 def copy(source: Path, to: Path) -> None:
     """Copy a file or a folder, with a progress bar. It is no link: DVC may change the permissions of its outputs."""
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
