@@ -78,9 +78,16 @@ class Files:
             raise UnmaskError(f"no photo found: expected {expected}")
         return found
 
-    def named(self, name: str) -> str | None:
-        """Return the first file that has this name in whatever folder, None if there is none."""
-        return next((file for file in self.names() if PurePosixPath(file).name == name), None)
+    def named(self, name: str) -> list[str]:
+        """Return the files that have this name, in whatever folders, sorted."""
+        return self._by_name.get(name, [])
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for file in self.names():
+            found.setdefault(PurePosixPath(file).name, []).append(file)
+        return found
 
     def of(self, photos: Iterable[Photo]) -> "Files":
         """Return only the files that these photos need, to be sent to a worker."""

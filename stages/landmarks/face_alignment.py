@@ -25,17 +25,15 @@ def _network() -> Any:
         raise UnmaskError(
             "find_landmarks.backends names face_alignment, which is not installed: pip install '.[face-alignment]'"
         ) from None
-    # Boxes are ours; `folder` is the one detector of the package that loads no weights.
-    return face_alignment.FaceAlignment(
-        face_alignment.LandmarksType.TWO_D, device=str(device.chosen()), face_detector="folder", compile=False
-    )
+    try:  # boxes are ours; `folder` is the one detector of the package that loads no weights
+        return face_alignment.FaceAlignment(
+            face_alignment.LandmarksType.TWO_D, device=str(device.chosen()), face_detector="folder", compile=False
+        )
+    except OSError as error:
+        raise UnmaskError(f"the weights of face_alignment could not be loaded: {error}") from None
 
 
 def points(image: Pixels, box: Box) -> Points:
     """Return the landmarks of the face in a box of an RGB image (H, W, 3), float32 (68, 2), in pixels."""
-    try:
-        network = _network()
-    except OSError as error:
-        raise UnmaskError(f"the weights of face_alignment could not be loaded: {error}") from None
-    found = network.get_landmarks_from_image(image, detected_faces=[(box.left, box.top, box.right, box.bottom)])
+    found = _network().get_landmarks_from_image(image, detected_faces=[(box.left, box.top, box.right, box.bottom)])
     return np.asarray(found[0], np.float32)

@@ -21,11 +21,7 @@ IN_SESSION = 13
 
 
 def photos(files: Files) -> Photos:
-    """Yield all photos with sex, and whether a scarf is worn.
-
-    Raises:
-        UnmaskError: there is no photo of such a name, in any format.
-    """
+    """Yield all photos with sex, and whether a scarf is worn."""
     some = False
     for path in map(PurePosixPath, files.names()):
         found = re.fullmatch(r"([MmWwFf])-(\d{2,3})-(\d{2})", path.stem)

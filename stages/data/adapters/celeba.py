@@ -17,9 +17,6 @@ def photos(files: Files) -> Photos:
     """Yield all photos with identity, sex and split, as far as the lists say.
 
     A person whose photos are on two sides of the official split cannot be kept; CelebA has none.
-
-    Raises:
-        UnmaskError: there is not one photo, or a list is not as published.
     """
     people = celeba_lists.pairs(files, celeba_lists.IDENTITIES)
     splits, sexes = celeba_lists.splits(files), celeba_lists.sexes(files, ATTRIBUTES)

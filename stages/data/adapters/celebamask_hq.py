@@ -28,7 +28,7 @@ def photos(files: Files) -> Photos:
     mapping = files.named(MAPPING)
     if not mapping:
         raise UnmaskError(f"{MAPPING} is missing: it says which photos are for training and which for testing")
-    lines = files.lines(mapping, r"(\d+)\s+(\d+)\s+(\S+)", "`idx orig_idx orig_file`", first=2)
+    lines = files.lines(mapping[0], r"(\d+)\s+(\d+)\s+(\S+)", "`idx orig_idx orig_file`", first=2)
     originals = {int(line[1]): (int(line[2]), line[3]) for line in lines}  # CelebA's 0-based index and file name
     people = celeba_lists.pairs(files, celeba_lists.IDENTITIES)
     sexes = celeba_lists.sexes(files, ATTRIBUTES)

@@ -13,11 +13,7 @@ IMAGE = r"(?:^|/)COFW_(train|test)(?:_color)?\.mat/Is(?:Tr|T)/(\d+)\.png$"
 
 
 def photos(files: Files) -> Photos:
-    """Yield all photos with the publisher's split.
-
-    Raises:
-        UnmaskError: there is not one.
-    """
+    """Yield all photos with the publisher's split."""
     for found in files.matching(IMAGE, "COFW_train_color.mat or COFW_test_color.mat with IsTr or IsT"):
         split, number = found.groups()
         yield Photo(found.string, f"photo-{split}-{number}", number, split=split)

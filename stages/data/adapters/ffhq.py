@@ -17,17 +17,13 @@ SPLITS = {"training": "train", "validation": "test"}
 
 
 def photos(files: Files) -> Photos:
-    """Yield all photos with their landmarks.
-
-    Raises:
-        UnmaskError: there is not one photo, or the JSON is missing or not as published.
-    """
+    """Yield all photos with their landmarks."""
     listed = files.named(LIST)
     if not listed:
         raise UnmaskError(f"{LIST} is missing: it has the landmarks")
-    entries = files.json(listed)
+    entries = files.json(listed[0])
     if not isinstance(entries, dict):
-        raise UnmaskError(f"{listed}: expected an object with the entries '0' to '69999'")
+        raise UnmaskError(f"{listed[0]}: expected an object with the entries '0' to '69999'")
     for found in files.matching(
         r"(?:^|/)(?:images(1024)x1024|thumbnails(128)x128)/(?:\d+/)?(\d{5})\.png$",
         "images1024x1024/<NN000>/<NNNNN>.png or thumbnails128x128/…",

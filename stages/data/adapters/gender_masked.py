@@ -14,11 +14,7 @@ SPLITS = {"training": "train", "validation": "test"}
 
 
 def photos(files: Files) -> Photos:
-    """Yield all photos with sex and split; each counts as a person of its own.
-
-    Raises:
-        UnmaskError: there is not one photo in such folders.
-    """
+    """Yield all photos with sex and split; each counts as a person of its own."""
     folders = "Training/female, Training/male, Validation/female, Validation/male"
     for found in files.matching(r"(?i)(?:^|/)(training|validation)/(female|male)/([^/]+)\.\w+$", folders):
         split, sex, name = SPLITS[found[1].lower()], found[2].lower(), re.sub(r"\s+", "_", found[3])

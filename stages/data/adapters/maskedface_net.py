@@ -12,11 +12,7 @@ EXPECTED = "<NNNNN>_Mask….jpg"
 
 
 def photos(files: Files) -> Photos:
-    """Yield all photos; all wear a mask.
-
-    Raises:
-        UnmaskError: there is not one photo of such a name.
-    """
+    """Yield all photos; all wear a mask."""
     found = files.matching(r"(?:^|/)(\d{5})_(Mask\w*)\.\w+$", EXPECTED)
     masked = {match.string: match for match in found}
     for path in files.images():

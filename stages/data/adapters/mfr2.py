@@ -26,7 +26,7 @@ def photos(files: Files) -> Photos:
     labels = files.named(LABELS)
     if not labels:
         raise UnmaskError(f"{LABELS} is missing: it says who wears a mask")
-    lines = files.lines(labels, r"([^,]*?)\s*,\s*(\d+)\s*,\s*([^,]*)", "`Name, number, kind`")
+    lines = files.lines(labels[0], r"([^,]*?)\s*,\s*(\d+)\s*,\s*([^,]*)", "`Name, number, kind`")
     kinds = {(line[1], int(line[2])): line[3] for line in lines}
 
     def known(photo: Photo) -> Photo | Reject:

@@ -13,11 +13,7 @@ from stages.data.photo import Photo, Photos, Reject
 
 
 def photos(files: Files) -> Photos:
-    """Yield the photos of one of the two folders; the other's are rejected as `other_alignment`.
-
-    Raises:
-        UnmaskError: there is not one photo in either folder.
-    """
+    """Yield the photos of one of the two folders; the other's are rejected as `other_alignment`."""
     layout = "aligned/<Name>_<NNNN>_<NNNN>.jpg or origin/…"
     found = files.matching(r"(?:^|/)(aligned|origin)/([^/]+)\.\w+$", layout)
     chosen = min(match[1] for match in found)  # aligned, if there are such

@@ -14,11 +14,7 @@ LAYOUT = "AFDB_face_dataset and AFDB_masked_face_dataset, with <person>/<photo>.
 
 
 def photos(files: Files) -> Photos:
-    """Yield all photos of both folders.
-
-    Raises:
-        UnmaskError: there is not one photo in either folder.
-    """
+    """Yield all photos of both folders."""
     for found in files.matching(r"(?:^|/)AFDB_(masked_)?face_dataset/([^/]+)/([^/]+)\.\w+$", LAYOUT):
         masked, person, stem = found.groups()
         name = f"masked-{stem}" if masked else stem

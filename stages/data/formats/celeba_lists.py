@@ -17,8 +17,8 @@ def pairs(files: Files, name: str) -> dict[str, str]:
     Raises:
         UnmaskError: a line has another number of words.
     """
-    list_ = files.named(name)
-    return dict(found.groups() for found in files.lines(list_, r"(\S+)\s+(\S+)", "two words")) if list_ else {}
+    lines = (line for file in files.named(name)[:1] for line in files.lines(file, r"(\S+)\s+(\S+)", "two words"))
+    return dict(line.groups() for line in lines)
 
 
 def splits(files: Files) -> dict[str, str]:
@@ -40,11 +40,10 @@ def sexes(files: Files, name: str) -> dict[str, str]:
     Raises:
         UnmaskError: its second line does not name the attribute `Male`.
     """
-    list_ = files.named(name)
-    if not list_:
+    if not files.named(name):
         return {}
-    _, columns, *rows = [*(line.split() for line in files.text(list_).splitlines()), [], []]
+    _, columns, *rows = [*(line.split() for line in files.text(files.named(name)[0]).splitlines()), [], []]
     if "Male" not in columns:
-        raise UnmaskError(f"{list_}: line 2 should name the attributes, `Male` among them")
+        raise UnmaskError(f"{name}: line 2 should name the attributes, `Male` among them")
     column = columns.index("Male") + 1
     return {row[0]: "male" if row[column] == "1" else "female" for row in rows if len(row) == len(columns) + 1}

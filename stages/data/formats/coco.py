@@ -22,9 +22,6 @@ def photos(files: Files, label: str = "mask") -> Photos:
     Raises:
         UnmaskError: there is no JSON in COCO's form, or none of its categories has such a name.
     """
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for file in files.names():
-        by_name[PurePosixPath(file).name].append(file)
     some = False
     for file in files.names():
         if not file.lower().endswith(".json") or (content := _content(files, file)) is None:
@@ -39,7 +36,7 @@ def photos(files: Files, label: str = "mask") -> Photos:
             if _id(annotation, "category_id") in masks:
                 of_image[_id(annotation, "image_id")].append(annotation.get("segmentation"))
         for image in content["images"]:
-            yield _photo(files, by_name, str(image.get("file_name")), of_image[_id(image, "id")])
+            yield _photo(files, str(image.get("file_name")), of_image[_id(image, "id")])
     if not some:
         raise UnmaskError("no JSON in COCO's form found: expected `images`, `annotations` and `categories`")
 
@@ -49,9 +46,8 @@ def _id(entry: dict[str, Any], key: str) -> str:
     return str(entry.get(key))
 
 
-def _photo(files: Files, by_name: dict[str, list[str]], listed: str, segmentations: list[Any]) -> Photo | Reject:
-    wanted = PurePosixPath(listed.replace("\\", "/"))
-    found = [listed] if listed in files else by_name.get(wanted.name, [])
+def _photo(files: Files, listed: str, segmentations: list[Any]) -> Photo | Reject:
+    found = [listed] if listed in files else files.named(PurePosixPath(listed.replace("\\", "/")).name)
     if len(found) != 1:
         return Reject(listed, "file_missing", f"{len(found)} files have this name")
     polygons = [polygon for segmentation in segmentations for polygon in _polygons(segmentation)]

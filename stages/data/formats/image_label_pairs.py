@@ -28,9 +28,6 @@ def photos(
         labels: names that the folder of masks beside it may have.
         below: a folder in which both lie; others are not looked at.
         known: fields of `Photo` that all photos have in common.
-
-    Raises:
-        UnmaskError: there is not one photo in such a folder.
     """
     paths = [path for path in files.images() if not below or below in path.parts]
     masks = {(path.parent.parent, path.stem): path.as_posix() for path in paths if path.parent.name in labels}

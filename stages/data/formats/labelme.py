@@ -18,9 +18,6 @@ def photos(files: Files, label: str = "mask") -> Photos:
     """Yield the photo of each JSON, its masks as polygons; each counts as a person of its own.
 
     A mask's label holds this one, in small or capital letters. A photo on which nothing has such a label wears no mask.
-
-    Raises:
-        UnmaskError: there is no JSON of labelme.
     """
     some = False
     for file in files.names():

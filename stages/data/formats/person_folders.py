@@ -11,9 +11,6 @@ def photos(files: Files, known: Callable[[Photo], Photo | Reject] = lambda photo
     """Yield every image file that lies in a folder; the folder's name is the person, wherever that folder lies.
 
     The function `known` adds to a photo what else is known of it, or rejects it.
-
-    Raises:
-        UnmaskError: there is not one photo in a folder.
     """
     paths = files.images()
     if all(len(path.parts) < 2 for path in paths):

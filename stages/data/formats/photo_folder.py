@@ -6,11 +6,7 @@ from stages.data.photo import Photo, Photos
 
 
 def photos(files: Files) -> Photos:
-    """Yield every image file; its path without suffix, in one word, is its name.
-
-    Raises:
-        UnmaskError: there is not one.
-    """
+    """Yield every image file; its path without suffix, in one word, is its name."""
     paths = files.images()
     if not paths:
         raise UnmaskError("there is no image file")
