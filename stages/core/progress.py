@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Self
+from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ def in_words(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-class Progress:
+class Progress(AbstractContextManager["Progress"]):
     """Counts what is done; use it as a context, or close it.
 
     Args:
@@ -35,10 +35,6 @@ class Progress:
         self.done = self.first = done
         self.start = self.shown = time.monotonic()
         self.bar = tqdm(total=total, initial=done, desc=label, unit=unit, file=sys.stderr, disable=None)
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close it."""

@@ -35,9 +35,9 @@ MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes
 MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
 RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
 BLOCK = 2**20
-# What the archive modules raise for damaged archives; RuntimeErrors stand for encryption and unknown compression.
+# What the archive modules and h5py raise for damaged files; RuntimeErrors stand for encryption and unknown compression.
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
-DAMAGE += (EOFError, OSError, RuntimeError, ValueError, OverflowError)
+DAMAGE += (EOFError, OSError, RuntimeError, ValueError, OverflowError, LookupError)
 # Folders and files that operating systems add.
 JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
 
