@@ -10,17 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.drawing import FRACTION_BITS, in_fractions
-from stages.faces.landmarks import (
-    BRIDGE_TOP,
-    CHIN,
-    INNER_LIP,
-    JAW,
-    NOSE_WING,
-    SUBNASALE,
-    Points,
-    eye_centers,
-    face_size,
-)
+from stages.faces.landmarks import BRIDGE_TOP, CHIN, JAW, NOSE_WING, SUBNASALE, Points, eye_centers, face_size
 
 Labels = NDArray[np.uint8]
 
@@ -101,7 +91,7 @@ def from_landmarks(points: Points, height: int, width: int) -> Labels:
     left, right = (points[wing] for wing in NOSE_WING)
     outward = (right - left) * 0.2
     fill("nose", np.stack([points[BRIDGE_TOP], left - outward, *points[32:35], right + outward]))
-    inner = points[INNER_LIP]  # left corner, over the top to the right corner, back below
+    inner = points[60:68]  # left corner, over the top to the right corner, back below
     fill("u_lip", np.concatenate([points[48:55], inner[4::-1]]))
     fill("l_lip", np.concatenate([points[54:60], points[48:49], inner[:1], inner[:3:-1]]))
     _fill_inside(labels, inner, CLASSES.index("mouth"))

@@ -13,10 +13,9 @@ EXPECTED = "<NNNNN>_Mask….jpg"
 
 def photos(files: Files) -> Photos:
     """Yield all photos; all wear a mask."""
-    found = files.matching(r"(?:^|/)(\d{5})_(Mask\w*)\.\w+$", EXPECTED)
-    masked = {match.string: match for match in found}
-    for path in files.images():
-        if match := masked.get(path.as_posix()):
-            yield Photo(match.string, f"photo-{match[1]}", match[2], wears_mask=True)
+    found = {match.string: match for match in files.matching(r"(?:^|/)(\d{5})_(Mask\w*)\.\w+$", EXPECTED)}
+    for file in map(str, files.images()):
+        if match := found.get(file):
+            yield Photo(file, f"photo-{match[1]}", match[2], wears_mask=True)
         else:
-            yield Reject(path.as_posix(), "bad_name", f"expected {EXPECTED}")
+            yield Reject(file, "bad_name", f"expected {EXPECTED}")
