@@ -1,10 +1,11 @@
 """Outputs that are either whole or absent: written beside their place, then renamed into it."""
 
+import csv
 import glob
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,3 +76,11 @@ def whole_file(out: Path, *, in_whole_folder: bool = False) -> Iterator[Path]:
     except BaseException:
         staging.unlink(missing_ok=True)
         raise
+
+
+def write_csv(out: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file whole or not at all: the columns' names, then a line a row, each ended by a line feed."""
+    with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

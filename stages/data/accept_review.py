@@ -9,7 +9,7 @@ from typing import Any
 
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.core.params import StageParams
 
 
@@ -43,10 +43,7 @@ def accept_review(reviewed: Path, curation: Path, params: Params) -> dict[str, A
         row["face_id"]: row["reason"] for row, answer in zip(proposals, answers, strict=True) if answer == "yes"
     }
     new = {face_id: reason for face_id, reason in accepted.items() if face_id not in kept}
-    with whole_file(curation) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["face_id", "reason"])
-        writer.writerows([*kept.items(), *sorted(new.items())])
+    write_csv(curation, ["face_id", "reason"], [*kept.items(), *sorted(new.items())])
     return {
         "accepted": len(accepted),
         "rejected": answers.count("no"),

@@ -18,7 +18,7 @@ from stages.core import images, parallel, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.outputs import PARTS, whole_file, whole_folder
+from stages.core.outputs import PARTS, whole_folder, write_csv
 from stages.core.params import Section, StageParams
 from stages.core.seeding import fraction
 from stages.data import inspection
@@ -105,11 +105,9 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
             raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons})")
         splits = _splits(dataset, seen, params.split)
         _write(out, seen, splits, files, params.max_pixels)
-    with whole_file(rejected) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "face_id", "reason", "detail"])
-        in_order = sorted(rejects, key=lambda reject: (reject.file, reject.detail))
-        writer.writerows([one.file, one.face_id, one.reason, one.detail] for one in in_order)
+    in_order = sorted(rejects, key=lambda reject: (reject.file, reject.detail))
+    lines = ([one.file, one.face_id, one.reason, one.detail] for one in in_order)
+    write_csv(rejected, ["file", "face_id", "reason", "detail"], lines)
     sheets.show_table(
         out,
         figure,

@@ -20,7 +20,7 @@ from pydantic import Field
 from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.core.params import StageParams
 from stages.core.tables import Face
 from stages.figures import sheets
@@ -74,14 +74,12 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
     found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
     order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
     proposed = [place for place in order.tolist() if np.isfinite(found.doubt[place])]
-    with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for place in proposed:
-            nearer = found.doubt[place] > 0
-            reason = "nearer to another person" if nearer else "far from the person's other photos"
-            cosines = [f"{value[place]:.4f}" for value in (found.own, found.other)]
-            writer.writerow(["", kept[place]["face_id"], reason, *cosines, people[found.nearest[place]]])
+    lines = []
+    for place in proposed:
+        reason = "nearer to another person" if found.doubt[place] > 0 else "far from the person's other photos"
+        cosines = [f"{value[place]:.4f}" for value in (found.own, found.other)]
+        lines.append(["", kept[place]["face_id"], reason, *cosines, people[found.nearest[place]]])
+    write_csv(out, COLUMNS, lines)
     _draw(faces, figure, [(kept[place], str(people[found.nearest[place]])) for place in proposed[:SHOWN]])
     return {
         "faces": len(rows),

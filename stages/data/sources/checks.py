@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.errors import UnmaskError
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.data.sources.catalogue import Checks
 
 BLOCK = 1 << 20
@@ -84,10 +84,7 @@ class Records:
     def add(self, name: str, found: Content, note: str) -> None:
         """Record a file."""
         self._lines.append({"name": name, "bytes": str(found.bytes), "sha256": found.sha256, "note": note})
-        with whole_file(self.path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._lines)
+        write_csv(self.path, FIELDS, ([line[field] for field in FIELDS] for line in self._lines))
 
 
 def _difference(found: Content, published: Checks) -> str:
