@@ -35,7 +35,7 @@ def ways(photo: Pixels) -> Iterator[tuple[str, list[Points]]]:
     for name, detector in (("dlib, HOG", boxes._hog()), ("dlib, CNN", boxes._cnn())):
         found = [getattr(one, "rect", one) for one in detector(photo, 0) if getattr(one, "confidence", 1) >= 0.2]
         seen = [boxes.Box(one.left(), one.top(), one.right(), one.bottom(), name) for one in found]
-        yield name, [dlib.points(photo, {}, box) for box in seen]
+        yield name, [dlib.points(photo, box) for box in seen]
     yield "the network", [seen.points for seen in landmarker.find(photo)]
 
 

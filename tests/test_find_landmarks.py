@@ -334,4 +334,4 @@ def test_face_alignment_without_weights(orl_photo: Callable[[str], Pixels], monk
     monkeypatch.setattr(api, "load_file_from_url", refused)
     face_alignment._network.cache_clear()
     with pytest.raises(UnmaskError, match="the weights of face_alignment could not be loaded: cannot open https"):
-        face_alignment.points(orl_photo("s1/1"), {}, Box(0, 0, 90, 90, "hog"))
+        face_alignment.points(orl_photo("s1/1"), Box(0, 0, 90, 90, "hog"))

@@ -31,10 +31,10 @@ def decode(data: bytes) -> Pixels:
     Raises:
         UnmaskError: the cell holds no image.
     """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
     if image is None:
         raise UnmaskError("the image column holds bytes that are no PNG or JPEG")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(image, np.uint8)
 
 
 def decode_gray(data: bytes) -> Pixels:

@@ -12,7 +12,7 @@ from stages.core.outputs import whole_file
 DIGITS = 4
 
 
-def _plain(value: Any, key: str) -> Any:
+def _plain(value: Any, key: str = "") -> Any:
     """Return `value` as JSON types, floats rounded; `key` is its dotted name, for the error."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item, f"{key}.{name}") for name, item in value.items()}
@@ -33,7 +33,7 @@ def to_json(metrics: Mapping[str, Any]) -> str:
     Raises:
         UnmaskError: a number is NaN or infinite.
     """
-    return json.dumps(_plain(metrics, ""), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(_plain(metrics), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write(path: Path, metrics: Mapping[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """Outputs that are either whole or absent: written beside their place, then renamed into it."""
 
+import csv
 import glob
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,17 +28,6 @@ def _delete_what_killed_runs_left(out: Path) -> None:
             dead.unlink(missing_ok=True)
 
 
-def _refuse_to_replace(out: Path, replaceable: str | None) -> None:
-    """Protect a folder of the user's: only an empty folder, or one that holds nothing but our own files, may go."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UnmaskError(f"{out} is a file, a folder is to be written there: name another folder")
-    foreign = sorted(path.name for path in out.iterdir() if not (replaceable and path.match(replaceable)))
-    if foreign:
-        raise UnmaskError(f"{out} already holds {foreign[0]!r}: name a new folder, or delete this one first")
-
-
 @contextmanager
 def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     """Yield an empty folder to write into; it becomes `out` in one rename if the block succeeds, else it is deleted.
@@ -45,9 +35,13 @@ def whole_folder(out: Path, replaceable: str | None = None) -> Iterator[Path]:
     An existing `out` is replaced only if it is empty or every entry of it matches the pattern `replaceable`.
 
     Raises:
-        UnmaskError: `out` holds something else.
+        UnmaskError: `out` holds something else, which may be dear to the user.
     """
-    _refuse_to_replace(out, replaceable)
+    if out.exists() and not out.is_dir():
+        raise UnmaskError(f"{out} is a file, a folder is to be written there: name another folder")
+    foreign = [path.name for path in out.glob("*") if not (replaceable and path.match(replaceable))]
+    if foreign:
+        raise UnmaskError(f"{out} already holds {min(foreign)!r}: name a new folder, or delete this one first")
     staging = _staging(out)
     _delete_what_killed_runs_left(out)
     staging.mkdir(parents=True)
@@ -82,3 +76,11 @@ def whole_file(out: Path, *, in_whole_folder: bool = False) -> Iterator[Path]:
     except BaseException:
         staging.unlink(missing_ok=True)
         raise
+
+
+def write_csv(out: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file whole or not at all: the columns' names, then a line a row, each ended by a line feed."""
+    with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -1,11 +1,10 @@
 """Parameters of a stage: one section of params.yaml, checked against the stage's `Params` model."""
 
-import types
 import typing
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -15,6 +14,11 @@ PARAMS_FILE = Path("params.yaml")
 # DVC's run cache drops keys of these names, at any depth, from what it knows a stage by: of outs, they are counts. If
 # such a param changes, `dvc repro` brings back the results of its old value under the new one's name.
 UNSEEN = frozenset({"size", "nfiles"})
+# Types and bounds of a JSON schema in words.
+KINDS = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "true or false"}
+KINDS |= {"null": "null"}
+BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+BOUNDS |= {"pattern": "like"}
 
 
 FilePath = Annotated[Path, Field(strict=False)]  # which YAML writes as a text
@@ -70,25 +74,15 @@ def load(model: type[_Model], section: str, path: Path = PARAMS_FILE) -> _Model:
             raise UnmaskError(f"{path} has no section `{section}:`")
         values = {}
     values = {**values, **{name: content[name] for name in top_level if name in content}}
-    _refuse_unseen(values, path, tuple(section.split(".")))
-    return check(model, values, path, tuple(section.split(".")))
-
-
-def _refuse_unseen(values: Any, path: Path, section: tuple[str, ...]) -> None:
+    keys_of_section = tuple(section.split("."))
     try:
-        wrong = [(*section, *keys) for keys in leaves(values) if UNSEEN & set(keys)]
+        unseen = [(*keys_of_section, *keys) for keys in leaves(values) if UNSEEN & set(keys)]
     except RecursionError:
-        raise UnmaskError(f"{path}: {_dotted(section)} is nested too deep, or within itself") from None
-    if not wrong:
-        return
-    commented = YAML().load(path.read_text(encoding="utf-8"))
-    reason = f"no param may be called {' or '.join(sorted(UNSEEN))}, as DVC would not see that it changed"
-    raise UnmaskError(
-        "\n".join(
-            f"{path}, line {_line(commented, keys)}: {_dotted(keys)}: {reason}; pixels of an edge are called `side`"
-            for keys in wrong
-        )
-    )
+        raise UnmaskError(f"{path}: {section} is nested too deep, or within itself") from None
+    if unseen:
+        reason = f"no param may be called {' or '.join(sorted(UNSEEN))}, as DVC would not see that it changed"
+        raise _error(path, [(keys, f"{reason}; pixels of an edge are called `side`") for keys in unseen])
+    return check(model, values, path, keys_of_section)
 
 
 def leaves(content: Any) -> dict[tuple[int | str, ...], Any]:
@@ -100,13 +94,7 @@ def leaves(content: Any) -> dict[tuple[int | str, ...], Any]:
 
 
 def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...] = ()) -> _Model:
-    """Return values from a YAML file as a model.
-
-    Args:
-        model: what the values must be.
-        values: what was read.
-        path: of the file, for the message.
-        section: the keys under which the values stand in the file.
+    """Return values that were read from a section of a YAML file as a model.
 
     Raises:
         UnmaskError: as `load`.
@@ -114,21 +102,25 @@ def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...]
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        commented = YAML().load(path.read_text(encoding="utf-8"))  # knows the line of each key
         top_level = getattr(model, "top_level", ())
-        lines = []
+        problems = []
         for problem in error.errors():
             # "[key]" is pydantic's way to say that the key before it is wrong, not its value.
-            location = tuple(key for key in problem["loc"] if key != "[key]")
-            keys = location if location and location[0] in top_level else (*section, *location)
-            line = _line(commented, keys)
-            where = f"{path}, line {line}" if line else str(path)
-            lines.append(f"{where}: {_dotted(keys)}: {_wrong(model, problem)}")
-        raise UnmaskError("\n".join(lines)) from None
+            keys = tuple(key for key in problem["loc"] if key != "[key]")
+            keys = keys if keys and keys[0] in top_level else (*section, *keys)
+            problems.append((keys, _wrong(model, problem)))
+        raise _error(path, problems) from None
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(key) for key in location) or "(whole file)"
+def _error(path: Path, problems: list[tuple[tuple[int | str, ...], str]]) -> UnmaskError:
+    """Return an error that names keys of a YAML file, the line of each, and what is wrong with it."""
+    commented = YAML().load(path.read_text(encoding="utf-8"))  # knows the line of each key
+    lines = []
+    for keys, wrong in problems:
+        line = _line(commented, keys)
+        where = f"{path}, line {line}" if line else str(path)
+        lines.append(f"{where}: {'.'.join(map(str, keys)) or '(whole file)'}: {wrong}")
+    return UnmaskError("\n".join(lines))
 
 
 def _wrong(model: type[BaseModel], problem: Any) -> str:
@@ -156,49 +148,26 @@ def _line(content: Any, keys: tuple[int | str, ...]) -> int | None:
 
 def _allowed(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Describe the values a field takes: `a number from 0 to 1`, `one of a, b`; empty if it is not a simple field."""
-    annotation: Any = model
-    metadata: list[Any] = []
+    schema = model.model_json_schema()
+
+    def followed(part: dict[str, Any]) -> dict[str, Any]:
+        return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+    part = followed(schema)
     for key in location:
-        if isinstance(annotation, type) and issubclass(annotation, RootModel):
-            annotation = annotation.model_fields["root"].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            field = annotation.model_fields.get(str(key))
-            if field is None:
-                return ""
-            annotation, metadata = field.annotation, list(field.metadata)
-        elif typing.get_origin(annotation) in {dict, list}:
-            annotation, metadata = typing.get_args(annotation)[-1], []
-        else:
+        inner = part.get("properties", {}).get(str(key), part.get("additionalProperties") or part.get("items"))
+        if not isinstance(inner, dict):
             return ""
-        annotation, metadata = _unwrapped(annotation, metadata)
-    return _described(annotation, metadata)
+        part = followed(inner)
+    return _described(part)
 
 
-def _unwrapped(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
-    """Move what `Annotated[type, …]` carries to the metadata."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation, *more = typing.get_args(annotation)
-        constraints = [getattr(item, "metadata", [item]) for item in more]
-        metadata = metadata + [item for group in constraints for item in group]
-    return annotation, metadata
-
-
-def _described(annotation: Any, metadata: list[Any]) -> str:
-    if typing.get_origin(annotation) is typing.Literal:
-        return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))
-    if typing.get_origin(annotation) in {types.UnionType, typing.Union}:
-        choices = [_described(*_unwrapped(choice, metadata)) for choice in typing.get_args(annotation)]
+def _described(schema: dict[str, Any]) -> str:
+    """Return a part of a JSON schema in words."""
+    if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return "one of " + ", ".join(str(choice) for choice in choices)
+    if "anyOf" in schema:
+        choices = [_described(choice) for choice in schema["anyOf"]]
         return " or ".join(choices) if all(choices) else ""
-    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
-    kind = names.get(annotation, "")
-    if kind in {"a whole number", "a number"}:
-        kind += _range(metadata)
-    if kind == "a text":
-        kind += "".join(f" like {item.pattern}" for item in metadata if getattr(item, "pattern", None))
-    return kind
-
-
-def _range(metadata: list[Any]) -> str:
-    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
-    bounds = {word: getattr(item, word) for item in metadata for word in words if hasattr(item, word)}
-    return "".join(f" {words[word]} {bounds[word]}" for word in words if word in bounds)
+    kind = KINDS.get(schema.get("type", ""), "") if "format" not in schema else ""
+    return kind + "".join(f" {word} {schema[bound]}" for bound, word in BOUNDS.items() if kind and bound in schema)

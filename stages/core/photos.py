@@ -1,9 +1,10 @@
 """A plain folder of photos in place of a face table: for using a stage outside the pipeline."""
 
 import csv
+import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,14 +53,17 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
     names = [name for name in names if not any(step.startswith(".") for step in name.split("/"))]
     if not names:
         raise UnmaskError(f"{folder} holds no files")
+    stems = Counter(PurePosixPath(name).with_suffix("") for name in names)
+    clashing = {name for name in names if stems[PurePosixPath(name).with_suffix("")] > 1}  # but for their suffix
     with whole_folder(out) as staging:
-        work = _Work(function, folder.absolute(), staging.absolute(), frozenset(_clashing(names)))
+        work = functools.partial(
+            _done, function=function, folder=folder.absolute(), out=staging.absolute(), clashing=clashing
+        )
         outcomes = parallel.run(work, names, sizes=[1] * len(names), label=out.as_posix(), unit="photos")
         with (staging / "index.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["file", "outcome", "faces", "detail"])
-            for name, outcome in zip(names, outcomes, strict=True):
-                writer.writerow([name, outcome.what, outcome.faces, outcome.detail])
+            writer.writerows([name, one.what, one.faces, one.detail] for name, one in zip(names, outcomes, strict=True))
     return {
         "files": len(names),
         "faces": sum(outcome.faces for outcome in outcomes),
@@ -67,28 +71,15 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
     }
 
 
-def _clashing(names: Sequence[str]) -> set[str]:
-    """Return the names that are alike but for their suffix."""
-    stems = Counter(PurePosixPath(name).with_suffix("") for name in names)
-    return {name for name in names if stems[PurePosixPath(name).with_suffix("")] > 1}
-
-
-@dataclass(frozen=True)
-class _Work:
-    function: PhotoFunction
-    folder: Path
-    out: Path
-    clashing: frozenset[str]
-
-    def __call__(self, name: str) -> Outcome:
-        try:
-            photo, _ = images.open_photo((self.folder / name).read_bytes(), MAX_PIXELS)
-        except images.UnreadableImageError as error:
-            return Outcome(error.reason, detail=str(error))
-        outcome = self.function(name, photo)
-        stem = name if name in self.clashing else PurePosixPath(name).with_suffix("")
-        for folder, data in outcome.pictures.items():
-            path = self.out / folder / f"{stem}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return Outcome(outcome.what, outcome.faces, outcome.detail)
+def _done(name: str, function: PhotoFunction, folder: Path, out: Path, clashing: Collection[str]) -> Outcome:
+    try:
+        photo, _ = images.open_photo((folder / name).read_bytes(), MAX_PIXELS)
+    except images.UnreadableImageError as error:
+        return Outcome(error.reason, detail=str(error))
+    outcome = function(name, photo)
+    stem = name if name in clashing else PurePosixPath(name).with_suffix("")
+    for kind, data in outcome.pictures.items():
+        path = out / kind / f"{stem}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return replace(outcome, pictures={})

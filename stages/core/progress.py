@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Self
+from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ def in_words(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-class Progress:
+class Progress(AbstractContextManager["Progress"]):
     """Counts what is done; use it as a context, or close it.
 
     Args:
@@ -36,10 +36,6 @@ class Progress:
         self.start = self.shown = time.monotonic()
         self.bar = tqdm(total=total, initial=done, desc=label, unit=unit, file=sys.stderr, disable=None)
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
@@ -47,25 +43,23 @@ class Progress:
     def update(self, n: int = 1, note: str = "") -> None:
         """Say that `n` more are done; `note` stands at the end of the line."""
         self.done += n
-        self.bar.set_postfix_str(self._of_the_run(note), refresh=False)
-        self.bar.update(n)
         now = time.monotonic()
+        of_run = "" if self.rest is None else f"whole run {in_words(self._each_and_left(now)[1] + self.rest)}"
+        self.bar.set_postfix_str(", ".join(filter(None, (note, of_run))), refresh=False)
+        self.bar.update(n)
         if self.bar.disable and now - self.shown >= EVERY and self.done < self.total:
             self.shown = now
             print(f"{self.label}: {self.line(now)}{note and ', ' + note}", file=sys.stderr, flush=True)
 
     def line(self, now: float) -> str:
         """Return what is done, the time of one, and how much is left of this and of the whole run."""
-        each = (now - self.start) / (self.done - self.first)
-        left = each * (self.total - self.done)
+        each, left = self._each_and_left(now)
         of_run = "" if self.rest is None else f" ({in_words(left + self.rest)} of the whole run)"
         return f"{self.done} of {self.total} {self.unit}, {each:.2g} s each, {in_words(left)} left{of_run}"
 
-    def _of_the_run(self, note: str) -> str:
-        if self.rest is None or self.done == self.first:
-            return note
-        left = (time.monotonic() - self.start) / (self.done - self.first) * (self.total - self.done)
-        return ", ".join(filter(None, (note, f"whole run {in_words(left + self.rest)}")))
+    def _each_and_left(self, now: float) -> tuple[float, float]:
+        each = (now - self.start) / max(self.done - self.first, 1)
+        return each, each * (self.total - self.done)
 
     def close(self) -> None:
         """Close the bar."""

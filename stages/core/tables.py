@@ -6,6 +6,7 @@ part without a lookup.
 """
 
 import functools
+import heapq
 import itertools
 import zlib
 from collections import Counter
@@ -25,12 +26,13 @@ from stages.core.outputs import PARTS, whole_file, whole_folder
 T = TypeVar("T")
 
 
+Face = dict[str, Any]
+"""One row: column name to value. Landmarks are float32 (68, 2), images and masks are encoded bytes."""
+
+
 class NoFacesError(UnmaskError):
     """A table has no face of the kind that was asked for."""
 
-
-Face = dict[str, Any]
-"""One row: column name to value. Landmarks are float32 (68, 2), images and masks are encoded bytes."""
 
 COLUMNS: dict[str, pa.DataType] = {
     "face_id": pa.string(),  # <dataset>/<identity>/<name>: unique and stable
@@ -174,48 +176,33 @@ def joined(
 ) -> Iterator[tuple[Face, Face]]:
     """Yield the faces of two tables of one dataset pairwise, in order; a face that only one of them has is left out.
 
-    Args:
-        first: a table.
-        second: another one, with the same parts.
-        only_first: its columns wanted, `face_id` among them.
-        only_second: the other's.
+    The columns wanted of each hold `face_id`.
     """
     others = {path.name: path for path in parts(second, only_second)}
     for path in parts(first, only_first):
-        if path.name not in others:
-            continue
-        ahead = read_part(others[path.name], only_second)
-        other = next(ahead, None)
-        for face in read_part(path, only_first):
-            while other is not None and other["face_id"] < face["face_id"]:
-                other = next(ahead, None)
-            if other is not None and other["face_id"] == face["face_id"]:
-                yield face, other
+        if path.name in others:
+            both = (read_part(path, only_first), read_part(others[path.name], only_second))
+            for face, other in itertools.pairwise(heapq.merge(*both, key=lambda face: face["face_id"])):
+                if face["face_id"] == other["face_id"]:
+                    yield face, other
 
 
 def sample(folder: Path, n: int, *, by: Sequence[str] = (), first: Callable[[Face], bool] | None = None) -> list[Face]:
     """Return at most `n` faces spread evenly over a table, for a person to look at.
 
-    Args:
-        folder: the table.
-        n: how many.
-        by: columns (other than images) that `first` looks at.
-        first: faces for which it is true come before any other.
+    Those for which `first` is true come before any other; it looks at the columns `by`, which hold no images.
     """
-    places: list[tuple[bool, Path, int]] = []
+    places: dict[bool, list[tuple[Path, int]]] = {True: [], False: []}
     for path in parts(folder, by):
         for row, face in enumerate(read_part(path, ["face_id", *by])):
-            places.append((first is not None and first(face), path, row))
-    preferred = evenly([place for place in places if place[0]], n)
-    others = evenly([place for place in places if not place[0]], n - len(preferred))
-    return [_row(path, row) for _, path, row in preferred + others]
+            places[first is not None and first(face)].append((path, row))
+    preferred = evenly(places[True], n)
+    return [_row(path, row) for path, row in preferred + evenly(places[False], n - len(preferred))]
 
 
 def evenly(items: Sequence[T], n: int) -> list[T]:
     """Return at most `n` of some items, spread evenly."""
-    if len(items) <= n:
-        return list(items)
-    return [items[index * len(items) // n] for index in range(n)]
+    return list(items) if len(items) <= n else [items[index * len(items) // n] for index in range(n)]
 
 
 def _row(path: Path, row: int) -> Face:
@@ -251,16 +238,15 @@ def write_part(path: Path, faces: Iterable[Face], names: Sequence[str]) -> int:
         whole_file(path, in_whole_folder=True) as staging,
         pq.ParquetWriter(staging, schema, compression="zstd", use_dictionary=False) as to,
     ):
-        group: list[Face] = []
-        for face in faces:
-            _check(face, names, last)
-            last = face["face_id"]
-            group.append(face)
-            if len(group) == FACES_A_ROW_GROUP:
-                written += _write_group(to, group, schema)
-                group = []
-        if group or not written:
-            written += _write_group(to, group, schema)
+        rows = iter(faces)
+        while group := list(itertools.islice(rows, FACES_A_ROW_GROUP)):
+            for face in group:
+                _check(face, names, last)
+                last = face["face_id"]
+            to.write_table(_table(group, schema))
+            written += len(group)
+        if not written:
+            to.write_table(_table([], schema))
     return written
 
 
@@ -274,7 +260,7 @@ def _check(face: Face, names: Sequence[str], last: str) -> None:
         odd = sorted(face.keys() ^ set(names))
         raise UnmaskError(f"face {face_id}: column {odd[0]!r} is {'missing' if odd[0] in names else 'not expected'}")
     for name, choices in (("split", SPLITS), ("sex", SEXES)):
-        if face.get(name) is not None and face[name] not in choices:
+        if face.get(name) not in {None, *choices}:
             raise UnmaskError(f"face {face_id}: {name} is {face[name]!r}, not one of {', '.join(choices)}")
     points = face.get("landmarks")
     if points is not None and (np.shape(points) != (68, 2) or not np.isfinite(points).all()):
@@ -289,45 +275,37 @@ def is_face_id(text: object) -> bool:
     return len(steps) == 3 and all(step.strip() and step not in {".", ".."} for step in steps)
 
 
-def _write_group(writer: pq.ParquetWriter, group: list[Face], schema: pa.Schema) -> int:
+def _table(faces: list[Face], schema: pa.Schema) -> pa.Table:
     rows = [
         face if face.get("landmarks") is None else {**face, "landmarks": np.ravel(face["landmarks"]).tolist()}
-        for face in group
+        for face in faces
     ]
     try:
-        table = pa.Table.from_pylist(rows, schema)
+        return pa.Table.from_pylist(rows, schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise UnmaskError(f"faces {group[0]['face_id']} to {group[-1]['face_id']}: {error}") from None
-    writer.write_table(table)
-    return len(group)
+        raise UnmaskError(f"faces {faces[0]['face_id']} to {faces[-1]['face_id']}: {error}") from None
 
 
 Mapped = tuple[Face | None, Mapping[str, float]]
-FaceFunction = Callable[[Face], Mapped]
 FacesFunction = Callable[[Sequence[Face]], Sequence[Mapped]]
 
 
 @dataclass(frozen=True)
 class Beside:
-    """A table to read together with another one, as both have the same faces in the same parts.
-
-    Attributes:
-        table: its folder.
-        columns: the ones to read.
-    """
+    """A table of which some columns are read together with another one: both have the same faces in the same parts."""
 
     table: Path
     columns: tuple[str, ...]
 
 
 def map_faces(
-    function: FaceFunction, faces: Path, out: Path, *, needs: Sequence[str] = (), adds: Sequence[str] = ()
+    function: Callable[[Face], Mapped], faces: Path, out: Path, *, needs: Sequence[str] = (), adds: Sequence[str] = ()
 ) -> Counter[str]:
     """Make table `out` from table `faces`, one face at a time; see `map_many`, whose function takes several."""
     return map_many(functools.partial(_each, function=function), faces, out, needs=needs, adds=adds, at_once=1)
 
 
-def _each(faces: Sequence[Face], function: FaceFunction) -> list[Mapped]:
+def _each(faces: Sequence[Face], function: Callable[[Face], Mapped]) -> list[Mapped]:
     return [function(face) for face in faces]
 
 
@@ -381,15 +359,6 @@ def map_many(
     return total
 
 
-def _called(function: FacesFunction, faces: Sequence[Face], path: Path) -> Sequence[Mapped]:
-    try:
-        return function(faces)
-    except UnmaskError as error:
-        if len(faces) > 1:  # one at a time, to say which it is
-            return [one for face in faces for one in _called(function, [face], path)]
-        raise UnmaskError(f"{path}, face {faces[0]['face_id']}: {error}") from None
-
-
 def _map_part(
     path: Path, function: FacesFunction, out: Path, names: Sequence[str], beside: Beside | None, at_once: int
 ) -> Counter[str]:
@@ -399,14 +368,21 @@ def _map_part(
         rows = read_part(path) if beside is None else _with(beside, path)
         while some := list(itertools.islice(rows, at_once)):
             for result, numbers in _called(function, some, path):
-                for name, number in numbers.items():
-                    totals[name] += number  # type: ignore[assignment]  # typeshed's Counter holds whole numbers only
-                totals["faces"] += 1
+                totals.update(numbers, faces=1)
                 if result is not None:
                     yield result
 
     write_part(out / path.name, mapped(), names)
     return totals
+
+
+def _called(function: FacesFunction, faces: Sequence[Face], path: Path) -> Sequence[Mapped]:
+    try:
+        return function(faces)
+    except UnmaskError as error:
+        if len(faces) > 1:  # one at a time, to say which it is
+            return [one for face in faces for one in _called(function, [face], path)]
+        raise UnmaskError(f"{path}, face {faces[0]['face_id']}: {error}") from None
 
 
 def _with(beside: Beside, path: Path) -> Iterator[Face]:

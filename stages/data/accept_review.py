@@ -9,10 +9,8 @@ from typing import Any
 
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.core.params import StageParams
-
-ANSWERS = {"yes": True, "no": False, "": False}
 
 
 class Params(StageParams):
@@ -36,18 +34,16 @@ def accept_review(reviewed: Path, curation: Path, params: Params) -> dict[str, A
     del params
     proposals = _read(reviewed, ["accept", "face_id", "reason"])
     kept = {row["face_id"]: row["reason"] for row in _read(curation, ["face_id", "reason"])}
-    accepted = {}
     answers = [row["accept"].strip().lower() for row in proposals]
-    for number, (row, answer) in enumerate(zip(proposals, answers, strict=True), 2):
-        if answer not in ANSWERS:
-            raise UnmaskError(f"{reviewed}, line {number}: accept is {row['accept']!r}, expected yes, no or nothing")
-        if ANSWERS[answer]:
-            accepted[row["face_id"]] = row["reason"]
+    for number, answer in enumerate(answers, 2):
+        if answer not in {"yes", "no", ""}:
+            said = proposals[number - 2]["accept"]
+            raise UnmaskError(f"{reviewed}, line {number}: accept is {said!r}, expected yes, no or nothing")
+    accepted = {
+        row["face_id"]: row["reason"] for row, answer in zip(proposals, answers, strict=True) if answer == "yes"
+    }
     new = {face_id: reason for face_id, reason in accepted.items() if face_id not in kept}
-    with whole_file(curation) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["face_id", "reason"])
-        writer.writerows([*kept.items(), *sorted(new.items())])
+    write_csv(curation, ["face_id", "reason"], [*kept.items(), *sorted(new.items())])
     return {
         "accepted": len(accepted),
         "rejected": answers.count("no"),

@@ -18,7 +18,7 @@ from stages.core import images, parallel, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.outputs import PARTS, whole_file, whole_folder
+from stages.core.outputs import PARTS, whole_folder, write_csv
 from stages.core.params import Section, StageParams
 from stages.core.results import Results
 from stages.core.seeding import fraction
@@ -90,25 +90,31 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         How many photos, people, and faces a split there are, and how many photos were rejected for each reason.
 
     Raises:
-        UnmaskError: the files are not in the publisher's layout, or the curation list names a face that is not there.
+        UnmaskError: the files are not in the publisher's layout, the curation list names a face that is not there, or
+            the publisher's split has a person on two sides.
     """
     dataset = raw.name
     with open_files(raw) as files:
         photos, rejects = _listed(dataset, files)
         listed = len(photos) + len(rejects)
-        photos, more = _curated(photos, curation)
-        rejects += more
-        photos, more = _limited(photos, params.limit)
-        rejects += more
-        seen, more = _inspected(photos, files, params, label=out.as_posix())
-        rejects += more
+        photos, curated = _curated(photos, curation)
+        photos, beyond_limit = _limited(photos, params.limit)
+        seen, refused = _inspected(photos, files, params, label=out.as_posix())
+        rejects += [*curated, *beyond_limit, *refused]
         if not seen:
             reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejects).items())
             raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons})")
         splits = _splits(dataset, seen, params.split)
         _write(out, seen, splits, files, params.max_pixels)
-    _write_rejects(rejected, rejects)
-    sheets.show_table(out, results.figure, title="Photos kept, and their split", caption=_caption)
+    in_order = sorted(rejects, key=lambda reject: (reject.file, reject.detail))
+    lines = ([one.file, one.face_id, one.reason, one.detail] for one in in_order)
+    write_csv(rejected, ["file", "face_id", "reason", "detail"], lines)
+    sheets.show_table(
+        out,
+        results.figure,
+        title="Photos kept, and their split",
+        caption=lambda face: f"{face['face_id'].split('/', 1)[1]} {face['split']}",
+    )
     people = Counter(one.photo.identity for one in seen)
     label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
     numbers = {
@@ -200,22 +206,20 @@ def _limited(photos: dict[str, Photo], limit: Limit) -> tuple[dict[str, Photo], 
 def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: str) -> tuple[list[Seen], list[Reject]]:
     inspector = Inspector(params.min_side, params.max_pixels, _has_face if params.require_face else None)
     items = list(photos.items())
-    tasks = []
-    for start in range(0, len(items), PHOTOS_A_TASK):
-        task = items[start : start + PHOTOS_A_TASK]
-        tasks.append((files.of([photo for _, photo in task]), task))
+    chunks = [items[start : start + PHOTOS_A_TASK] for start in range(0, len(items), PHOTOS_A_TASK)]
+    tasks = [(files.of(photo for _, photo in chunk), chunk) for chunk in chunks]
     results = parallel.run(
         functools.partial(_inspect, inspector),
         tasks,
-        sizes=[len(task) for _, task in tasks],
+        sizes=[len(chunk) for chunk in chunks],
         label=f"{label} look",
         unit="photos",
     )
     found = [result for chunk in results for result in chunk]
     seen = [result for result in found if isinstance(result, Seen)]
-    rejects = [result for result in found if isinstance(result, Reject)]
     copies = inspection.copies(seen, params.near_duplicates)
     gone = {copy.face_id for copy in copies}
+    rejects = [result for result in found if isinstance(result, Reject)]
     return [one for one in seen if one.face_id not in gone], rejects + copies
 
 
@@ -229,11 +233,7 @@ def _has_face(image: Pixels) -> bool:
 
 
 def _splits(dataset: str, seen: Sequence[Seen], split: Split) -> dict[str, str]:
-    """Return each person's split: the publisher's, or else ours.
-
-    Raises:
-        UnmaskError: the publisher's split has a person on two sides.
-    """
+    """Return each person's split: the publisher's, or else ours."""
     splits: dict[str, str] = {}
     for one in seen:
         identity = one.photo.identity
@@ -266,19 +266,6 @@ def _write_part(
     path, files, seen = task
     rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one in seen)
     tables.write_part(path, ({name: face[name] for name in names} for face in rows), names)
-
-
-def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
-    with whole_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "face_id", "reason", "detail"])
-        writer.writerows(
-            [r.file, r.face_id, r.reason, r.detail] for r in sorted(rejects, key=lambda r: (r.file, r.detail))
-        )
-
-
-def _caption(face: tables.Face) -> str:
-    return f"{face['face_id'].split('/', 1)[1]} {face['split']}"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import imagehash
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from stages.core.images import Pixels
@@ -33,17 +32,12 @@ def near(hashes: Sequence[bytes], distance: int) -> list[tuple[int, int]]:
     bits = np.unpackbits(packed, axis=1)
     pairs = set()
     for band in np.array_split(np.arange(BITS), distance + 1):
-        for group in _equal(np.packbits(bits[:, band], axis=1)):
+        rows = np.packbits(bits[:, band], axis=1)
+        _, group_of, sizes = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+        order = np.argsort(group_of.ravel(), kind="stable")
+        for group in np.split(order, np.cumsum(sizes)[:-1]):  # the indices of equal rows, ascending
             for place, index in enumerate(group[:-1]):
                 rest = group[place + 1 :]
                 differing = (bits[rest] != bits[index]).sum(1)
                 pairs.update((int(index), int(other)) for other in rest[differing <= distance])
     return sorted(pairs)
-
-
-def _equal(rows: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-    """Return the groups, of two or more, of indices of equal rows, ascending in each."""
-    _, group_of, sizes = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(group_of.ravel(), kind="stable")
-    groups = np.split(order, np.cumsum(sizes)[:-1])
-    return [group for group in groups if len(group) > 1]

@@ -78,7 +78,10 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
     if file.package:
         count = transports.package_files(file.package, staging)
         return _line(f"{file.package.name} {file.package.version}", content(staging), "package", files=count)
-    lying = transports.dropped([file.name, *(other.name for other in file.instead)], _drop_folders(name))
+    named = os.environ.get("UNMASK_INCOMING")
+    folders = [*([Path(named) / name, Path(named)] if named else []), INCOMING / name]
+    names = [file.name, *(other.name for other in file.instead)]
+    lying = next((folder / name for folder in folders for name in names if (folder / name).exists()), None)
     if lying:
         known: Checks = next((other for other in file.instead if other.name == lying.name), file)
         target = staging / lying.name
@@ -94,7 +97,11 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
         )
     download = SCRATCH / name / file.name
     if not download.exists():
-        transports.make_room(file, download.parent)
+        download.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(download.parent).free
+        if file.bytes is not None and free < file.bytes:
+            where = download.parent
+            raise UnmaskError(f"{file.name} takes {file.bytes:,} bytes, the disk of {where} has {free:,} left")
         try:
             transports.download(file, download, resume=file.has_checksum or bool(records.of(file)))
         except UnmaskError as error:
@@ -105,20 +112,15 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
     try:
         found = believe(download, file, records, note="as first downloaded")
     except RefusedError as error:
-        raise UnmaskError(_kept_aside(name, file, download, error)) from None
+        kept = INCOMING / name / f"{file.name}.differs"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(download, kept)
+        raise UnmaskError(
+            f"{file.name} from {file.address} is not what it should be: {error.wrong}. It was kept as {kept}. If it is "
+            f"wrong, delete it: the next run downloads it anew. If it is right, rename it to {kept.with_suffix('')}, "
+            f"from where the next run takes it, and: {error.remedy}"
+        ) from None
     return _line(file.name, found, "download")
-
-
-def _kept_aside(name: str, file: File, download: Path, error: RefusedError) -> str:
-    """Keep a download that was refused, and return in words what to do."""
-    kept = INCOMING / name / f"{file.name}.differs"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(download, kept)
-    return (
-        f"{file.name} from {file.address} is not what it should be: {error.wrong}. It was kept as {kept}. If it is "
-        f"wrong, delete it: the next run downloads it anew. If it is right, rename it to {kept.with_suffix('')}, from "
-        f"where the next run takes it, and: {error.remedy}"
-    )
 
 
 def _how_to_drop(name: str, file: File) -> str:
@@ -132,12 +134,6 @@ def _how_to_drop(name: str, file: File) -> str:
 
 def _line(name: str, found: Content, source: str, files: int = 1) -> dict[str, Any]:
     return {"name": name, "files": files, "bytes": found.bytes, "sha256": found.sha256, "from": source}
-
-
-def _drop_folders(dataset: str) -> list[Path]:
-    named = os.environ.get("UNMASK_INCOMING")
-    folders = [Path(named) / dataset, Path(named)] if named else []
-    return [*folders, INCOMING / dataset]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import bz2
 import errno
 import functools
 import gzip
+import json
 import lzma
 import re
 import shutil
@@ -21,10 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from stages.core.errors import UnmaskError
-from stages.core.images import UnreadableImageError
+from stages.core.images import SUFFIXES, UnreadableImageError
 from stages.data import matlab
 from stages.data.photo import Photo
 
@@ -34,21 +35,9 @@ MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes
 MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
 RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
 BLOCK = 2**20
-# What the archive modules raise for damaged archives; NotImplementedError and RuntimeError stand for unknown
-# compression and for encryption.
-DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-)
+# What the archive modules and h5py raise for damaged files; RuntimeErrors stand for encryption and unknown compression.
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
+DAMAGE += (EOFError, OSError, RuntimeError, ValueError, OverflowError, LookupError)
 # Folders and files that operating systems add.
 JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
 
@@ -73,6 +62,32 @@ class Files:
     def names(self) -> list[str]:
         """Return all names, sorted."""
         return sorted(self._places)
+
+    def images(self) -> list[PurePosixPath]:
+        """Return the paths of all files with the suffix of an image, sorted by name."""
+        return [path for path in map(PurePosixPath, self.names()) if path.suffix.lower() in SUFFIXES]
+
+    def matching(self, pattern: str, expected: str) -> list[re.Match[str]]:
+        """Return where the names of images (`match.string`) hold a pattern, sorted by name.
+
+        Raises:
+            UnmaskError: none does; the message says what was expected.
+        """
+        found = [match for path in self.images() if (match := re.search(pattern, path.as_posix()))]
+        if not found:
+            raise UnmaskError(f"no photo found: expected {expected}")
+        return found
+
+    def named(self, name: str) -> list[str]:
+        """Return the files that have this name, in whatever folders, sorted."""
+        return self._by_name.get(name, [])
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for file in self.names():
+            found.setdefault(PurePosixPath(file).name, []).append(file)
+        return found
 
     def of(self, photos: Iterable[Photo]) -> "Files":
         """Return only the files that these photos need, to be sent to a worker."""
@@ -116,6 +131,30 @@ class Files:
             return self.read(name).decode("utf-8-sig")
         except (UnicodeDecodeError, UnreadableImageError) as error:
             raise UnmaskError(f"{name} is no readable text file: {error}") from None
+
+    def lines(self, name: str, pattern: str, form: str, *, first: int = 1) -> Iterator[re.Match[str]]:
+        """Yield the match of each line of a text file, without blanks around it, with a pattern; none of blank lines.
+
+        Raises:
+            UnmaskError: it is no text, or a line from the `first` on (counted from 1) has not this form.
+        """
+        for number, line in enumerate(self.text(name).splitlines()[first - 1 :], first):
+            found = re.fullmatch(pattern, line.strip())
+            if found:
+                yield found
+            elif line.strip():
+                raise UnmaskError(f"{name}, line {number}: expected {form}, got {line[:80]!r}")
+
+    def json(self, name: str) -> Any:
+        """Return the content of a JSON file.
+
+        Raises:
+            UnmaskError: it is none.
+        """
+        try:
+            return json.loads(self.text(name))
+        except (ValueError, RecursionError) as error:
+            raise UnmaskError(f"{name} is no whole JSON: {error}") from None
 
 
 @functools.lru_cache(maxsize=8)
@@ -186,14 +225,8 @@ def _safe(archive: Path, member: str) -> str:
     return PurePosixPath(name).as_posix()
 
 
-def _refuse_bomb(archive: Path, member: str, size: int, packed: int) -> None:
-    if size > MAX_MEMBER or (size > RATIO_FROM and size > MAX_RATIO * packed):
-        raise UnmaskError(f"{archive.name} is refused: {member!r} swells from {packed:,} to {size:,} bytes")
-
-
 def _variables(path: Path, name: str) -> Iterator[tuple[str, _Place]]:
-    for variable in matlab.names(path):
-        yield f"{name}/{variable}", _Place(path, 0, variable=variable)
+    return ((f"{name}/{variable}", _Place(path, 0, variable=variable)) for variable in matlab.names(path))
 
 
 def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
@@ -203,7 +236,10 @@ def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
             continue
         if stat.S_ISLNK(info.external_attr >> 16):
             raise UnmaskError(f"{path.name} is refused: its member {info.filename!r} is a link")
-        _refuse_bomb(path, info.filename, info.file_size, info.compress_size)
+        size = info.file_size
+        if size > MAX_MEMBER or size > max(RATIO_FROM, MAX_RATIO * info.compress_size):
+            how = f"from {info.compress_size:,} to {size:,} bytes"
+            raise UnmaskError(f"{path.name} is refused: {info.filename!r} swells {how}")
         packed += info.compress_size
         if info.filename.lower().endswith(".mat"):
             plain = unpacked / f"{path.name}-{info.header_offset}.mat"
@@ -212,7 +248,7 @@ def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
             if matlab.is_one(plain):
                 yield from _variables(plain, _safe(path, info.filename))
                 continue
-        yield info.filename, _Place(path, info.file_size, member=info.filename)
+        yield info.filename, _Place(path, size, member=info.filename)
     if packed > path.stat().st_size:
         raise UnmaskError(f"{path.name} is refused: its members overlap, as in a decompression bomb")
 
@@ -234,7 +270,7 @@ def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], unpacked: Path) -> 
     with opener(path) as reading, plain.open("wb") as writing:
         while block := reading.read(BLOCK):
             size += len(block)
-            if size > RATIO_FROM and size > MAX_RATIO * packed:
+            if size > max(RATIO_FROM, MAX_RATIO * packed):
                 raise UnmaskError(f"{path.name} is refused: it swells to more than {MAX_RATIO} times its size")
             writing.write(block)
     return plain

@@ -19,36 +19,20 @@ from stages.data.photo import Photo, Reject
 
 @dataclass(frozen=True)
 class Seen:
-    """A photo that can be kept.
-
-    Attributes:
-        face_id: of the face.
-        photo: what the adapter said.
-        sha256: of the file's bytes.
-        look: the perceptual hash.
-        as_it_is: whether the file's own bytes may go into the table; else it is stored anew as PNG.
-        labels: the label map as PNG (a few kilobytes), painted here so that its parts are read only once.
-        label_pixels: how many of its pixels are of each class.
-    """
+    """A photo that can be kept."""
 
     face_id: str
     photo: Photo
     sha256: bytes
-    look: bytes
-    as_it_is: bool
-    labels: bytes | None
-    label_pixels: Counter[int]
+    look: bytes  # the perceptual hash
+    as_it_is: bool  # the file's own bytes may go into the table; else it is stored anew as PNG
+    labels: bytes | None  # the label map as PNG (a few kilobytes), painted here so that its parts are read only once
+    label_pixels: Counter[int]  # by class
 
 
 @dataclass(frozen=True)
 class Inspector:
-    """What is asked of a photo. Picklable; called with the files, a face_id and a photo.
-
-    Attributes:
-        min_side: pixels of the shorter side below which it is `too_small`.
-        max_pixels: above which it is `too_large`.
-        has_face: tells whether a face is seen in an RGB image (H, W, 3); None: nobody looks.
-    """
+    """What is asked of a photo, by the params of `clean`; `has_face` tells it of an RGB image. Picklable."""
 
     min_side: int
     max_pixels: int
@@ -101,29 +85,27 @@ def paint_labels(files: Files, photo: Photo, height: int, width: int) -> Pixels:
 
 
 def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
-    """Return a reject for each photo that is the same as one before it.
+    """Return a reject for each photo that is the same as one before it; photos are sorted by face_id.
 
-    Args:
-        seen: sorted by face_id; of several copies the first is kept.
-        distance: how many of 256 bits of two perceptual hashes may differ; None: only equal bytes count.
+    So many of 256 bits of two perceptual hashes may differ as `distance` says; None: only equal bytes count.
     """
     rejects: dict[int, Reject] = {}
+
+    def reject(index: int, first: int, reason: str) -> None:
+        one, other = seen[index], seen[first]
+        reason += "_as_another_person" if one.photo.identity != other.photo.identity else ""
+        rejects[index] = Reject(one.photo.file, reason, f"as {other.face_id}", one.face_id)
+
     first_of: dict[bytes, int] = {}
     for index, one in enumerate(seen):
         first = first_of.setdefault(one.sha256, index)
         if first != index:
-            rejects[index] = _copy(one, "same_bytes", seen[first])
+            reject(index, first, "same_bytes")
     if distance is not None:
         for first, index in duplicates.near([one.look for one in seen], distance):
             if first not in rejects and index not in rejects:
-                rejects[index] = _copy(seen[index], "same_look", seen[first])
+                reject(index, first, "same_look")
     return [rejects[index] for index in sorted(rejects)]
-
-
-def _copy(one: Seen, reason: str, other: Seen) -> Reject:
-    if one.photo.identity != other.photo.identity:
-        reason += "_as_another_person"
-    return Reject(one.photo.file, reason, f"as {other.face_id}", one.face_id)
 
 
 def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, object]:

@@ -25,40 +25,33 @@ def is_one(path: Path) -> bool:
 
 
 def names(path: Path) -> list[str]:
-    """Return the names of the variables as files.
+    """Return the names of the variables as files; any error of h5py means that the file is damaged.
 
     Raises:
-        UnmaskError: h5py is not installed, or the file is damaged.
+        UnmaskError: h5py is not installed, or the file is no whole one.
     """
     h5py, file = _open(path)
     found: list[str] = []
-    try:
-        for name, data in file.items():
-            if not isinstance(data, h5py.Dataset):
-                continue  # what cells point to
+    for name, data in file.items():
+        if isinstance(data, h5py.Dataset):  # what cells point to is none
             is_cell = h5py.check_ref_dtype(data.dtype) is not None
             found += [f"{name}/{number:05d}.png" for number in range(data.size)] if is_cell else [f"{name}.npy"]
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise UnmaskError(f"{path.name} is a damaged MATLAB file ({error}): fetch it again") from None
     return found
 
 
 def read(path: Path, name: str) -> bytes:
-    """Return a variable as a file.
+    """Return a variable as a file; any error of h5py means that it is damaged.
 
     Raises:
-        UnreadableImageError: `unreadable`: it is damaged, or a cell holds no image, uint8 (H, W) or (H, W, 3).
+        UnreadableImageError: `unreadable`: it is too large, or a cell holds no image, uint8 (H, W) or (H, W, 3).
     """
     _, file = _open(path)
     variable, _, cell = name.removesuffix(".npy").removesuffix(".png").partition("/")
-    try:
-        data = file[variable]
-        data = file[data[()].ravel()[int(cell)]] if cell else data
-        if data.nbytes > MAX_BYTES:
-            raise UnreadableImageError("unreadable", f"{name} in {path.name} swells to {data.nbytes:,} bytes")
-        array = np.transpose(data[()])
-    except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
-        raise UnreadableImageError("unreadable", f"damaged in {path.name}: {error}") from None
+    data = file[variable]
+    data = file[data[()].ravel()[int(cell)]] if cell else data
+    if data.nbytes > MAX_BYTES:
+        raise UnreadableImageError("unreadable", f"{name} in {path.name} swells to {data.nbytes:,} bytes")
+    array = np.transpose(data[()])
     if not cell:
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)

@@ -2,43 +2,37 @@
 
 An adapter is a module of `stages/data/adapters` that has the dataset's name and a function
 
-    photos(files: Files) -> Iterator[Photo | Reject]        # Files: stages/data/files.py
+    photos(files: Files) -> Photos        # Files: stages/data/files.py
 
 which reads names, lists and protocols, but no images. It raises an UnmaskError if the files are not in the publisher's
 layout at all; a single photo that cannot be used is a `Reject`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from stages.faces.landmarks import Points
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo of one person.
+    """A photo of one person, and what its publisher says of it; None where that is nothing."""
 
-    Attributes:
-        file: its name among the dataset's files.
-        identity: of the person, unique in the dataset.
-        name: of the photo, unique for the person; the face_id is `<dataset>/<identity>/<name>`.
-        sex: `female`, `male` or None.
-        split: the publisher's own `train`, `val` or `test`, or None.
-        wears_mask: whether a real mask is worn, if the publisher says so.
-        landmarks: float32 (68, 2), pixels, if the publisher gives them.
-        face_type: Face_Mask_Generator's, if the publisher gives it.
-        label_files: class id and name of each part's mask, in the order in which they are painted over each other.
-        polygons: class id of each, and its corners, pixels, one after the other x and y; painted over these.
-    """
-
-    file: str
-    identity: str
-    name: str
-    sex: str | None = None
-    split: str | None = None
-    wears_mask: bool | None = None
-    landmarks: Points | None = None
-    face_type: str | None = None
+    file: str  # its name among the dataset's files
+    identity: str  # of the person, unique in the dataset
+    name: str  # of the photo, unique for the person; the face_id is <dataset>/<identity>/<name>
+    sex: str | None = None  # female or male
+    split: str | None = None  # train, val or test
+    wears_mask: bool | None = None  # a real one
+    landmarks: Points | None = None  # float32 (68, 2), pixels
+    face_type: str | None = None  # Face_Mask_Generator's
+    # Class id and name of each part's mask, in the order in which they are painted over each other.
     label_files: tuple[tuple[int, str], ...] = ()
+    # Class id of each, and its corners, pixels, one after the other x and y; painted over these.
     polygons: tuple[tuple[int, tuple[float, ...]], ...] = ()
 
 
@@ -50,3 +44,22 @@ class Reject:
     reason: str
     detail: str = ""
     face_id: str = ""
+
+
+Photos = Iterator[Photo | Reject]
+
+
+def finite(values: Any, *shape: int, dtype: DTypeLike = np.float64) -> NDArray[np.floating] | None:
+    """Return what a publisher's file gives for numbers as an array; None if it is anything but finite numbers.
+
+    Args:
+        values: anything, such as lists of numbers from a JSON.
+        shape: that the array must have; -1 stands for any length.
+        dtype: of the array.
+    """
+    try:
+        found = np.array(values, dtype)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    fits = len(shape) == found.ndim and all(want in {-1, has} for want, has in zip(shape, found.shape, strict=True))
+    return found if fits and np.isfinite(found).all() else None

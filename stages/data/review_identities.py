@@ -20,7 +20,7 @@ from pydantic import Field
 from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.core.params import StageParams
 from stages.core.tables import Face
 from stages.figures import sheets
@@ -59,12 +59,14 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
     Raises:
         UnmaskError: there are fewer than two people with landmarks, or `out` has been filled in.
     """
-    if out.exists() and any(row["accept"] for row in _rows(out)):
-        raise UnmaskError(f"{out} has answers in it: accept them with stages.data.accept_review, or delete it")
-    rows = [
-        {name: face[name] for name in ("face_id", "identity", "landmarks")}
-        for face in tables.read(faces, ["face_id", "identity", "landmarks"])
-    ]
+    if out.exists():
+        with out.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != COLUMNS:
+                raise UnmaskError(f"{out}: the first line must be {','.join(COLUMNS)}")
+            if any(row["accept"] for row in reader):
+                raise UnmaskError(f"{out} has answers in it: accept them with stages.data.accept_review, or delete it")
+    rows = list(tables.read(faces, ["face_id", "identity", "landmarks"]))
     kept = [face for face in rows if face["landmarks"] is not None]
     people = np.unique([face["identity"] for face in kept]) if kept else np.zeros(0, str)
     if len(people) < 2:
@@ -72,14 +74,12 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
     found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
     order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
     proposed = [place for place in order.tolist() if np.isfinite(found.doubt[place])]
-    with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for place in proposed:
-            nearer = found.doubt[place] > 0
-            reason = "nearer to another person" if nearer else "far from the person's other photos"
-            cosines = [f"{value[place]:.4f}" for value in (found.own, found.other)]
-            writer.writerow(["", kept[place]["face_id"], reason, *cosines, people[found.nearest[place]]])
+    lines = []
+    for place in proposed:
+        reason = "nearer to another person" if found.doubt[place] > 0 else "far from the person's other photos"
+        cosines = [f"{value[place]:.4f}" for value in (found.own, found.other)]
+        lines.append(["", kept[place]["face_id"], reason, *cosines, people[found.nearest[place]]])
+    write_csv(out, COLUMNS, lines)
     _draw(faces, figure, [(kept[place], str(people[found.nearest[place]])) for place in proposed[:SHOWN]])
     return {
         "faces": len(rows),
@@ -99,14 +99,6 @@ def embedded(faces: Path, find: embedders.Embed) -> NDArray[np.float32]:
     return np.concatenate(found)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != COLUMNS:
-            raise UnmaskError(f"{path}: the first line must be {','.join(COLUMNS)}")
-        return list(reader)
-
-
 def _draw(faces: Path, figure: Path, proposed: list[tuple[Face, str]]) -> None:
     wanted = {name for face, nearest in proposed for name in (face["identity"], nearest)}
     of_person: dict[str, dict[str, bytes]] = {name: {} for name in wanted}
@@ -116,11 +108,12 @@ def _draw(faces: Path, figure: Path, proposed: list[tuple[Face, str]]) -> None:
     pictures, captions = [], []
     for face, nearest in proposed:
         own = of_person[face["identity"]]
-        others = [data for face_id, data in own.items() if face_id != face["face_id"]][:2]
-        strangers = list(of_person[nearest].values())[:2]
-        row = [own[face["face_id"]], *others, *[None] * (2 - len(others)), *strangers, *[None] * (2 - len(strangers))]
-        blank = np.full_like(images.decode(row[0] or b""), 255)
-        pictures += [blank if data is None else images.decode(data) for data in row]
+        others = [data for face_id, data in own.items() if face_id != face["face_id"]]
+        photo = images.decode(own[face["face_id"]])
+        blank = np.full_like(photo, 255)
+        pictures.append(photo)
+        for group in (others, list(of_person[nearest].values())):
+            pictures += [*(images.decode(data) for data in group[:2]), blank, blank][:2]
         captions += [face["face_id"].split("/", 1)[1], *[face["identity"]] * 2, *[nearest] * 2]
     title = "In doubt: the photo, two of its person, two of the nearest other one"
     sheets.write(figure, sheets.contact_sheet(pictures, captions, columns=5, title=title))

@@ -36,8 +36,7 @@ def similarity(source: Points, target: Points) -> Matrix:
     u, singular, vt = np.linalg.svd(target_0.T @ source_0)
     sign = np.array([1, np.sign(np.linalg.det(u @ vt))])  # a rotation, never a mirror image
     rotation = (u * sign) @ vt
-    scale = (singular * sign).sum() / spread
-    linear = scale * rotation
+    linear = (singular * sign).sum() / spread * rotation
     return np.column_stack([linear, target_mean - linear @ source_mean])
 
 
@@ -90,28 +89,19 @@ def scale_of(matrix: Matrix) -> float:
 
 
 def warp(image: NDArray[np.uint8], matrix: Matrix, size: int, *, nearest: bool = False) -> NDArray[np.uint8]:
-    """Return the image (H, W) or (H, W, 3) moved by a transform, `size` x `size`; what lies outside becomes 0.
+    """Return the image (H, W) or (H, W, 3) moved by a transform to it, `size` x `size`; what lies outside becomes 0.
 
-    Args:
-        image: uint8.
-        matrix: (2, 3), from image to result.
-        size: of the result, in pixels.
-        nearest: take the nearest pixel, for label maps; else interpolate, and average where the image shrinks.
+    Take the `nearest` pixel, for label maps; else interpolate, and average where the image shrinks.
     """
     scale = scale_of(matrix)
-    if nearest:
-        interpolation = cv2.INTER_NEAREST
-    else:
-        interpolation = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_CUBIC
-        if scale < 0.7:
-            # Interpolation looks at 2 to 4 pixels only: shrink by averaging first.
-            height, width = image.shape[:2]
-            small = (max(1, round(width * scale)), max(1, round(height * scale)))
-            factors = np.array([width / small[0], height / small[1]])
-            image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
-            linear = matrix[:, :2] * factors
-            offset = matrix[:, 2] + matrix[:, :2] @ (factors - 1) / 2
-            matrix = np.column_stack([linear, offset])
+    interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR if scale > 1 else cv2.INTER_CUBIC
+    if scale < 0.7 and not nearest:
+        # Interpolation looks at 2 to 4 pixels only: shrink by averaging first.
+        height, width = image.shape[:2]
+        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        factors = np.array([width / small[0], height / small[1]])
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+        matrix = np.column_stack([matrix[:, :2] * factors, matrix[:, 2] + matrix[:, :2] @ (factors - 1) / 2])
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=interpolation), np.uint8)
 
 

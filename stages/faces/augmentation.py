@@ -12,13 +12,7 @@ Rng = np.random.Generator
 def jitter(side: int, size: int, rng: Rng, *, degrees: float, scale: float, shift: float) -> NDArray[np.float64]:
     """Return a map (2, 3) from an image of `side` pixels to one of `size`, turned, scaled and shifted by chance.
 
-    Args:
-        side: of the image, pixels.
-        size: of the result, pixels.
-        rng: the source of chance.
-        degrees: standard deviation of the turn.
-        scale: standard deviation of the logarithm of the scale.
-        shift: standard deviation of the shift, in sides of the result.
+    Standard deviations are `degrees` of the turn, `scale` of the scale's logarithm, and `shift` in sides of the result.
     """
     turn, zoom = rng.normal(0, degrees), size / side * float(np.exp(rng.normal(0, scale)))
     center = ((side - 1) / 2, (side - 1) / 2)
@@ -28,13 +22,9 @@ def jitter(side: int, size: int, rng: Rng, *, degrees: float, scale: float, shif
 
 
 def relight(image: Pixels, rng: Rng, *, contrast: float, brightness: float) -> Pixels:
-    """Return an image with another contrast and brightness.
+    """Return an image of any shape with another contrast and brightness.
 
-    Args:
-        image: of any shape.
-        rng: the source of chance.
-        contrast: standard deviation of the logarithm of the factor.
-        brightness: standard deviation of the offset, of 255.
+    `contrast` is the standard deviation of the logarithm of the factor, `brightness` that of the offset, of 255.
     """
     gain, offset = np.exp(rng.normal(0, contrast)), rng.normal(0, brightness)
     return np.clip(np.round((image.astype(np.float32) - 128) * gain + 128 + offset), 0, 255).astype(np.uint8)

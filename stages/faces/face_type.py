@@ -34,12 +34,6 @@ def sharpness(image: NDArray[np.uint8], points: Points) -> float:
 def face_type(image: NDArray[np.uint8], points: Points, *, profile_above: float, blurred_below: float) -> str:
     """Return the face type of a face with 68 landmarks in an RGB image (H, W, 3).
 
-    Args:
-        image: RGB uint8.
-        points: float32 (68, 2), pixels.
-        profile_above: a head turned by more than this (`landmarks.yaw`, 0 to 1) is a profile.
-        blurred_below: a face less sharp than this (`sharpness`) is blurred.
+    A head with a yaw above `profile_above` is a profile, a face with a sharpness below `blurred_below` is blurred.
     """
-    profile = abs(yaw(points)) > profile_above
-    blurred = sharpness(image, points) < blurred_below
-    return f"{profile:d}_{blurred:d}"
+    return f"{abs(yaw(points)) > profile_above:d}_{sharpness(image, points) < blurred_below:d}"

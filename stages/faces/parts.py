@@ -10,22 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.drawing import FRACTION_BITS, in_fractions
-from stages.faces.landmarks import (
-    BRIDGE_TOP,
-    CHIN,
-    INNER_LIP,
-    JAW,
-    NOSE_WING,
-    SUBNASALE,
-    Points,
-    eye_centers,
-    face_size,
-)
+from stages.faces.landmarks import BRIDGE_TOP, CHIN, JAW, NOSE_WING, SUBNASALE, Points, eye_centers, face_size
 
 Labels = NDArray[np.uint8]
 
 # Class ids 0 to 18 in the publisher's order. `l_` is the subject's left, which lies on the right of the image.
-CLASSES = (
+CLASSES: tuple[str, ...] = (
     "background",
     "skin",
     "nose",
@@ -36,16 +26,8 @@ CLASSES = (
     "r_brow",
     "l_ear",
     "r_ear",
-    "mouth",
-    "u_lip",
-    "l_lip",
-    "hair",
-    "hat",
-    "ear_r",
-    "neck_l",
-    "neck",
-    "cloth",
 )
+CLASSES += ("mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth")
 MASK = len(CLASSES)
 NAMES = (*CLASSES, "mask")
 HIDDEN = 0  # in a map of the visible face: what is no face, or hidden
@@ -84,12 +66,8 @@ def from_landmarks(points: Points, height: int, width: int) -> Labels:
     """Return a weak label map of a bare face: skin, nose, eyes, brows, mouth and lips; all else is background.
 
     Skin is the polygon of the jaw and an arch above the brows, so it holds hair that falls over the forehead, and
-    glasses are not seen: labels good enough to learn from, and not to be taken for the truth.
-
-    Args:
-        points: float32 (68, 2), pixels; they may lie outside the image.
-        height: of the map.
-        width: of the map.
+    glasses are not seen: labels good enough to learn from, and not to be taken for the truth. Points, float32 (68, 2),
+    may lie outside the image.
     """
     labels = np.zeros((height, width), np.uint8)
     size = face_size(points)
@@ -113,7 +91,7 @@ def from_landmarks(points: Points, height: int, width: int) -> Labels:
     left, right = (points[wing] for wing in NOSE_WING)
     outward = (right - left) * 0.2
     fill("nose", np.stack([points[BRIDGE_TOP], left - outward, *points[32:35], right + outward]))
-    inner = points[INNER_LIP]  # left corner, over the top to the right corner, back below
+    inner = points[60:68]  # left corner, over the top to the right corner, back below
     fill("u_lip", np.concatenate([points[48:55], inner[4::-1]]))
     fill("l_lip", np.concatenate([points[54:60], points[48:49], inner[:1], inner[:3:-1]]))
     _fill_inside(labels, inner, CLASSES.index("mouth"))

@@ -23,13 +23,7 @@ def equalize(first: Pixels, second: Pixels, of_first: Pixels, of_second: Pixels)
     """Return two aligned photos of one size with both masks removed from both, so that they show the same parts.
 
     What one photo hides, the other must not show either, or two photos of a person differ by it. Photos without a mask
-    come back as they are.
-
-    Args:
-        first: a photo.
-        second: the other one, aligned to the same template.
-        of_first: the region of the first photo's mask.
-        of_second: the region of the second photo's mask.
+    come back as they are. Both are aligned to the same template; `of_first` and `of_second` are the masks' regions.
 
     Raises:
         ValueError: the photos differ in size.

@@ -13,26 +13,15 @@ BOX_TO_SQUARE = 1.6  # side of the square that is looked at over that of a detec
 
 @dataclass(frozen=True)
 class Found:
-    """A face that was found.
-
-    Attributes:
-        points: its landmarks, float32 (68, 2).
-        by: what found them: `csv`, `dlib_hog`, `dlib_crop`, `landmarker_hog`, ….
-        masked: whether a mask was seen on it.
-    """
+    """A face that was found: its landmarks, float32 (68, 2), and whether a mask was seen on it."""
 
     points: Points
-    by: str
+    by: str  # what found them: `csv`, `dlib_hog`, `dlib_crop`, `landmarker_hog`, …
     masked: bool = False
 
 
 def in_box(image: Pixels, box: Box) -> Found | None:
-    """Return the landmarks of the masked face in a box of an RGB image (H, W, 3); None if it wears no mask.
-
-    Args:
-        image: RGB uint8.
-        box: what a detector found.
-    """
+    """Return the landmarks of the masked face in a box of an RGB image (H, W, 3); None if it wears no mask."""
     from stages.landmarks import landmarker  # noqa: PLC0415 -- torch takes seconds to load
 
     side = max(box.right - box.left, box.bottom - box.top)

@@ -1,13 +1,13 @@
 """Where the faces are: dlib's HOG detector, then its CNN detector; both are in the package face_recognition_models."""
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import dlib
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.core.images import Pixels
 from stages.faces.dlib_models import model_file
@@ -85,10 +85,6 @@ def whole_crop(image: Pixels) -> Box:
 
 def main_face(boxes: list[Box], image: Pixels) -> Box:
     """Return the box that the photo is about: of those at least half as large as the largest, the most central."""
-    center = np.array([image.shape[1], image.shape[0]], np.float64) / 2
-
-    def off_center(box: Box) -> float:
-        middle: NDArray[np.float64] = np.array([box.left + box.right, box.top + box.bottom]) / 2
-        return float(np.linalg.norm(middle - center))
-
-    return min((box for box in boxes if box.area >= boxes[0].area / 2), key=off_center)
+    height, width = image.shape[:2]
+    large = [box for box in boxes if box.area >= boxes[0].area / 2]
+    return min(large, key=lambda box: math.dist((box.left + box.right, box.top + box.bottom), (width, height)))

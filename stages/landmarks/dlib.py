@@ -11,13 +11,11 @@ import dlib
 import numpy as np
 
 from stages.core.images import Pixels
-from stages.core.tables import Face
 from stages.faces import landmarks
 from stages.faces.dlib_models import model_file
 from stages.faces.landmarks import Points
 from stages.landmarks.boxes import Box
 
-NEEDS_BOX = True
 FACE = 200  # pixels to which the box of a face is scaled
 MARGIN = 0.5  # around it, of its side
 PLACES = ((-0.03, -0.03, 1), (0.03, 0, 0.95), (0, 0.03, 1.05))  # of boxes: shift to the right, down, and zoom
@@ -28,13 +26,12 @@ def _predictor() -> Any:
     return dlib.shape_predictor(model_file("shape_predictor_68_face_landmarks.dat"))
 
 
-def points(image: Pixels, face: Face, box: Box) -> Points:
+def points(image: Pixels, box: Box) -> Points:
     """Return the landmarks of the face in a box of an RGB image (H, W, 3), float32 (68, 2), in pixels.
 
     The predictor gives whole pixels and depends on how the box lies. So the face is brought to one size, predicted in
     several boxes, as it is and mirrored, and the mean is taken.
     """
-    del face
     side = max(box.right - box.left, box.bottom - box.top, 1.0)
     scale, canvas = FACE / side, round(FACE * (1 + 2 * MARGIN))
     corner = np.array([(box.left + box.right - side) / 2, (box.top + box.bottom - side) / 2]) - MARGIN * side

@@ -13,11 +13,8 @@ import numpy as np
 from stages.compute import device
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.tables import Face
 from stages.faces.landmarks import Points
 from stages.landmarks.boxes import Box
-
-NEEDS_BOX = True
 
 
 @functools.cache
@@ -28,18 +25,15 @@ def _network() -> Any:
         raise UnmaskError(
             "find_landmarks.backends names face_alignment, which is not installed: pip install '.[face-alignment]'"
         ) from None
-    # Boxes are ours; `folder` is the one detector of the package that loads no weights.
-    return face_alignment.FaceAlignment(
-        face_alignment.LandmarksType.TWO_D, device=str(device.chosen()), face_detector="folder", compile=False
-    )
-
-
-def points(image: Pixels, face: Face, box: Box) -> Points:
-    """Return the landmarks of the face in a box of an RGB image (H, W, 3), float32 (68, 2), in pixels."""
-    del face
-    try:
-        network = _network()
+    try:  # boxes are ours; `folder` is the one detector of the package that loads no weights
+        return face_alignment.FaceAlignment(
+            face_alignment.LandmarksType.TWO_D, device=str(device.chosen()), face_detector="folder", compile=False
+        )
     except OSError as error:
         raise UnmaskError(f"the weights of face_alignment could not be loaded: {error}") from None
-    found = network.get_landmarks_from_image(image, detected_faces=[(box.left, box.top, box.right, box.bottom)])
+
+
+def points(image: Pixels, box: Box) -> Points:
+    """Return the landmarks of the face in a box of an RGB image (H, W, 3), float32 (68, 2), in pixels."""
+    found = _network().get_landmarks_from_image(image, detected_faces=[(box.left, box.top, box.right, box.bottom)])
     return np.asarray(found[0], np.float32)

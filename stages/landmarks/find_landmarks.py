@@ -54,9 +54,9 @@ def find_landmarks(faces: Path, out: Path, results: Results, params: Params) -> 
     work = functools.partial(_with_landmarks, params=params)
     adds = ["landmarks", "landmarks_by", "face_type", "wears_mask"]
     numbers = tables.map_faces(work, faces, out, needs=["image"], adds=adds)
-    doubted = 0
-    if 0 < numbers["mask seen"] < params.masked_from * numbers["nobody said"]:
-        doubted = numbers["mask seen"]
+    few = numbers["mask seen"] < params.masked_from * numbers["nobody said"]
+    doubted = numbers["mask seen"] if few else 0
+    if doubted:
         print(
             f"{faces}: of {numbers['nobody said']} faces of whom nobody said, {doubted} seem to wear a mask, less than "
             f"find_landmarks.masked_from ({params.masked_from:g}): all of them count as bare. If some do wear masks, "

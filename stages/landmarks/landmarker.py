@@ -54,12 +54,7 @@ class Square:
 
 
 def crop(photo: Pixels, matrix: NDArray[np.float64]) -> Pixels:
-    """Return the crop (SIZE, SIZE, 3) of an RGB photo (H, W, 3); beyond its edges the last pixels go on.
-
-    Args:
-        photo: RGB uint8.
-        matrix: (2, 3), from photo to crop.
-    """
+    """Return the crop (SIZE, SIZE, 3) of an RGB photo (H, W, 3) by a map (2, 3) to it; at its edges, pixels go on."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 0.5:  # interpolation looks at 2 pixels only
         small = np.asarray(cv2.resize(photo, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA), np.uint8)
@@ -85,8 +80,7 @@ class Network(nn.Module):
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Return landmarks (n, 68, 2), -1 to 1 from edge to edge, and logits (n, 2), of crops (n, 3, SIZE, SIZE).
 
-        Args:
-            crops: RGB, 0 to 255.
+        Crops are RGB, 0 to 255.
         """
         found = self.last(self.features(crops / 127.5 - 1)).float()
         return found[:, :-2].reshape(-1, 68, 2), found[:, -2:]
@@ -119,27 +113,19 @@ def network() -> Network:
     """
     _, state = weights.load(WEIGHTS, KIND)
     net = Network()
-    weights.fill(
-        net, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, WEIGHTS
-    )
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    weights.fill(net, state, WEIGHTS)
     return device.placed(net)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the network says of a square.
-
-    Attributes:
-        points: landmarks, float32 (68, 2), pixels of the photo.
-        face: probability that there is a face.
-        masked: probability that it wears a mask.
-        moved: how far the landmarks went between the last two looks, of the face's size.
-    """
+    """What the network says of a square: landmarks, float32 (68, 2), in pixels of the photo, and how sure it is."""
 
     points: Points
-    face: float
-    masked: float
-    moved: float
+    face: float  # probability that there is one
+    masked: float  # probability that it wears a mask
+    moved: float  # how far the landmarks went between the last two looks, of the face's size
 
     @property
     def sure(self) -> bool:
@@ -163,14 +149,10 @@ def look(photo: Pixels, squares: Sequence[Square], looks: int = LOOKS) -> list[S
     for turn in range(looks):
         before = points
         points, logits = _once(photo, now)
-        if turn:
-            moved = np.array(
-                [
-                    np.hypot(*(new - old).T).mean() / max(Square.around(new).side / CONTEXT, 1)
-                    for new, old in zip(points, before, strict=True)
-                ]
-            )
         now = [Square.around(some) for some in points]
+        if turn:
+            moves = zip(points, before, now, strict=True)
+            moved = np.array([np.hypot(*(new - old).T).mean() / max(at.side / CONTEXT, 1) for new, old, at in moves])
     faces, masked = 1 / (1 + np.exp(-logits.T))
     return [
         Seen(some, float(face), float(mask), float(move))
@@ -212,19 +194,17 @@ def find(photo: Pixels) -> list[Seen]:
     squares = list(everywhere(photo))
     first = look(photo, squares, looks=1)
     best = sorted((seen for seen in first if seen.face >= CERTAIN_FACE), key=lambda seen: -seen.face)[:CANDIDATES]
-    found: list[Seen] = []
+    found: list[tuple[Square, Seen]] = []
     for seen in sorted(look(photo, [Square.around(seen.points) for seen in best]), key=lambda seen: -seen.face):
         square = Square.around(seen.points)
         apart = all(
             np.hypot(square.x - other.x, square.y - other.y) > max(square.side, other.side) / (2 * CONTEXT)
-            for other in (Square.around(one.points) for one in found)
+            for other, _ in found
         )
         if seen.sure and apart:
-            found.append(seen)
-    return sorted(found, key=lambda seen: -Square.around(seen.points).side)
+            found.append((square, seen))
+    return [seen for _, seen in sorted(found, key=lambda one: -one[0].side)]
 
 
 def _middles(length: int, side: float, n: int) -> list[float]:
-    if n == 1:
-        return [length / 2]
-    return np.linspace(side / 2, length - side / 2, n).tolist()
+    return [length / 2] if n == 1 else np.linspace(side / 2, length - side / 2, n).tolist()

@@ -1,6 +1,7 @@
 """Landmarks of the faces in a photo, from the first backend that has them.
 
-A backend is a module with a function `points(image, face, box)`; to add one, write such a module and name it here.
+A backend is a module with a function `points(image, box)`; to add one, write such a module and name it here. `csv` is
+none: it stands for the landmarks that came with the photos, which an adapter has read into the face table.
 """
 
 from dataclasses import replace
@@ -13,10 +14,10 @@ from stages.core.params import Section
 from stages.core.tables import Face
 from stages.faces.face_type import face_type
 from stages.faces.landmarks import Points, face_size
-from stages.landmarks import behind_masks, boxes, csv, dlib, face_alignment
+from stages.landmarks import behind_masks, boxes, dlib, face_alignment
 from stages.landmarks.behind_masks import Found, apart
 
-BACKENDS = {"csv": csv, "dlib": dlib, "face_alignment": face_alignment}
+BACKENDS = {"dlib": dlib, "face_alignment": face_alignment}
 
 
 class Search(Section):
@@ -36,7 +37,7 @@ class Search(Section):
     @property
     def with_box(self) -> list[str]:
         """Return the backends that ask for the box of a face."""
-        return [name for name in self.backends if BACKENDS[name].NEEDS_BOX]
+        return [name for name in self.backends if name in BACKENDS]
 
 
 class FaceTypes(Section):
@@ -61,10 +62,8 @@ def main_face(image: Pixels, face: Face, search: Search, *, masks: bool = True) 
         search: where to look.
         masks: whether a mask may be seen where nobody said; if not, such a face is looked at as a bare one.
     """
-    for name in search.backends:
-        backend = BACKENDS[name]
-        if not backend.NEEDS_BOX and (points := backend.points(image, face, None)) is not None:
-            return Found(points, name), 0
+    if "csv" in search.backends and (given := face.get("landmarks")) is not None:
+        return Found(given, "csv"), 0
     if not search.with_box:
         return None, 0
     wears_mask = face.get("wears_mask") if search.masked else False
@@ -73,9 +72,7 @@ def main_face(image: Pixels, face: Face, search: Search, *, masks: bool = True) 
     if masks and wears_mask is None and box is not None and (behind := behind_masks.in_box(image, box)) is not None:
         return behind, len(seen)
     if box is None and wears_mask is not False:
-        everyone = behind_masks.everywhere(image)
-        if not masks:
-            everyone = [replace(one, masked=False) for one in everyone]
+        everyone = [replace(one, masked=one.masked and masks) for one in behind_masks.everywhere(image)]
         return behind_masks.main_face(everyone, image), len(everyone)
     if box is None and search.whole_crop:
         box = boxes.whole_crop(image)
@@ -96,4 +93,4 @@ def all_faces(image: Pixels, search: Search) -> list[Found]:
 def by_backend(image: Pixels, box: boxes.Box, search: Search) -> Found:
     """Return the landmarks that the first backend which asks for a box gives an RGB photo's (H, W, 3) face in it."""
     name = search.with_box[0] if search.with_box else "dlib"
-    return Found(BACKENDS[name].points(image, {}, box), f"{name}_{box.by}")
+    return Found(BACKENDS[name].points(image, box), f"{name}_{box.by}")

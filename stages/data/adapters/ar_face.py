@@ -8,43 +8,36 @@ Run on a made-up copy only.
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from stages.core.errors import UnmaskError
 from stages.core.images import SUFFIXES
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photo, Photos, Reject
 
 SEXES = {"m": "male", "w": "female", "f": "female"}
 SCARF = range(11, 14)
 IN_SESSION = 13
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
-    """Yield all photos with sex, and whether a scarf is worn.
-
-    Raises:
-        UnmaskError: there is no photo of such a name, in any format.
-    """
+def photos(files: Files) -> Photos:
+    """Yield all photos with sex, and whether a scarf is worn."""
     some = False
-    for file in files.names():
-        path = PurePosixPath(file)
+    for path in map(PurePosixPath, files.names()):
         found = re.fullmatch(r"([MmWwFf])-(\d{2,3})-(\d{2})", path.stem)
         is_image = path.suffix.lower() in SUFFIXES
         if not found:
             if is_image:
-                yield Reject(file, "bad_name", "expected <M|F>-<person>-<code>")
+                yield Reject(path.as_posix(), "bad_name", "expected <M|F>-<person>-<code>")
             continue
         some = True
-        letter, person, code = found[1].lower(), found[2], int(found[3])
+        sex, person, code = SEXES[found[1].lower()], found[2], int(found[3])
         if not is_image:
-            yield Reject(file, "raw_format", "save it as PNG or BMP first")
+            yield Reject(path.as_posix(), "raw_format", "save it as PNG or BMP first")
         elif not 1 <= code <= 2 * IN_SESSION:
-            yield Reject(file, "bad_name", f"code {code} is not one of 1 to {2 * IN_SESSION}")
+            yield Reject(path.as_posix(), "bad_name", f"code {code} is not one of 1 to {2 * IN_SESSION}")
         else:
             scarf = (code - 1) % IN_SESSION + 1 in SCARF
-            identity = f"{'m' if letter == 'm' else 'f'}-{person}"
-            yield Photo(file, identity, f"{code:02d}", sex=SEXES[letter], wears_mask=scarf)
+            yield Photo(path.as_posix(), f"{sex[0]}-{person}", f"{code:02d}", sex=sex, wears_mask=scarf)
     if not some:
         raise UnmaskError("no photo found: expected <M|F>-<person>-<code>.bmp")

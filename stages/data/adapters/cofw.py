@@ -6,27 +6,14 @@ not read; `find_landmarks` finds its own.
 Run on a made-up copy only.
 """
 
-import re
-from collections.abc import Iterator
-
-from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photo, Photos
 
-IMAGE = re.compile(r"(?:^|/)COFW_(train|test)(?:_color)?\.mat/Is(?:Tr|T)/(\d+)\.png$")
+IMAGE = r"(?:^|/)COFW_(train|test)(?:_color)?\.mat/Is(?:Tr|T)/(\d+)\.png$"
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
-    """Yield all photos with the publisher's split.
-
-    Raises:
-        UnmaskError: there is not one.
-    """
-    some = False
-    for file in files.names():
-        if found := IMAGE.search(file):
-            some = True
-            split, number = found.groups()
-            yield Photo(file, f"photo-{split}-{number}", number, split=split)
-    if not some:
-        raise UnmaskError("no photo found: expected COFW_train_color.mat or COFW_test_color.mat with IsTr or IsT")
+def photos(files: Files) -> Photos:
+    """Yield all photos with the publisher's split."""
+    for found in files.matching(IMAGE, "COFW_train_color.mat or COFW_test_color.mat with IsTr or IsT"):
+        split, number = found.groups()
+        yield Photo(found.string, f"photo-{split}-{number}", number, split=split)

@@ -6,22 +6,20 @@ backslash and names the person.
 
 import csv
 import io
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photo, Photos, Reject, finite
 from stages.faces.face_type import FACE_TYPES
-from stages.faces.landmarks import Points
 
 KEYS = ("sub_folder", "image_name", "face_type")
 POINTS = tuple(f"part_{point}_{axis}" for point in range(68) for axis in "xy")
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
+def photos(files: Files) -> Photos:
     """Yield the photos that the CSV files list; a line that cannot be used is rejected with its number.
 
     Raises:
@@ -30,37 +28,28 @@ def photos(files: Files) -> Iterator[Photo | Reject]:
     lists = [name for name in files.names() if name.lower().endswith(".csv")]
     if not lists:
         raise UnmaskError("no CSV of landmarks found: expected columns sub_folder, image_name, face_type, part_0_x, …")
-    by_name: dict[str, list[PurePosixPath]] = {}
-    for path in map(PurePosixPath, files.names()):
-        by_name.setdefault(path.name, []).append(path)
     for name in lists:
         reader = csv.DictReader(io.StringIO(files.text(name)), restkey="", restval="")
         for column in (*KEYS, *POINTS):
             if column not in (reader.fieldnames or ()):
                 raise UnmaskError(f"{name} has no column {column!r}")
         for row in reader:
-            yield _photo(by_name, row, f"{name}, line {reader.line_num}")
+            yield _photo(files, row, f"{name}, line {reader.line_num}")
 
 
-def _photo(by_name: dict[str, list[PurePosixPath]], row: dict[str, str], line: str) -> Photo | Reject:
+def _photo(files: Files, row: dict[str, str], line: str) -> Photo | Reject:
     folder = row["sub_folder"].replace("\\", "/").strip("/ ")
     wanted = PurePosixPath(folder, row["image_name"])
-    paths = [path for path in by_name.get(wanted.name, []) if path.parts[-len(wanted.parts) :] == wanted.parts]
-    if not paths:
+    found = [
+        file for file in files.named(wanted.name) if PurePosixPath(file).parts[-len(wanted.parts) :] == wanted.parts
+    ]
+    if not found:
         return Reject(str(wanted), "file_missing", f"{line} names it")
-    file = paths[0].as_posix()
+    file = found[0]
     if row["face_type"] not in FACE_TYPES:
         return Reject(file, "bad_face_type", f"{line}: {row['face_type']!r} is none of {', '.join(FACE_TYPES)}")
-    points = _points(row)
+    points = finite([row[column] for column in POINTS], 2 * 68, dtype=np.float32)
     if points is None:
         return Reject(file, "bad_landmarks", f"{line}: not 68 pairs of finite numbers")
     identity = PurePosixPath(folder).name or wanted.stem
-    return Photo(file, identity, wanted.stem, landmarks=points, face_type=row["face_type"])
-
-
-def _points(row: dict[str, str]) -> Points | None:
-    try:
-        points = np.array([float(row[column]) for column in POINTS], np.float32).reshape(68, 2)
-    except ValueError:
-        return None
-    return points if np.isfinite(points).all() else None
+    return Photo(file, identity, wanted.stem, landmarks=points.reshape(68, 2), face_type=row["face_type"])

@@ -6,63 +6,34 @@ photos. Its `category` is the split: training or validation; the validation phot
 Run on a made-up copy only.
 """
 
-import json
-import re
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import Any
-
 import numpy as np
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
-from stages.faces.landmarks import Points
+from stages.data.photo import Photo, Photos, Reject, finite
 
 LIST = "ffhq-dataset-v2.json"
 SPLITS = {"training": "train", "validation": "test"}
-SIDES = {"images1024x1024": 1024, "thumbnails128x128": 128}
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
-    """Yield all photos with their landmarks.
-
-    Raises:
-        UnmaskError: there is not one photo, or the JSON is missing or not as published.
-    """
-    lists = [name for name in files.names() if PurePosixPath(name).name == LIST]
-    if not lists:
+def photos(files: Files) -> Photos:
+    """Yield all photos with their landmarks."""
+    listed = files.named(LIST)
+    if not listed:
         raise UnmaskError(f"{LIST} is missing: it has the landmarks")
-    try:
-        entries = json.loads(files.text(lists[0]))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UnmaskError(f"{lists[0]} is no whole JSON: {error}") from None
+    entries = files.json(listed[0])
     if not isinstance(entries, dict):
-        raise UnmaskError(f"{lists[0]}: expected an object with the entries '0' to '69999'")
-    some = False
-    for file in files.names():
-        found = re.search(r"(?:^|/)(images1024x1024|thumbnails128x128)/(?:\d+/)?(\d{5})\.png$", file)
-        if not found:
-            continue
-        some = True
-        kind, number = found.groups()
+        raise UnmaskError(f"{listed[0]}: expected an object with the entries '0' to '69999'")
+    for found in files.matching(
+        r"(?:^|/)(?:images(1024)x1024|thumbnails(128)x128)/(?:\d+/)?(\d{5})\.png$",
+        "images1024x1024/<NN000>/<NNNNN>.png or thumbnails128x128/…",
+    ):
+        side, number = int(found[1] or found[2]), found[3]
         entry = entries.get(str(int(number)))
-        points = _points(entry, SIDES[kind])
+        image = entry.get("image") if isinstance(entry, dict) else None
+        points = finite(image.get("face_landmarks") if isinstance(image, dict) else None, 68, 2, dtype=np.float32)
         if points is None:
-            yield Reject(file, "bad_landmarks", f"{LIST}, entry {int(number)}: not 68 pairs of finite numbers")
+            yield Reject(found.string, "bad_landmarks", f"{LIST}, entry {int(number)}: not 68 pairs of finite numbers")
             continue
-        split = SPLITS.get(str(entry.get("category")))
-        yield Photo(file, identity=f"photo-{number}", name=number, split=split, landmarks=points)
-    if not some:
-        raise UnmaskError("no photo images1024x1024/<NN000>/<NNNNN>.png or thumbnails128x128/… found")
-
-
-def _points(entry: Any, side: int) -> Points | None:
-    image = entry.get("image") if isinstance(entry, dict) else None
-    try:
-        points = np.array(image["face_landmarks"], np.float32)  # type: ignore[index] -- anything else is a TypeError
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    if points.shape != (68, 2) or not np.isfinite(points).all():
-        return None
-    return points * np.float32(side / 1024)
+        split, points = SPLITS.get(str(entry.get("category"))), points * np.float32(side / 1024)
+        yield Photo(found.string, identity=f"photo-{number}", name=number, split=split, landmarks=points)

@@ -1,24 +1,47 @@
 """Labeled Faces in the Wild, any of its alignments: lfw*/<Name>/<Name>_<NNNN>.jpg, 250x250, as a tar or a folder.
 
-pairs.txt beside them is read by `verify.pairs`; sexes.csv is a list of the user's own, see `sexes`.
+pairs.txt beside them is read by `verify.pairs`. sexes.csv is a list of the user's own: a line `identity,sex`, then one
+for each person.
 """
 
+import csv
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
+from stages.core.errors import UnmaskError
+from stages.core.tables import SEXES
 from stages.data.files import Files
-from stages.data.formats import person_folders, sexes
-from stages.data.photo import Photo, Reject
+from stages.data.formats import person_folders
+from stages.data.photo import Photo, Photos, Reject
+
+LIST = "sexes.csv"
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
-    """Yield all photos; one that is not named after its folder is rejected."""
-    sex_of = sexes.of_people(files)
-    for photo in person_folders.photos(files):
-        if isinstance(photo, Reject):
-            yield photo
-        elif re.fullmatch(re.escape(photo.identity) + r"_\d{4}", photo.name):
-            yield replace(photo, sex=sex_of.get(photo.identity), wears_mask=False)  # press photos of 2002 and 2003
-        else:
-            yield Reject(photo.file, "bad_name", f"expected {photo.identity}_<NNNN>.jpg")
+def photos(files: Files) -> Photos:
+    """Yield all photos; one that is not named after its folder is rejected.
+
+    Raises:
+        UnmaskError: there is none, or sexes.csv has other columns, another sex, or a person twice.
+    """
+    sex_of = _sexes(files) if LIST in files else {}
+
+    def known(photo: Photo) -> Photo | Reject:
+        if not re.fullmatch(re.escape(photo.identity) + r"_\d{4}", photo.name):
+            return Reject(photo.file, "bad_name", f"expected {photo.identity}_<NNNN>.jpg")
+        return replace(photo, sex=sex_of.get(photo.identity), wears_mask=False)  # press photos of 2002 and 2003
+
+    return person_folders.photos(files, known)
+
+
+def _sexes(files: Files) -> dict[str, str]:
+    reader = csv.DictReader(files.text(LIST).splitlines())
+    if reader.fieldnames != ["identity", "sex"]:
+        raise UnmaskError(f"{LIST}: the first line must be identity,sex")
+    found: dict[str, str] = {}
+    for row in reader:
+        if row["sex"] not in SEXES:
+            raise UnmaskError(f"{LIST}, line {reader.line_num}: sex is {row['sex']!r}, not one of {', '.join(SEXES)}")
+        if row["identity"] in found:
+            raise UnmaskError(f"{LIST}, line {reader.line_num}: {row['identity']} stands there twice")
+        found[row["identity"]] = row["sex"]
+    return found

@@ -5,32 +5,17 @@ Nobody says who is on a photo, so each photo of FFHQ counts as a person of its o
 Run on a made-up copy only.
 """
 
-import re
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-
-from stages.core.errors import UnmaskError
-from stages.core.images import SUFFIXES
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photo, Photos, Reject
+
+EXPECTED = "<NNNNN>_Mask….jpg"
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
-    """Yield all photos; all wear a mask.
-
-    Raises:
-        UnmaskError: there is not one photo of such a name.
-    """
-    some = False
-    for file in files.names():
-        path = PurePosixPath(file)
-        if path.suffix.lower() not in SUFFIXES:
-            continue
-        found = re.fullmatch(r"(\d{5})_(Mask\w*)", path.stem)
-        if not found:
-            yield Reject(file, "bad_name", "expected <NNNNN>_Mask….jpg")
-            continue
-        some = True
-        yield Photo(file, f"photo-{found[1]}", found[2], wears_mask=True)
-    if not some:
-        raise UnmaskError("no photo found: expected <NNNNN>_Mask….jpg")
+def photos(files: Files) -> Photos:
+    """Yield all photos; all wear a mask."""
+    found = {match.string: match for match in files.matching(r"(?:^|/)(\d{5})_(Mask\w*)\.\w+$", EXPECTED)}
+    for file in map(str, files.images()):
+        if match := found.get(file):
+            yield Photo(file, f"photo-{match[1]}", match[2], wears_mask=True)
+        else:
+            yield Reject(file, "bad_name", f"expected {EXPECTED}")

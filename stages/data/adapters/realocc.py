@@ -5,23 +5,19 @@ Its archive is a 7z, which is not read here: unpack it, and put the folder RealO
 Run on a made-up copy only.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
-
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import image_label_pairs
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photos
 from stages.faces.parts import CLASSES
 
 
-def photos(files: Files) -> Iterator[Photo | Reject]:
-    """Yield the photos, all of them for testing; what is visible of a face is labeled as skin.
+def photos(files: Files) -> Photos:
+    """Return the photos, all of them for testing; what is visible of a face is labeled as skin.
 
     Raises:
         UnmaskError: the archive is still packed, or there is no such folder.
     """
     if any(name.lower().endswith(".7z") for name in files.names()):
         raise UnmaskError("RealOcc.7z is packed: unpack it (7z x RealOcc.7z) and drop the folder RealOcc in its place")
-    for photo in image_label_pairs.photos(files, CLASSES.index("skin")):
-        yield photo if isinstance(photo, Reject) else replace(photo, split="test")
+    return image_label_pairs.photos(files, CLASSES.index("skin"), split="test")

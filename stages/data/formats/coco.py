@@ -1,14 +1,6 @@
-"""COCO's JSON: `images`, `annotations` with polygons, `categories`; those whose name holds "mask" are masks.
+"""COCO's JSON: `images`, `annotations` with polygons, `categories`; those whose name holds "mask" are masks."""
 
-A dataset of your own needs a module of its name in `stages/data/adapters` that says
-
-    from stages.data.formats import coco
-    photos = coco.photos
-"""
-
-import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,25 +8,20 @@ import numpy as np
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
-from stages.faces.parts import MASK
+from stages.data.formats.labelme import FARTHEST, masked
+from stages.data.photo import Photo, Photos, Reject, finite
 
-Corners = tuple[float, ...]
+KEYS = ("images", "annotations", "categories")
 
 
-def photos(files: Files, label: str = "mask") -> Iterator[Photo | Reject]:
+def photos(files: Files, label: str = "mask") -> Photos:
     """Yield the photos that the JSON files list, their masks as polygons; each counts as a person of its own.
 
-    Args:
-        files: of the dataset.
-        label: what a mask's category holds, in small or capital letters.
+    A mask's category holds the label, in small or capital letters.
 
     Raises:
         UnmaskError: there is no JSON in COCO's form, or none of its categories has such a name.
     """
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for file in files.names():
-        by_name[PurePosixPath(file).name].append(file)
     some = False
     for file in files.names():
         if not file.lower().endswith(".json") or (content := _content(files, file)) is None:
@@ -49,7 +36,7 @@ def photos(files: Files, label: str = "mask") -> Iterator[Photo | Reject]:
             if _id(annotation, "category_id") in masks:
                 of_image[_id(annotation, "image_id")].append(annotation.get("segmentation"))
         for image in content["images"]:
-            yield _photo(files, by_name, str(image.get("file_name")), of_image[_id(image, "id")])
+            yield _photo(files, str(image.get("file_name")), of_image[_id(image, "id")])
     if not some:
         raise UnmaskError("no JSON in COCO's form found: expected `images`, `annotations` and `categories`")
 
@@ -59,47 +46,33 @@ def _id(entry: dict[str, Any], key: str) -> str:
     return str(entry.get(key))
 
 
-def _photo(files: Files, by_name: dict[str, list[str]], listed: str, segmentations: list[Any]) -> Photo | Reject:
-    wanted = PurePosixPath(listed.replace("\\", "/"))
-    found = [listed] if listed in files else by_name.get(wanted.name, [])
+def _photo(files: Files, listed: str, segmentations: list[Any]) -> Photo | Reject:
+    found = [listed] if listed in files else files.named(PurePosixPath(listed.replace("\\", "/")).name)
     if len(found) != 1:
         return Reject(listed, "file_missing", f"{len(found)} files have this name")
-    polygons: list[Corners] = []
-    for segmentation in segmentations:
-        corners = _corners(segmentation)
-        if corners is None:
-            return Reject(found[0], "bad_shape", "a mask is no list of polygons (run-length codes are not read)")
-        polygons += corners
-    name = PurePosixPath(found[0]).with_suffix("").as_posix().replace("/", "-")
-    masks = tuple((MASK, corners) for corners in polygons)
-    return Photo(found[0], f"photo-{name}", name, wears_mask=bool(masks), polygons=masks)
+    polygons = [polygon for segmentation in segmentations for polygon in _polygons(segmentation)]
+    if None in polygons:
+        return Reject(found[0], "bad_shape", "a mask is no list of polygons (run-length codes are not read)")
+    return masked(PurePosixPath(found[0]), polygons)
 
 
-def _corners(segmentation: Any) -> list[Corners] | None:
-    """Return the corners of each polygon, None if there is anything else."""
-    if not isinstance(segmentation, list) or not segmentation:
-        return None
-    found = []
-    for polygon in segmentation:
-        try:
-            corners = np.array(polygon, float)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not np.isfinite(corners).all():
-            return None
-        if np.abs(corners).max() > 1e5:
-            return None
-        found.append(tuple(corners.tolist()))
-    return found
+def _polygons(segmentation: Any) -> list[tuple[float, ...] | None]:
+    """Return x and y of each polygon's corners one after the other; None in place of anything else."""
+    if not isinstance(segmentation, list):
+        return [None]
+    found = [finite(polygon, -1) for polygon in segmentation or [None]]
+    return [
+        None if xy is None or len(xy) < 6 or len(xy) % 2 or np.abs(xy).max() > FARTHEST else tuple(xy.tolist())
+        for xy in found
+    ]
 
 
 def _content(files: Files, file: str) -> dict[str, Any] | None:
     """Return the content of a file in COCO's form, None if it has another one."""
     try:
-        content = json.loads(files.text(file))
-    except (UnmaskError, ValueError, RecursionError):
+        content = files.json(file)
+    except UnmaskError:
         return None
-    keys = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in keys):
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
         return None
-    return content if all(isinstance(entry, dict) for key in keys for entry in content[key]) else None
+    return content if all(isinstance(entry, dict) for key in KEYS for entry in content[key]) else None

@@ -1,27 +1,24 @@
-"""Photos and masks in two folders: images/<name>.jpg and labels/<name>.png, 255 (above 127) or 1 where a class is.
+"""Photos and masks in two folders: images/<name>.jpg and labels/<name>.png, 255 (above 127) or 1 where a class is."""
 
-A dataset of your own needs a module of its name in `stages/data/adapters` that says which class that is:
-
-    import functools
-    from stages.data.formats import image_label_pairs
-    from stages.faces.parts import MASK
-    photos = functools.partial(image_label_pairs.photos, class_id=MASK)
-"""
-
-from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from typing import Any
 
 from stages.core.errors import UnmaskError
-from stages.core.images import SUFFIXES
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photo, Photos, Reject
 
 IMAGES, LABELS = ("images", "image", "img", "imgs"), ("labels", "label", "masks", "mask")
 
 
 def photos(
-    files: Files, class_id: int, *, images: Sequence[str] = IMAGES, labels: Sequence[str] = LABELS, below: str = ""
-) -> Iterator[Photo | Reject]:
+    files: Files,
+    class_id: int,
+    *,
+    images: Sequence[str] = IMAGES,
+    labels: Sequence[str] = LABELS,
+    below: str = "",
+    **known: Any,
+) -> Photos:
     """Yield all photos that have a mask of the same name; each counts as a person of its own.
 
     Args:
@@ -30,27 +27,17 @@ def photos(
         images: names that the folder of photos may have.
         labels: names that the folder of masks beside it may have.
         below: a folder in which both lie; others are not looked at.
-
-    Raises:
-        UnmaskError: there is not one photo in such a folder.
+        known: fields of `Photo` that all photos have in common.
     """
-    paths = [path for path in map(PurePosixPath, files.names()) if not below or below in path.parts]
-    masks = {
-        (path.parent.parent, path.stem): path.as_posix()
-        for path in paths
-        if path.parent.name in labels and path.suffix.lower() in SUFFIXES
-    }
-    some = False
-    for path in paths:
-        if path.parent.name not in images or path.suffix.lower() not in SUFFIXES:
-            continue
-        some = True
-        mask = masks.get((path.parent.parent, path.stem))
-        if mask is None:
-            yield Reject(path.as_posix(), "no_label", f"no mask of the name {path.stem} in {' or '.join(labels)}")
-            continue
-        yield Photo(path.as_posix(), f"photo-{path.stem}", path.stem, label_files=((class_id, mask),))
-    if not some:
+    paths = [path for path in files.images() if not below or below in path.parts]
+    masks = {(path.parent.parent, path.stem): path.as_posix() for path in paths if path.parent.name in labels}
+    found = [path for path in paths if path.parent.name in images]
+    if not found:
         raise UnmaskError(
             f"no photo found: expected a folder {' or '.join(images)}, and beside it {' or '.join(labels)}"
         )
+    for path in found:
+        if mask := masks.get((path.parent.parent, path.stem)):
+            yield Photo(path.as_posix(), f"photo-{path.stem}", path.stem, label_files=((class_id, mask),), **known)
+        else:
+            yield Reject(path.as_posix(), "no_label", f"no mask of the name {path.stem} in {' or '.join(labels)}")

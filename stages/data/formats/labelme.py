@@ -1,14 +1,5 @@
-"""labelme's JSON beside each photo: polygons and rectangles with labels, of which those that hold "mask" are masks.
+"""labelme's JSON beside each photo: polygons and rectangles with labels, of which those that hold "mask" are masks."""
 
-Of a dataset of your own with other labels, its module says
-
-    import functools
-    from stages.data.formats import labelme
-    photos = functools.partial(labelme.photos, label="respirator")
-"""
-
-import json
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,23 +7,17 @@ import numpy as np
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Photo, Photos, Reject, finite
 from stages.faces.parts import MASK
 
 CORNERS = {"polygon": 3, "rectangle": 2}  # at least
+FARTHEST = 1e5  # pixels; OpenCV cannot draw beyond that
 
 
-def photos(files: Files, label: str = "mask") -> Iterator[Photo | Reject]:
+def photos(files: Files, label: str = "mask") -> Photos:
     """Yield the photo of each JSON, its masks as polygons; each counts as a person of its own.
 
-    A photo on which nothing has such a label wears no mask.
-
-    Args:
-        files: of the dataset.
-        label: what a mask's label holds, in small or capital letters.
-
-    Raises:
-        UnmaskError: there is no JSON of labelme.
+    A mask's label holds this one, in small or capital letters. A photo on which nothing has such a label wears no mask.
     """
     some = False
     for file in files.names():
@@ -45,25 +30,29 @@ def photos(files: Files, label: str = "mask") -> Iterator[Photo | Reject]:
         some = True
         path = PurePosixPath(file)
         photo = path.parent / PurePosixPath(entry["imagePath"].replace("\\", "/")).name
+        shapes = [shape for shape in entry["shapes"] if label.lower() in str(shape.get("label")).lower()]
+        polygons = [corners for shape in shapes if (corners := _corners(shape))]
         if photo.as_posix() not in files:
             yield Reject(file, "file_missing", f"{photo.name} is not beside it")
-            continue
-        shapes = [shape for shape in entry["shapes"] if label.lower() in str(shape.get("label")).lower()]
-        polygons = [_corners(shape) for shape in shapes]
-        if None in polygons:
+        elif len(polygons) < len(shapes):
             yield Reject(photo.as_posix(), "bad_shape", f"{path.name}: a mask is no polygon and no rectangle")
-            continue
-        name = photo.with_suffix("").as_posix().replace("/", "-")
-        masks = tuple((MASK, corners) for corners in polygons if corners is not None)
-        yield Photo(photo.as_posix(), f"photo-{name}", name, wears_mask=bool(masks), polygons=masks)
+        else:
+            yield masked(photo, polygons)
     if not some:
         raise UnmaskError("no JSON of labelme found: expected <photo>.json with `shapes` beside each photo")
 
 
+def masked(photo: PurePosixPath, polygons: list[tuple[float, ...]]) -> Photo:
+    """Return a photo of a person of its own that wears a mask if there are polygons of one."""
+    name = photo.with_suffix("").as_posix().replace("/", "-")
+    masks = tuple((MASK, corners) for corners in polygons)
+    return Photo(photo.as_posix(), f"photo-{name}", name, wears_mask=bool(masks), polygons=masks)
+
+
 def _entry(files: Files, file: str) -> dict[str, Any] | None:
     try:
-        entry = json.loads(files.text(file))
-    except (UnmaskError, ValueError, RecursionError):
+        entry = files.json(file)
+    except UnmaskError:
         return None
     if not isinstance(entry, dict) or not isinstance(entry.get("imagePath"), str):
         return None
@@ -74,13 +63,8 @@ def _entry(files: Files, file: str) -> dict[str, Any] | None:
 def _corners(shape: dict[str, Any]) -> tuple[float, ...] | None:
     """Return x and y of each corner, None if it is no such shape."""
     kind = str(shape.get("shape_type") or "polygon")  # old files have no type
-    try:
-        points = np.array(shape["points"], float)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    if kind not in CORNERS or points.ndim != 2 or points.shape[1] != 2 or len(points) < CORNERS[kind]:
-        return None
-    if not np.isfinite(points).all() or np.abs(points).max() > 1e5:
+    points = finite(shape.get("points"), -1, 2)
+    if points is None or kind not in CORNERS or len(points) < CORNERS[kind] or np.abs(points).max() > FARTHEST:
         return None
     if kind == "rectangle":
         (left, top), (right, bottom) = points[:2]

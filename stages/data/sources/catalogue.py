@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, RootModel, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, RootModel, StringConstraints, model_validator
 
 from stages.core.errors import UnmaskError
 from stages.core.params import Section, check, read_yaml
@@ -23,8 +23,7 @@ class Checks(Section):
     bytes: int | None = Field(default=None, ge=1)
     md5: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    git_blob: str | None = Field(default=None, pattern="^[0-9a-f]{40}$")
-    """The id that Git gives the file's content."""
+    git_blob: str | None = Field(default=None, pattern="^[0-9a-f]{40}$")  # the id that Git gives the file's content
 
     @property
     def has_checksum(self) -> bool:
@@ -38,8 +37,7 @@ class Package(Section):
     name: str
     version: str
     folder: str
-    pattern: str
-    """Which files below the folder, e.g. `s*/*.pgm`."""
+    pattern: str  # which files below the folder, e.g. `s*/*.pgm`
     count: int = Field(ge=1)
 
 
@@ -49,20 +47,13 @@ class File(Checks):
     name: FileName = "package"
     package: Package | None = None
     url: Url | None = None
-    doi: str | None = None
-    """The file of this name in the Figshare, Zenodo or Dataverse record of this DOI."""
-    google_drive: str | None = None
-    """A file's id."""
-    google_drive_folder: str | None = None
-    """The id of the folder that holds the file of this name."""
-    by_hand: str | None = None
-    """How a person gets it: a login or a form stands before it."""
-    instead: list[Checks] = Field(default=[])
-    """Other files, or folders, that may lie in the drop folder in its place."""
-    optional: bool = False
-    """Go on without it if it cannot be had."""
-    checksum_by: str | None = None
-    """Who published the checksums."""
+    doi: str | None = None  # the file of this name in the Figshare, Zenodo or Dataverse record of this DOI
+    google_drive: str | None = None  # a file's id
+    google_drive_folder: str | None = None  # the id of the folder that holds the file of this name
+    by_hand: str | None = None  # how a person gets it: a login or a form stands before it
+    instead: list[Checks] = Field(default=[])  # other files, or folders, that may lie in the drop folder in its place
+    optional: bool = False  # go on without it if it cannot be had
+    checksum_by: str | None = None  # who published the checksums
 
     @model_validator(mode="after")
     def _one_transport(self) -> Self:
@@ -93,28 +84,12 @@ class Dataset(Section):
     title: str
     homepage: Url
     license: str
-    terms: str | None
-    """What the user must have accepted before the files may be fetched; null if nothing is asked."""
+    terms: str | None  # what the user must have accepted before the files may be fetched; null if nothing is asked
     expected: Expected
-    layout: str
-    """The publisher's files and folders, in one line."""
-    about: str | None = None
-    """How the photos came about, for the datasheet."""
-    limits: list[str] = Field(default=[])
-    """What they cannot show, for datasheet and model card."""
+    layout: str  # the publisher's files and folders, in one line
+    about: str | None = None  # how the photos came about, for the datasheet
+    limits: list[str] = Field(default=[])  # what they cannot show, for datasheet and model card
     files: list[File] = Field(min_length=1)
-
-
-class Catalogue(RootModel[dict[str, Dataset]]):
-    """The whole file."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, entries: Any) -> Any:
-        wrong = [name for name in entries if not NAME.fullmatch(str(name))] if isinstance(entries, dict) else []
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no name of a dataset: small letters, digits and _, a letter first")
-        return entries
 
 
 def load(path: Path) -> dict[str, Dataset]:
@@ -123,7 +98,14 @@ def load(path: Path) -> dict[str, Dataset]:
     Raises:
         UnmaskError: it cannot be read, or an entry is wrong; the message names it.
     """
-    return check(Catalogue, read_yaml(path), path).root
+    return check(RootModel[Annotated[dict[str, Dataset], BeforeValidator(_named)]], read_yaml(path), path).root
+
+
+def _named(entries: Any) -> Any:
+    wrong = [name for name in entries if not NAME.fullmatch(str(name))] if isinstance(entries, dict) else []
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no name of a dataset: small letters, digits and _, a letter first")
+    return entries
 
 
 def entry(path: Path, dataset: str) -> Dataset:

