@@ -23,7 +23,7 @@ from stages.core.images import Pixels
 from stages.core.params import StageParams
 from stages.core.seeding import generator
 from stages.faces import parts, regions
-from stages.figures import sheets
+from stages.figures import plots, sheets
 from stages.masks import occluders as drawn
 from stages.masks.looks import Looks
 from stages.parsing import parser, scores, speed
@@ -119,9 +119,9 @@ def evaluate_parser(
         timed += [case.image for case in batch[: params.timed_images - len(timed)]]
     if not counts:
         raise UnmaskError(f"{faces} has no face in split {params.split!r} with labels and landmarks")
-    sheets.show_labels(shown, figure, title=f"What {model} finds, on people not seen in training")
-    title = f"{model}: share of each true class"
-    sheets.write(matrix, sheets.confusion_matrix(counts["all"], trained.classes, title=title))
+    classes = sheets.in_words(trained.classes)
+    sheets.show_labels(shown, figure, title=f"What {model} finds, on people not seen in training", classes=classes)
+    plots.confusion_matrix(matrix, counts["all"], classes, title=f"{model}: of each true class, what was found")
     metrics.write(costs, speed.measure(trained, timed, params.timed_images))
     result = (
         {kind: scores.from_confusion(some, trained.classes) for kind, some in sorted(counts.items())}
