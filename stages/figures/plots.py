@@ -77,28 +77,22 @@ def dots(path: Path, panels: Mapping[str, Mapping[str, Mapping[str, Dot]]]) -> N
         panels: by title, recognizer and condition; all panels have the same recognizers and conditions.
     """
     first = next(iter(panels.values()))
-    looks = list(dict.fromkeys([*CONDITIONS.values(), *(name for of in first.values() for name in of)]))
-    figure = Figure(
-        figsize=(9.5, 0.9 + 0.24 * sum(len(of) + 1 for of in first.values())), dpi=110, layout="constrained"
-    )
+    rows = [(recognizer, name) for recognizer, of in first.items() for name in ("", *of)]
+    looks = list(dict.fromkeys([*CONDITIONS.values(), *(name for _, name in rows if name)]))
+    figure = Figure(figsize=(9.5, 0.9 + 0.24 * len(rows)), dpi=110, layout="constrained")
     many = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (title, recognizers) in zip(many, panels.items(), strict=True):
-        names, row = {}, 0.0
-        for recognizer, of in recognizers.items():
-            axes.text(0, row, f" {recognizer}", va="center", weight="bold", fontsize=9)
-            for name, (value, low, high) in of.items():
-                row += 1
-                names[row] = name
-                color, mark = (some[min(looks.index(name), len(some) - 1)] for some in (COLORS, MARKS))
-                if low is not None and high is not None:
-                    axes.plot([low, high], [row, row], color=color, linewidth=1.6, alpha=0.7)
-                if value is not None:
-                    axes.plot(value, row, mark, color=color, markersize=6)
-            row += 1.4
+    for axes, (title, shares) in zip(many, panels.items(), strict=True):
+        for row, (recognizer, name) in enumerate(rows):
+            if not name:
+                axes.text(0, row + 0.1, f" {recognizer}", va="center", weight="bold", fontsize=9)
+                continue
+            value, low, high = shares[recognizer][name]
+            color, mark = (some[min(looks.index(name), len(some) - 1)] for some in (COLORS, MARKS))
+            axes.plot([low, high], [row, row], color=color, linewidth=1.6, alpha=0.7)
+            axes.plot([value], [row], mark, color=color, markersize=6)
         axes.set_title(title, fontsize=10)
-        axes.set_xlim(0, 1.02)
-        axes.set_ylim(row - 0.6, -0.8)
-        axes.set_yticks(list(names), names.values(), fontsize=8)
+        axes.set(xlim=(0, 1.02), ylim=(len(rows) - 0.4, -0.6))
+        axes.set_yticks(range(len(rows)), [name for _, name in rows], fontsize=8)
         axes.xaxis.set_major_formatter(_percent)
         axes.tick_params(axis="x", labelsize=8)
         axes.tick_params(axis="y", length=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages.core import tables
+from stages.core import params, tables
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels, decode, encode_png
 from stages.core.outputs import whole_file
@@ -90,38 +90,15 @@ def with_points(face: tables.Face) -> Pixels:
     return np.asarray(large, np.uint8)
 
 
-# The parts of a face in the order of their class ids: in words, and the color, RGB. Left and right differ, too. To
-# readers with all cones, without red or without green ones, any two are 18 units of CIELAB apart, those that touch 25.
-PARTS = {
-    "background": ("background", (0, 0, 0)),
-    "skin": ("skin", (255, 205, 155)),
-    "nose": ("nose", (145, 25, 8)),
-    "eye_g": ("glasses", (56, 96, 109)),
-    "l_eye": ("left eye", (0, 66, 255)),
-    "r_eye": ("right eye", (12, 202, 255)),
-    "l_brow": ("left brow", (173, 18, 182)),
-    "r_brow": ("right brow", (63, 5, 0)),
-    "l_ear": ("left ear", (225, 178, 16)),
-    "r_ear": ("right ear", (167, 100, 0)),
-    "mouth": ("mouth", (245, 255, 255)),
-    "u_lip": ("upper lip", (214, 92, 181)),
-    "l_lip": ("lower lip", (77, 0, 65)),
-    "hair": ("hair", (16, 9, 104)),
-    "hat": ("hat", (6, 90, 62)),
-    "ear_r": ("earring", (255, 255, 0)),
-    "neck_l": ("necklace", (192, 190, 194)),
-    "neck": ("neck", (194, 160, 71)),
-    "cloth": ("clothes", (101, 108, 255)),
-    "mask": ("mask", (0, 148, 104)),
-}
+PARTS = params.read_yaml(Path(__file__).with_name("parts.yaml"))
 _COLORS = np.full((256, 3), 128, np.uint8)
-_COLORS[: len(PARTS)] = [color for _, color in PARTS.values()]
+_COLORS[: len(PARTS)] = [part["color"] for part in PARTS.values()]
 TINT = 0.6  # of a part's color in the picture
 
 
 def in_words(names: Sequence[str]) -> list[str]:
     """Return the names of parts of a face, some of which are abbreviations, as words."""
-    return [PARTS[name][0] if name in PARTS else name for name in names]
+    return [PARTS[name]["words"] if name in PARTS else name for name in names]
 
 
 def with_labels(image: Pixels, labels: Pixels) -> Pixels:
