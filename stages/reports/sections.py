@@ -136,7 +136,7 @@ def curves(metrics: Path) -> dict[str, tuple[list[float], list[float]]]:
 def learning(metrics: Path) -> list[Picture]:
     """Return the picture of all losses; none where nothing was trained."""
     found = {name.removeprefix("train_").replace("_", " "): lines for name, lines in curves(metrics).items()}
-    title = "Losses of the trainings over their steps, each relative to its first"
+    title = "Losses of the trainings over their steps, in percent of the first"
     return [Picture(title, data_url(plots.losses(found)))] if found else []
 
 
