@@ -338,8 +338,8 @@ def test_each_line_is_named_at_its_left_end_in_its_color(figures: list[Figure]):
         assert heights[-1] <= 1
         for line, name in zip(axes.lines, starts, strict=True):
             assert line.get_color() == named[plots.CONDITIONS[name]].get_color()
-        assert axes.get_yticklabels()[-1].get_text() == "100 %"
-    assert [text.get_text() for text in figures[0].axes[0].get_xticklabels()][1:3] == ["0.01 %", "0.1 %"]
+        assert {"0 %", "100 %"} <= {label.get_text() for label in axes.get_yticklabels()}
+    assert {"0.01 %", "100 %"} <= {label.get_text() for label in figures[0].axes[0].get_xticklabels()}
 
 
 @pytest.mark.parametrize("names", [("female", "male"), tuple(sheets.in_words(sheets.PARTS))])
