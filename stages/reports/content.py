@@ -63,17 +63,8 @@ class Picture(NamedTuple):
     source: str
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the report.
-
-    Attributes:
-        id: by which one gets to it.
-        title: above it.
-        text: a paragraph before its tables.
-        tables: of it.
-        pictures: below the tables.
-    """
+class Section(NamedTuple):
+    """A part of the report: the id by which one gets to it, a title, a paragraph, tables, and pictures below these."""
 
     id: str
     title: str

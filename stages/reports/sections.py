@@ -26,6 +26,12 @@ FILLED = {  # scores of what is filled in, and how they are written
     "identity": ("cosine with the truth", number),
     "rank_1": ("rank-1, %", percent),
 }
+COSTS = {  # by title: in the files of metrics/costs, and digits after the point
+    "seconds in all": ("wall_seconds", 0),
+    "of training": ("seconds", 0),
+    "images a second": ("images_per_second", 1),
+    "MB at most": ("peak_memory_mb", 0),
+}
 
 
 def every(metrics: Path, compared: Comparison, recognizers: Container[str]) -> list[Section]:
@@ -37,10 +43,9 @@ def every(metrics: Path, compared: Comparison, recognizers: Container[str]) -> l
         recognizers: of which there are plots; those of former runs are left out.
     """
     shown = pictures(metrics / "figures", recognizers)
+    result = f"{TEST_PEOPLE} {CHOSEN}" if compared.scores else "Nothing was verified yet."
     return [
-        Section("result", "The result", f"{TEST_PEOPLE} {CHOSEN}", compared.short_tables())
-        if compared.scores
-        else Section("result", "The result", "Nothing was verified yet."),
+        Section("result", "The result", result, compared.short_tables() if compared.scores else []),
         data(metrics, shown["data"]),
         Section("models", "Models", TEST_PEOPLE, models(metrics), [*learning(metrics), *shown["models"]]),
         Section("recognition", "Recognition behind a mask", TEST_PEOPLE, compared.full_tables(), shown["recognition"]),
@@ -154,14 +159,9 @@ def costs(metrics: Path) -> Section:
     """Return what the stages took, and on which processors."""
     found = read(metrics / "costs", "")
     rows = [
-        {
-            "stage": stage,
-            "seconds in all": number(cost.get("wall_seconds"), 0),
-            "of training": number(cost.get("seconds"), 0),
-            "images a second": number(cost.get("images_per_second"), 1),
-            "MB at most": number(cost.get("peak_memory_mb"), 0),
-            "precision": cost.get("precision", NONE),
-        }
+        {"stage": stage}
+        | {title: number(cost.get(name), digits) for title, (name, digits) in COSTS.items()}
+        | {"precision": cost.get("precision", NONE)}
         for stage, cost in found.items()
     ]
     said = [cost for cost in found.values() if "processor" in cost and "capability" in cost]

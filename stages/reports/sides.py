@@ -141,15 +141,15 @@ def _plots(repository: Repo, shown: Mapping[str, Any], side: str) -> Mapping[str
             x=props.get("x", ""),
             y=(y,) if isinstance(y, str) else tuple(y),
             digest=digests.get(name),
-            why=_why(source["exception"]) if "exception" in source else "",
+            why=_why(source.get("exception")),
         )
     return found
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception | None) -> str:
     if isinstance(error, FileNotFoundError):
         return "neither in the cache nor in the remote: dvc push it where it was made"
-    return f"it cannot be read: {error}"
+    return f"it cannot be read: {error}" if error else ""
 
 
 def _code(commits: list[str], scm: Any) -> list[str]:
