@@ -89,13 +89,14 @@ def _read(repository: Repo, base: str, other: str) -> Sides:
     if scm.no_commits:
         raise UnmaskError("nothing is committed yet, so there is nothing to compare with")
     commits = [None if side == WORKSPACE else resolve_rev(scm, side) for side in (base, other)]
+    costs = sorted({file for side in (base, other) for file in _costs(repository, side)})
     shown = repository.plots.show(revs=[base, other], onerror=_keep)
     return Sides(
         base=_name(base, commits[0]),
         other=_name(other, commits[1]),
         metrics=_diff(repository.metrics.diff, base, other, all=True),
         params=_diff(repository.params.diff, base, other),
-        costs=_diff(repository.metrics.diff, base, other, targets=[COSTS]),
+        costs=_diff(repository.metrics.diff, base, other, targets=costs) if costs else {},
         plots=(_plots(repository, shown, base), _plots(repository, shown, other)),
         code=_code([commit for commit in commits if commit], scm),
     )
@@ -116,6 +117,13 @@ def _diff(diff: Callable[..., Mapping[str, Any]], base: str, other: str, **optio
                 raise UnmaskError(f"{file or 'the metrics'} of {side} cannot be read: {error}")
     files: Mapping[str, Values] = found.get("diff", {})
     return files
+
+
+def _costs(repository: Repo, side: str) -> list[str]:
+    """Return the files of costs; DVC itself looks into no folder beside which it keeps another one."""
+    with repository.switch(side):
+        files = repository.fs
+        return [file.lstrip("/") for file in files.find(COSTS)] if files.isdir(COSTS) else []
 
 
 def _keep(result: dict[str, Any], exception: Exception, *_: object, **__: object) -> None:
