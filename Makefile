@@ -22,7 +22,7 @@ NUMERIC := $(patsubst %,tests/test_%.py,align_faces costs detection distill_reco
              review similarity training try_photo verification)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help repro compare try app onnx test test-older test-slow test-gpu fuzz lint format deps hooks secrets licenses \
+.PHONY: FORCE help repro report compare try app onnx test test-older test-slow test-gpu fuzz lint format deps hooks secrets licenses \
         audit check-lock readme-table benchmark lock
 
 help:  ## List the targets
@@ -31,6 +31,16 @@ help:  ## List the targets
 repro: $(VENV)/installed  ## Install what is needed and run the pipeline (dvc repro)
 	@python -m stages.tools.forecast
 	dvc repro
+
+REPORT := python -m stages.reports.report --metrics metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
+            --page report/index.html --summary report/summary.md --card report/model-card.md \
+            --datasheet report/datasheet.md --figure report/what-a-mask-costs.png
+
+# Not through DVC, which would write what it finds into dvc.lock, even where figures are missing.
+report: $(VENV)/installed  ## Write the page with all results, report/index.html, after a dvc pull or a checkout
+	@$(REPORT) > /dev/null
+	@ls metrics/figures/*.png > /dev/null 2>&1 || echo "metrics/figures has no pictures: dvc pull brings them"
+	@echo "The page is report/index.html"
 
 compare: $(VENV)/installed  ## Say what differs from BASE (main, HEAD~1, a tag, an experiment), with plots of both
 	@python -m stages.reports.compare_experiments --base "$(BASE)"
@@ -88,9 +98,7 @@ check-lock: $(VENV)/installed  ## Check that dvc.lock agrees with the code (dvc 
 	@echo "dvc.lock agrees with the code"
 
 readme-table: $(VENV)/installed  ## Put the results into README
-	python -m stages.reports.report --metrics metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
-	  --page report/index.html --summary report/summary.md --card report/model-card.md --datasheet report/datasheet.md \
-	  --figure report/what-a-mask-costs.png --readme README.md
+	$(REPORT) --readme README.md
 
 onnx: $(VENV)/installed-dev  ## Export all trained models into onnx/, and compare them with the pipeline
 	python -m stages.tools.export_onnx --weights models --out onnx --faces data/masked/orl

@@ -10,12 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
+from stages.core import params
 from stages.core.errors import UnmaskError
 from stages.core.images import encode_png
 from stages.reports import compare_experiments, differences, overlays, sides
 from stages.reports.sides import Plot
 from tests.conftest import NOBODY, ROOT, commit, run
 from tests.test_report import CHROMIUM, on_a_phone
+
+BETTER = ROOT / "stages/reports/better.yaml"
 
 # ---------------------------------------------------------------- numbers
 
@@ -56,9 +59,9 @@ def test_it_is_known_what_is_better_or_nothing_is_said(key: str, expected: int):
 def test_every_metric_of_the_tables_is_one_that_a_stage_writes():
     """A name that no metrics file has would be a misspelling."""
     text = "".join(path.read_text() for path in (ROOT / "metrics").glob("*.json"))
-    known = differences.HIGHER_IS_BETTER | differences.LOWER_IS_BETTER
-    assert [name for name in sorted(known - {"lpips"}) if f'"{name}"' not in text] == []
-    assert not differences.HIGHER_IS_BETTER & differences.LOWER_IS_BETTER
+    assert [name for name in sorted(differences.SIGNS.keys() - {"lpips"}) if f'"{name}"' not in text] == []
+    topics = [names for side in params.read_yaml(BETTER).values() for names in side.values()]
+    assert sum(map(len, topics)) == len(differences.SIGNS)  # none stands there twice
 
 
 def test_the_stage_with_the_largest_change_comes_first():
@@ -92,7 +95,7 @@ def test_the_stage_with_the_largest_change_comes_first():
     [(0.5, 0.4, 0.1), (20.0, 25.0, 0.2), (0, 1, 0.01), (400, 200, 0.5), (None, 1.0, 0.0), ("a", "b", 1.0)],
 )
 def test_a_share_counts_as_it_is_and_other_numbers_relative_to_themselves(old: object, new: object, expected: float):
-    assert differences.Difference("stage", "key", old, new).size == pytest.approx(expected)
+    assert differences.Difference("key", old, new).size == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -162,16 +165,16 @@ def test_pictures_stand_side_by_side_or_it_is_said_why_not():
     found = {pair.title: pair for pair in overlays.pairs(base, other)}
     assert list(found) == ["little", "gone", "large", "never", "new"]
     assert found["little"].note == "100.0% of the pixels differ"
-    assert found["gone"].base == overlays.Shown(why="neither in the cache nor in the remote")
-    assert found["gone"].other.source.startswith("data:image/png;base64,")
-    assert found["large"].other.source.startswith("data:image/jpeg;base64,")  # as a PNG it would be four times as big
-    assert found["new"].base.why == "there is no such figure"
-    assert found["never"].other.why == "it was never made"
-    assert overlays.missing(found.values()) == 3
+    assert found["gone"].base == "neither in the cache nor in the remote"
+    assert found["gone"].other.startswith("data:image/png;base64,")
+    assert found["large"].other.startswith("data:image/jpeg;base64,")  # as a PNG it would be four times as big
+    assert found["new"].base == "there is no such figure"
+    assert found["never"].other == "it was never made"
+    assert [title for title, pair in found.items() if not pair.whole] == ["gone", "never", "new"]
 
 
-def decoded(shown: overlays.Shown) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(base64.b64decode(shown.source.split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+def decoded(source: str) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(base64.b64decode(source.split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
 
 
 def test_curves_of_both_sides_are_in_one_picture():
@@ -250,7 +253,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def compared(base: str = "main", other: str = "workspace") -> SimpleNamespace:
     page = Path("report/compare.html")
     page.unlink(missing_ok=True)
-    text = "\n".join(compare_experiments.compare_experiments(base, other, page))
+    text = compare_experiments.compare_experiments(base, other, page)
     return SimpleNamespace(text=text, page=page.read_text() if page.exists() else None)
 
 
@@ -339,7 +342,7 @@ def test_a_page_is_written_whole_or_not_at_all(repository: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="No space"):
-        list(compare_experiments.compare_experiments("main", "workspace", Path("report/compare.html")))
+        compare_experiments.compare_experiments("main", "workspace", Path("report/compare.html"))
     assert Path("report/compare.html").read_text() == before
     assert [path.name for path in Path("report").iterdir()] == ["compare.html"]
 

@@ -1,14 +1,13 @@
 """Contact sheets: what a stage made, as one PNG that a person can judge."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from stages.core import tables
+from stages.core import params, tables
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels, decode, encode_png
 from stages.core.outputs import whole_file
@@ -33,7 +32,13 @@ def fit(image: Pixels, side: int) -> Pixels:
 
 
 def contact_sheet(
-    images: Sequence[Pixels], captions: Sequence[str], *, columns: int = 8, side: int = TILE, title: str = ""
+    images: Sequence[Pixels],
+    captions: Sequence[str],
+    *,
+    columns: int = 8,
+    side: int = TILE,
+    title: str = "",
+    legend: Mapping[str, int] | None = None,
 ) -> Pixels:
     """Return RGB images of any sizes on one sheet (H, W, 3), row by row, each with a line of text below.
 
@@ -43,16 +48,24 @@ def contact_sheet(
         columns: tiles a row.
         side: of a tile, in pixels; where all images are wider than high, tiles are too.
         title: a line above all.
+        legend: class ids by name, whose colors are explained below the title.
     """
     rows = max(1, math.ceil(len(images) / columns))
+    entries = list((legend or {}).items())
     head = CAPTION + GAP if title else 0
+    below = head + math.ceil(len(entries) / columns) * (CAPTION + GAP)
     tile = max((math.ceil(side * image.shape[0] / max(image.shape[:2])) for image in images), default=side)
     height, width = tile + CAPTION + GAP, side + GAP
-    sheet = np.full((head + rows * height + GAP, columns * width + GAP, 3), PAPER, np.uint8)
+    sheet = np.full((below + rows * height + GAP, columns * width + GAP, 3), PAPER, np.uint8)
     if title:
         _text(sheet, title, GAP, CAPTION, 0.45)
+    for index, (name, label) in enumerate(entries):
+        top, left = head + GAP + index // columns * (CAPTION + GAP), GAP + index % columns * width
+        gray = np.full((CAPTION, CAPTION, 3), 128, np.uint8)  # so that the color is as it is on a face
+        sheet[top : top + CAPTION, left : left + CAPTION] = with_labels(gray, np.full_like(gray[..., 0], label))
+        _text(sheet, name, left + CAPTION + GAP, top + CAPTION - 4, 0.36)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        top, left = head + GAP + index // columns * height, GAP + index % columns * width
+        top, left = below + GAP + index // columns * height, GAP + index % columns * width
         rest = (side - tile) // 2  # paper above what is wider than high
         sheet[top : top + tile, left : left + side] = fit(image, side)[rest : rest + tile]
         _text(sheet[:, left : left + side], caption, 0, top + tile + CAPTION - 4, 0.36)
@@ -77,41 +90,21 @@ def with_points(face: tables.Face) -> Pixels:
     return np.asarray(large, np.uint8)
 
 
-# Of class ids: 0 is left as it is, neighbors differ. Golden-angle steps around the color wheel.
-_HUES = (np.arange(256) * 0.381966 * 180 % 180).astype(np.uint8)
-_WHEEL = cv2.cvtColor(
-    np.stack([_HUES, np.full(256, 200, np.uint8), np.full(256, 255, np.uint8)], 1)[None], cv2.COLOR_HSV2RGB
-)
+PARTS = params.read_yaml(Path(__file__).with_name("parts.yaml"))
+_COLORS = np.full((256, 3), 128, np.uint8)
+_COLORS[: len(PARTS)] = [part["color"] for part in PARTS.values()]
+TINT = 0.6  # of a part's color in the picture
+
+
+def in_words(names: Sequence[str]) -> list[str]:
+    """Return the names of parts of a face, some of which are abbreviations, as words."""
+    return [PARTS[name]["words"] if name in PARTS else name for name in names]
 
 
 def with_labels(image: Pixels, labels: Pixels) -> Pixels:
     """Return an RGB image (H, W, 3) with the classes of a label map (H, W) in color over it; 0 is not colored."""
-    tinted = cv2.addWeighted(image, 0.5, _WHEEL[0][labels], 0.5, 0)
+    tinted = cv2.addWeighted(image, 1 - TINT, _COLORS[labels], TINT, 0)
     return np.where((labels > 0)[..., None], tinted, image)
-
-
-def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str], *, title: str) -> Pixels:
-    """Return a picture of a confusion matrix (n, n), truth by row: of each true class, the share taken for each.
-
-    Classes that occur neither in the truth nor among what was found are left out.
-    """
-    kept = [i for i in range(len(names)) if counts[i].any() or counts[:, i].any()]
-    shares = counts[np.ix_(kept, kept)] / np.maximum(counts[kept].sum(1, keepdims=True), 1)
-    side, left, top = 44, 90, 50
-    sheet = np.full((top + side * len(kept) + 70, left + side * len(kept) + GAP, 3), PAPER, np.uint8)
-    _text(sheet, title, GAP, CAPTION, 0.45)
-    for row, truth in enumerate(kept):
-        _text(sheet, names[truth], GAP, top + side * row + side // 2 + 4, 0.36)
-        for column, share in enumerate(shares[row]):
-            y, x = top + side * row, left + side * column
-            sheet[y : y + side - 1, x : x + side - 1] = (1 - share) * np.array([255, 255, 255]) + share * np.array(
-                [70, 120, 200]
-            )
-            _text(sheet, f"{100 * share:.1f}", x + 6, y + side // 2 + 4, 0.34)
-    for column, found in enumerate(kept):  # alternately on two lines, so that they don't run into each other
-        _text(sheet, names[found], left + side * column, top + side * len(kept) + 20 + 18 * (column % 2), 0.36)
-    _text(sheet, "rows: truth, columns: found, in %", left, top - 14, 0.36)
-    return sheet
 
 
 def show_table(
@@ -123,6 +116,7 @@ def show_table(
     picture: Callable[[tables.Face], Pixels] = lambda face: decode(face["image"]),
     by: Sequence[str] = (),
     first: Callable[[tables.Face], bool] | None = None,
+    legend: Mapping[str, int] | None = None,
 ) -> None:
     """Write a contact sheet of 40 faces of a table.
 
@@ -134,25 +128,29 @@ def show_table(
         picture: of a face, RGB (H, W, 3), from its row.
         by: columns that `first` looks at.
         first: which faces to prefer, see `tables.sample`.
+        legend: see `contact_sheet`.
     """
     faces = tables.sample(table, SHEET_FACES, by=by, first=first)
-    sheet = contact_sheet(
-        [picture(face) for face in faces], [caption(face) for face in faces], title=f"{title} - {table.name}"
-    )
-    write(out, sheet)
+    pictures, captions = [picture(face) for face in faces], [caption(face) for face in faces]
+    write(out, contact_sheet(pictures, captions, title=f"{title} - {table.name}", legend=legend))
 
 
-def show_labels(shown: Sequence[tuple[str, Pixels, Pixels]], out: Path, *, title: str) -> None:
+def show_labels(
+    shown: Sequence[tuple[str, Pixels, Pixels]], out: Path, *, title: str, classes: Sequence[str] = ()
+) -> None:
     """Write a contact sheet of 40 images with label maps over them.
 
     Args:
         shown: captions, images RGB (H, W, 3) and label maps (H, W); 40 of them, spread evenly, are taken.
         out: the PNG file.
         title: what is to be seen.
+        classes: their names by id; those that are seen are in the legend.
     """
     some = tables.evenly(shown, SHEET_FACES)
     pictures = [with_labels(image, labels) for _, image, labels in some]
-    write(out, contact_sheet(pictures, [caption for caption, _, _ in some], title=title))
+    seen = {label for _, _, labels in some for label in np.unique(labels).tolist()}
+    legend = {name: label for label, name in enumerate(classes) if label in seen - {0}}
+    write(out, contact_sheet(pictures, [caption for caption, _, _ in some], title=title, legend=legend))
 
 
 def write(path: Path, image: Pixels) -> None:

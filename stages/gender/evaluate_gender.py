@@ -21,7 +21,7 @@ from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.core.tables import SEXES, Face
-from stages.figures import sheets
+from stages.figures import plots
 from stages.gender import classifier, training
 
 BATCH = 100
@@ -88,12 +88,8 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, 
     if not cases["bare"]:
         raise UnmaskError(f"{faces} holds nobody whom {weights} was trained and folded on: train it again")
     every = [case for some in cases.values() for case in some]
-    sheets.write(
-        results.figure,
-        sheets.confusion_matrix(
-            _confusion([(case.sex, case.fold) for case in every]), SEXES, title="sex: share of each true class"
-        ),
-    )
+    counts = _confusion([(case.sex, case.fold) for case in every])
+    plots.confusion_matrix(results.figure, counts, SEXES, title="Of each true sex, what was found")
     people = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
     result: dict[str, Any] = {"people": people, "folds": {}, "test_people": {}}
     for condition, some in cases.items():

@@ -109,7 +109,7 @@ def evaluate_inpainting(
         inpainted: what `inpaint` made of these.
         shared: weights of the shared GAN.
         pretrained: weights of the same generator, trained by pixels alone.
-        results: where the numbers go, and a contact sheet, a row a face: bare, masked, region, each way to fill.
+        results: where the numbers go, and a contact sheet, a row a face: the truth, masked, region, each way to fill.
         params: section `evaluate_inpainting`.
 
     Returns:
@@ -153,8 +153,8 @@ def evaluate_inpainting(
             judged.append(Judged(case.identity, case.sex, case.style, rows, embeddings, int(outside.sum())))
             if case.face_id in shown:
                 region = np.repeat(case.found[..., None], 3, 2)
-                name = case.face_id.split("/", 1)[1]
-                tiles.append({name: case.photo, "masked": case.masked, "region": region, **filled})
+                truth = f"truth {case.face_id.split('/', 1)[1]}"
+                tiles.append({truth: case.photo, "masked": case.masked, "region": region, **filled})
     if not judged:
         raise UnmaskError(f"{masked} has no face with a drawn mask and landmarks in split {params.split!r}")
     _show(results.figure, tiles)
@@ -239,7 +239,7 @@ def _ahead(differences: NDArray[np.floating], identities: Sequence[str], params:
 def _show(figure: Path, rows: Sequence[dict[str, Pixels]]) -> None:
     sheet = sheets.contact_sheet(
         [image for row in rows for name, image in row.items() if name != "zeroed"],
-        [name for row in rows for name in row if name != "zeroed"],
+        [name.replace("_", " ") for row in rows for name in row if name != "zeroed"],
         columns=len(rows[0]) - 1,
         title="Filled in behind the mask, on people not seen in training",
     )

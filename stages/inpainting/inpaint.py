@@ -131,9 +131,8 @@ def inpaint(
         adds=["found_mask", "inpainter"],
         beside=None if truth else tables.Beside(unmasked, (column,)),
     )
-    sheets.show_table(
-        out, results.figure, title="Filled in behind the mask", caption=lambda face: face["inpainter"] or "as is"
-    )
+    title = "Filled in behind the mask, by the generator that is named"
+    sheets.show_table(out, results.figure, title=title, caption=lambda face: face["inpainter"] or "as it was")
     return {
         "faces": numbers["faces"],
         "filled": numbers["filled"],

@@ -23,7 +23,7 @@ from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.faces import parts, regions
-from stages.figures import sheets
+from stages.figures import plots, sheets
 from stages.masks import occluders as drawn
 from stages.masks.looks import Looks
 from stages.parsing import parser, scores, speed
@@ -117,9 +117,13 @@ def evaluate_parser(
         timed += [case.image for case in batch[: params.timed_images - len(timed)]]
     if not counts:
         raise UnmaskError(f"{faces} has no face in split {params.split!r} with labels and landmarks")
-    sheets.show_labels(shown, results.figure, title=f"What {model} finds, on people not seen in training")
-    title = f"{model}: share of each true class"
-    sheets.write(results.confusion, sheets.confusion_matrix(counts["all"], trained.classes, title=title))
+    classes = sheets.in_words(trained.classes)
+    sheets.show_labels(
+        shown, results.figure, title=f"What {model} finds, on people not seen in training", classes=classes
+    )
+    plots.confusion_matrix(
+        results.confusion, counts["all"], classes, title=f"{model}: of each true class, what was found"
+    )
     metrics.write(results.costs, speed.measure(trained, timed, params.timed_images))
     result = (
         {kind: scores.from_confusion(some, trained.classes) for kind, some in sorted(counts.items())}

@@ -51,6 +51,11 @@ def label_parts(faces: Path, out: Path, results: Results, params: Params) -> dic
             if face["labels"]
             else images.decode(face["image"])
         ),
+        legend={
+            word: label
+            for label, (name, word) in enumerate(zip(parts.CLASSES, sheets.in_words(parts.CLASSES), strict=True))
+            if label and numbers[f"share {name}"]
+        },
     )
     labeled = numbers["publisher"] + numbers["landmarks"]
     return {

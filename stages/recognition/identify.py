@@ -94,8 +94,8 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
             "strangers": int((opened.rank == 0).sum()),
         }
         shares = found.cmc(range(1, min(SHOWN_RANKS, len(set(gallery.identities))) + 1))
-        if one.name == series.BARE or series.is_remedy(one.name):
-            lines[one.name, one.head] = list(shares.values())
+        if one.head == series.AS_IT_IS and one.name in plots.CONDITIONS:
+            lines[one.name] = list(shares.values())
     plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
     return {
         "series": result,

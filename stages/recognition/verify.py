@@ -113,9 +113,9 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     remedies = {key: value for key, value in on_val.items() if key in there and series.is_remedy(key[1])}
     best = max(remedies, key=lambda key: remedies[key], default=None)
     lines = {
-        (one.name, one.head): (some.curve.far, some.curve.tar)
+        one.name: (some.curve.far, some.curve.tar)
         for one, some in compared
-        if one.name == series.BARE or series.is_remedy(one.name)
+        if one.head == series.AS_IT_IS and one.name in plots.CONDITIONS
     }
     plots.roc(results.figure, lines, title="True over false accepts, people not seen in training")
     return {

@@ -6,21 +6,16 @@ Datasheets for Datasets (Communications of the ACM 64(12), 2021).
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import jinja2
 
 from stages.core import params
-from stages.reports import sections
-from stages.reports.sections import Table, number
+from stages.reports import content, sections
+from stages.reports.content import Table, number, percent
+from stages.reports.recognition import Comparison
 
 TRAININGS = ("train_", "pretrain_", "import_", "distill_")
-TEMPLATES = Path(__file__).parent
 
 
-def model_card(
-    results: Path, pipeline: Path, catalogue: Path, roles: Mapping[str, str], recognizers: Sequence[str]
-) -> str:
+def model_card(results: Path, pipeline: Path, catalogue: Path, roles: Mapping[str, str], compared: Comparison) -> str:
     """Return the card of all models, Markdown.
 
     Args:
@@ -28,24 +23,23 @@ def model_card(
         pipeline: dvc.yaml, whose `artifacts` say in a sentence what each model is.
         catalogue: data/catalogue.yaml, which says what its datasets cannot show.
         roles: by what is learned the dataset for it, as in params.yaml.
-        recognizers: those that are compared.
+        compared: what `verify` and `identify` wrote.
     """
     artifacts = params.read_yaml(pipeline).get("artifacts", {})
     known = params.read_yaml(catalogue)
-    files = [[name, f"`{of['path']}`", of["desc"]] for name, of in artifacts.items()]
-    tested = sections.read(results, "clean-").get(roles["recognition_test"], {})
-    return _rendered(
-        "model_card.md.j2",
-        files=Table(["model", "file", "what it is"], files),
-        trainings=Table(["stage", "photos", "people", "parameters"], list(_trainings(results))),
-        roles=Table(["learned", "from"], [[what.replace("_", " "), name] for what, name in roles.items()]),
-        scores=sections.models(results).tables,
-        recognition=sections.overview(results, recognizers),
-        factors=_factors(results),
-        tested=tested,
-        limits={known[name]["title"]: known[name].get("limits", []) for name in sorted(set(roles.values()))},
-        warnings=list(_warnings(results)),
-    )
+    files = [{"model": name, "file": f"`{of['path']}`", "what it is": of["desc"]} for name, of in artifacts.items()]
+    values = {
+        "files": Table(files),
+        "trainings": Table(list(_trainings(results))),
+        "roles": Table([{"learned": what.replace("_", " "), "from": name} for what, name in roles.items()]),
+        "scores": sections.models(results),
+        "recognition": compared.short_tables(),
+        "factors": _factors(results),
+        "tested": content.read(results, "clean-").get(roles["recognition_test"], {}),
+        "limits": {known[name]["title"]: known[name].get("limits", []) for name in sorted(set(roles.values()))},
+        "warnings": list(_warnings(results)),
+    }
+    return content.rendered("model_card.md.j2", values).strip() + "\n"
 
 
 def datasheet(results: Path, catalogue: Path, datasets: Sequence[str]) -> str:
@@ -59,39 +53,28 @@ def datasheet(results: Path, catalogue: Path, datasets: Sequence[str]) -> str:
     known = params.read_yaml(catalogue)
     stages = ("fetch", "clean", "find_landmarks", "align_faces", "render_masks", "label_parts")
     described = [
-        (name, known[name], {stage: sections.read(results, f"{stage}-").get(name, {}) for stage in stages})
+        (name, known[name], {stage: content.read(results, f"{stage}-").get(name, {}) for stage in stages})
         for name in datasets
     ]
-    return _rendered("datasheet.md.j2", datasets=described)
+    return content.rendered("datasheet.md.j2", {"datasets": described}).strip() + "\n"
 
 
-def _rendered(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 -- Markdown, not HTML
-    )
-    environment.filters["number"] = number
-    return environment.get_template(template).render(**values).strip() + "\n"
-
-
-def _trainings(results: Path) -> Iterator[list[str]]:
-    for name, found in sections.read(results, "").items():
+def _trainings(results: Path) -> Iterator[dict[str, str]]:
+    for name, found in content.read(results, "").items():
         if name.startswith(TRAININGS) and "parameters" in found:
             size = found["parameters"]
             size = size.get("generator") if isinstance(size, dict) else size
             people = found.get("people")
             people = sum(people.values()) if isinstance(people, dict) else people
-            yield [name, number(found.get("faces")), number(people), number(size)]
+            photos = number(found.get("faces"))
+            yield {"stage": name, "photos": photos, "people": number(people), "parameters": number(size)}
 
 
 def _factors(results: Path) -> list[Table]:
     """Return how the detector fares with each style and position of masks."""
-    found = sections.read(results, "evaluate_detector").get("", {}).get("mask_iou", {})
+    found = content.read(results, "evaluate_detector").get("", {}).get("mask_iou", {})
     return [
-        Table([kind.removeprefix("by_"), "mean IoU"], [[name, number(value)] for name, value in found[kind].items()])
+        Table([{kind.removeprefix("by_"): name, "mean IoU, %": percent(of)} for name, of in found[kind].items()])
         for kind in ("by_style", "by_position")
         if kind in found
     ]
@@ -99,11 +82,11 @@ def _factors(results: Path) -> list[Table]:
 
 def _warnings(results: Path) -> Iterator[str]:
     """Yield what the metrics themselves say against relying on them."""
-    for model, found in sections.read(results, "evaluate_parser-").items():
+    for model, found in content.read(results, "evaluate_parser-").items():
         if found.get("labels_by", {}).get("landmarks"):
             yield f"The labels of parser {model}, in training and in testing, were drawn from landmarks, not by people."
-    for found in sections.read(results, "evaluate_gender").values():
+    for found in content.read(results, "evaluate_gender").values():
         if "warning" in found:
             yield f"The classifier of the sex: {found['warning']}."
-    if not any(found["real_masks"] for found in sections.read(results, "embed-").values()):
+    if not any(found["real_masks"] for found in content.read(results, "embed-").values()):
         yield "All masks of the people to test on are drawn. Real ones hide other parts, and come in other light."

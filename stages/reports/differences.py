@@ -1,59 +1,23 @@
 """Which numbers differ between two sides of a comparison, by how much, and whether that is for the better."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
+
+from stages.core import params
 
 Values = Mapping[str, Mapping[str, Any]]
 """`old` and `new` by dotted key, as DVC's diff has them for one file."""
 
-# On `decidability_val` nothing is said: it is of the people to choose by, who are few.
-HIGHER_IS_BETTER = frozenset(
-    {
-        "accuracy",
-        "ap",
-        "ap50",
-        "ap75",
-        "auc",
-        "balanced_accuracy",
-        "cosine_to_bare",
-        "f1",
-        "hole_psnr",
-        "hole_psnr_by_sex",
-        "hole_psnr_by_style",
-        "hole_ssim",
-        "identity",
-        "iou",
-        "mask_iou",
-        "mean_f1",
-        "mean_iou",
-        "pixel_accuracy",
-        "precision",
-        "psnr",
-        "rank",
-        "rank_1",
-        "recall",
-        "ssim",
-        "tar_at_far",
-    }
-)
-LOWER_IS_BETTER = frozenset(
-    {
-        "eer",
-        "false_rejects_at_bare_threshold",
-        "fnir_at_fpir",
-        "found_on_bare_faces",
-        "generator_of_the_other_sex",
-        "lpips",
-        "missed",
-        "not_found",
-        "pixels_changed_outside",
-        "unexplained",
-    }
-)
+# By a part of a key: 1 if more is better, -1 if less is.
+SIGNS = {
+    name: {"higher": 1, "lower": -1}[side]
+    for side, topics in params.read_yaml(Path(__file__).with_name("better.yaml")).items()
+    for names in topics.values()
+    for name in names
+}
 # Ways to fill a face that learn nothing: a change of theirs is one of the data, for better or worse of nobody.
 BASELINE = re.compile(r"^(ways|hole_psnr_by_\w+)\.(zeroed|mean_face|fitted_mean|telea|nearest_face|masked)\.")
 
@@ -68,28 +32,18 @@ IS_BOUND = re.compile(r"(^|[._])interval(\.|$)")
 FEW = 100  # faces: of a count, a change is seen relative to at least so many
 
 
-class Verdict(StrEnum):
-    """What a change is; `CHANGED` where nobody can tell whether it is good."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    CHANGED = ""
-
-
 @dataclass(frozen=True)
 class Difference:
     """A metric that is not the same on both sides.
 
     Attributes:
-        stage: whose it is: the name of its file, `verify-dlib`.
-        key: dotted, within that file.
+        key: dotted, within the file of its stage.
         old: of the base; None if it has none.
         new: of the other side, likewise.
         bounds: lower and upper bound of the interval of `old`; None if it has none.
         inside: whether one value lies in the interval of the other; None if neither has one.
     """
 
-    stage: str
     key: str
     old: Any
     new: Any
@@ -102,12 +56,10 @@ class Difference:
         return self.new - self.old if is_number(self.old) and is_number(self.new) else None
 
     @property
-    def verdict(self) -> Verdict:
-        """Whether the change is for the better, by the two lists above."""
-        sign = direction(self.key)
-        if not sign or not self.change:
-            return Verdict.CHANGED
-        return Verdict.BETTER if self.change * sign > 0 else Verdict.WORSE
+    def verdict(self) -> str:
+        """`better` or `worse`; empty where nobody can tell."""
+        good = (self.change or 0) * direction(self.key)
+        return "better" if good > 0 else "worse" if good < 0 else ""
 
     @property
     def size(self) -> float:
@@ -151,10 +103,7 @@ def direction(key: str) -> int:
     """Return 1 if more of a metric is better, -1 if less is, 0 if nobody can tell from its dotted key."""
     if IS_BOUND.search(key) or BASELINE.match(key):
         return 0
-    for step in reversed(key.split(".")):
-        if step in HIGHER_IS_BETTER or step in LOWER_IS_BETTER:
-            return 1 if step in HIGHER_IS_BETTER else -1
-    return 0
+    return next((SIGNS[step] for step in reversed(key.split(".")) if step in SIGNS), 0)
 
 
 def groups(files: Mapping[str, Values]) -> list[Group]:
@@ -165,11 +114,10 @@ def groups(files: Mapping[str, Values]) -> list[Group]:
     """
     found = []
     for file, values in files.items():
-        stage = PurePosixPath(file).stem
-        if only := _only(values):
-            found.append(Group(stage, [], only))
-        elif differences := list(_differences(stage, values)):
-            found.append(Group(stage, sorted(differences, key=_rank), None))
+        only = next((name for name, gone in (("other", "old"), ("base", "new")) if _all_none(values, gone)), None)
+        differences = [] if only else sorted(_differences(values), key=_rank)
+        if only or differences:
+            found.append(Group(PurePosixPath(file).stem, differences, only))
     return sorted(found, key=lambda group: (group.only is not None, -group.size, group.stage))
 
 
@@ -183,26 +131,18 @@ def changed(files: Mapping[str, Values]) -> list[tuple[str, str, Any, Any]]:
     ]
 
 
-def _only(values: Values) -> str | None:
-    """Return which side alone has a file, None if both have it."""
-    for name, absent in (("other", "old"), ("base", "new")):
-        if all(value[absent] is None for value in values.values()):
-            return name
-    return None
+def _all_none(values: Values, side: str) -> bool:
+    return all(value[side] is None for value in values.values())
 
 
-def _differences(stage: str, values: Values) -> Iterable[Difference]:
+def _differences(values: Values) -> Iterator[Difference]:
     for key, value in values.items():
         if value["old"] == value["new"] or IS_BOUND.search(key):
             continue
-        bounds = _bounds(values, key, "old")
-        inside = [
-            low <= value[side] <= high
-            for of, side in (("old", "new"), ("new", "old"))
-            if (found := _bounds(values, key, of)) and is_number(value[side])
-            for low, high in [found]
-        ]
-        yield Difference(stage, key, value["old"], value["new"], bounds, any(inside) if inside else None)
+        bounds = {side: _bounds(values, key, side) for side in ("old", "new")}
+        compared = [(bounds["old"], value["new"]), (bounds["new"], value["old"])]
+        inside = [of[0] <= number <= of[1] for of, number in compared if of and is_number(number)]
+        yield Difference(key, value["old"], value["new"], bounds["old"], any(inside) if inside else None)
 
 
 def _bounds(values: Values, key: str, side: str) -> tuple[float, float] | None:

@@ -8,11 +8,9 @@ With `--readme README.md` it also puts the result there, in words and short tabl
 """
 
 import importlib.metadata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jinja2
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import SCMError
@@ -22,20 +20,10 @@ from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
 from stages.core.params import Section, StageParams
 from stages.figures import plots
-from stages.reports import cards, glance, sections
+from stages.reports import cards, content, recognition, sections
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "mmengine",
-    "mmdet",
-    "mmsegmentation",
-    "dvc",
-    "opencv-python",
-    "scikit-learn",
-    "numpy",
-)
-
+SHOWN = ("torch", "torchvision", "mmengine", "mmdet", "mmsegmentation", "dvc", "opencv-python", "scikit-learn", "numpy")
+CAPTION = f"{' and '.join(recognition.AT_A_GLANCE)}, with 95 % intervals over people; people who were in no training"
 START, END = "<!-- results: make readme-table -->", "<!-- end of results -->"
 
 
@@ -92,71 +80,47 @@ def report(
     Raises:
         UnmaskError: there are no results, or `readme` has no place for them.
     """
-    compared = params.recognizers.compared
-    joined, sentence = sections.recognition(metrics, compared)
-    same = [joined, sections.models(metrics), sections.data(metrics), sections.published()]
     if not any(metrics.glob("*.json")):
         raise UnmaskError(f"{metrics} has no results: run dvc repro")
-    shown = sections.panels(metrics, compared)
-    glance.draw(figure, shown)
-    first = [sections.picture(figure, glance.names(list(shown)))] if joined.tables else []
-    with_plot = page.parent / ".curves.partial.png"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    plots.curves(with_plot, sections.curves(metrics), title="Losses of the trainings, each relative to its first")
-    try:
-        learning = sections.Section("curves", "Trainings", pictures=[sections.picture(with_plot, "losses over steps")])
-    finally:
-        with_plot.unlink()
-    all_of_them = [
-        *same[:2],
-        sections.sheets(metrics),
-        learning,
-        *same[2:],
-        sections.costs(metrics),
-        sections.versions(_versions()),
-    ]
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(cards.TEMPLATES), autoescape=True, trim_blocks=True)
-    html = environment.get_template("page.html.j2").render(summary=sentence, pictures=first, sections=all_of_them)
-    with whole_file(page) as staging:
-        staging.write_text(html, encoding="utf-8")
-    parts = [f"# What a mask costs\n\n{sentence}"]
-    for section in same:
-        parts.append("\n\n".join([f"## {section.title}", *([section.text] if section.text else [])]))
-        parts += [table.markdown() for table in section.tables]
-    with whole_file(summary) as staging:
-        staging.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    names = params.recognizers.compared
+    compared = recognition.load(metrics, names)
+    plots.dots(figure, compared.panels())
+    first = [content.Picture(CAPTION, content.data_url(figure.read_bytes()))]
+    values = {"sentence": compared.sentence(), "pictures": first if compared.scores else []}
+    told = sections.every(metrics, compared, names)
+    on_page = [*told, sections.costs(metrics), sections.versions(_versions())]
     texts = {
+        page: content.rendered("page.html.j2", {**values, "sections": on_page}),
+        summary: content.rendered("summary.md.j2", {**values, "sections": told}),
         card: cards.model_card(metrics, pipeline, catalogue, params.roles, compared),
         datasheet: cards.datasheet(metrics, catalogue, params.datasets),
     }
     if readme is not None:
-        texts[readme] = with_overview(readme, metrics, compared)
+        texts[readme] = with_result(readme, compared)
     for path, text in texts.items():
         with whole_file(path) as staging:
-            staging.write_text(text, encoding="utf-8")
+            staging.write_text(text.strip() + "\n", encoding="utf-8")
     return {
-        "tables": sum(len(section.tables) for section in all_of_them),
-        "pictures": len(first) + sum(len(section.pictures) for section in all_of_them),
+        "tables": sum(len(section.tables) for section in on_page),
+        "pictures": len(values["pictures"]) + sum(len(section.pictures) for section in on_page),
     }
 
 
-def with_overview(readme: Path, results: Path, recognizers: Sequence[str]) -> str:
+def with_result(readme: Path, compared: recognition.Comparison) -> str:
     """Return the text of a Markdown file with the result in words and in short tables between its two comments.
 
     Raises:
         UnmaskError: the comments are not there.
     """
-    text = readme.read_text(encoding="utf-8")
-    before, start, rest = text.partition(START)
+    before, start, rest = readme.read_text(encoding="utf-8").partition(START)
     _, end, after = rest.partition(END)
     if not end:
         raise UnmaskError(f"{readme} has no place for the results: the lines {START} and {END}")
-    said = [f"**{sections.recognition(results, recognizers)[1]}**"]
-    said += [table.markdown() for table in sections.overview(results, recognizers)]
+    said = [f"**{compared.sentence()}**", *(table.markdown() for table in compared.short_tables())]
     return "\n\n".join([f"{before}{start}", *said, f"{end}{after}"])
 
 
-def _versions() -> list[tuple[str, str]]:
+def _versions() -> dict[str, str]:
     """Return the revision of params.yaml, and the versions of packages."""
     try:
         with Repo(".") as repository:
@@ -165,7 +129,7 @@ def _versions() -> list[tuple[str, str]]:
     except (DvcException, SCMError):
         revision, changed = "not in Git", False
     code = f"{revision}{', with changes that are not committed' if changed else ''}"
-    return [("revision", code), *((name, importlib.metadata.version(name)) for name in PACKAGES)]
+    return {"revision": code, **{name: importlib.metadata.version(name) for name in SHOWN}}
 
 
 if __name__ == "__main__":

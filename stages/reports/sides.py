@@ -89,7 +89,7 @@ def _read(repository: Repo, base: str, other: str) -> Sides:
     if scm.no_commits:
         raise UnmaskError("nothing is committed yet, so there is nothing to compare with")
     commits = [None if side == WORKSPACE else resolve_rev(scm, side) for side in (base, other)]
-    costs = sorted({file for side in (base, other) for file in _files(repository, side, COSTS)})
+    costs = sorted({file for side in (base, other) for file in _costs(repository, side)})
     shown = repository.plots.show(revs=[base, other], onerror=_keep)
     return Sides(
         base=_name(base, commits[0]),
@@ -119,10 +119,11 @@ def _diff(diff: Callable[..., Mapping[str, Any]], base: str, other: str, **optio
     return files
 
 
-def _files(repository: Repo, side: str, folder: str) -> list[str]:
+def _costs(repository: Repo, side: str) -> list[str]:
+    """Return the files of costs; DVC itself looks into no folder beside which it keeps another one."""
     with repository.switch(side):
         files = repository.fs
-        return [file.lstrip("/") for file in files.find(folder)] if files.isdir(folder) else []
+        return [file.lstrip("/") for file in files.find(COSTS)] if files.isdir(COSTS) else []
 
 
 def _keep(result: dict[str, Any], exception: Exception, *_: object, **__: object) -> None:
@@ -148,15 +149,15 @@ def _plots(repository: Repo, shown: Mapping[str, Any], side: str) -> Mapping[str
             x=props.get("x", ""),
             y=(y,) if isinstance(y, str) else tuple(y),
             digest=digests.get(name),
-            why=_why(source["exception"]) if "exception" in source else "",
+            why=_why(source.get("exception")),
         )
     return found
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception | None) -> str:
     if isinstance(error, FileNotFoundError):
         return "neither in the cache nor in the remote: dvc push it where it was made"
-    return f"it cannot be read: {error}"
+    return f"it cannot be read: {error}" if error else ""
 
 
 def _code(commits: list[str], scm: Any) -> list[str]:

@@ -1,0 +1,155 @@
+"""What a mask costs each recognizer, and what each remedy gives back, from the files of `verify` and `identify`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.figures.plots import CONDITIONS
+from stages.reports.content import NONE, Share, Table, percent, read
+
+PLAIN = "as_it_is"
+HEADS = {  # in the order of the tables: by what a remedy's sentence goes on
+    PLAIN: "",
+    "mean_shift": ", with a mean shift of the embeddings",
+    "unmasking": ", with unmasked embeddings",
+}
+IN_ORDER = ("bare", "masked", "zeroed", "inpainted", "upper", "bare_upper")
+REMEDIES = {  # in words that end "… gives 14 back"
+    "masked-bare": "comparing faces as they are",
+    "zeroed-bare": "setting the mask's pixels to 0",
+    "zeroed-zeroed": "setting the same pixels to 0 in both photos",
+    "inpainted-bare": "filling in the face behind the mask",
+    "inpainted-inpainted": "filling in the same region of both photos",
+    "upper-bare_upper": "comparing upper halves",
+    "upper-upper": "comparing upper halves",
+}
+
+Key = tuple[str, str, str]
+"""Recognizer, head and series (`probe-reference`)."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that was compared.
+
+    Attributes:
+        scores: by what was compared, in the order of the tables, what `verify` and `identify` say of it.
+        remedies: by recognizer what was best on the people to choose by; None if there are none.
+    """
+
+    scores: Mapping[Key, Mapping[str, Any]]
+    remedies: Mapping[str, Key | None]
+
+    @property
+    def best(self) -> Key | None:
+        """The best of the remedies, on the people to choose by."""
+        chosen = filter(None, self.remedies.values())
+        return max(chosen, key=lambda key: self.scores[key]["decidability_val"], default=None)
+
+    def sentence(self) -> str:
+        """Return what a mask costs the recognizer with the best remedy, and what that gives back; empty if unknown.
+
+        It counts in points of TAR at FAR 1 %.
+        """
+        if self.best is None:
+            return ""
+        recognizer, head, series = self.best
+        plain = [(recognizer, PLAIN, "bare-bare"), (recognizer, PLAIN, "masked-bare")]
+        tars = [_tar(self.scores[key]).value for key in (*plain, self.best)]
+        if None in tars:
+            return ""
+        bare, masked, remedied = (round(100 * tar) for tar in tars)
+        probe, reference = (part.replace("_", " ") for part in series.split("-"))
+        remedy = REMEDIES.get(series, f"comparing {probe} with {reference} faces") + HEADS[head]
+        lost, back = bare - masked, remedied - masked
+        effect = f"gives {back} back" if back > 0 else "gives nothing back"
+        effect += f" and costs {-back} more" if back < 0 else ""
+        costs = f"costs {recognizer} {lost} points" if lost > 0 else f"costs {recognizer} no point"
+        return f"A mask {costs} of TAR at FAR 1 % ({bare} % to {masked} %); {remedy} {effect} ({remedied} %)."
+
+    def short_tables(self) -> list[Table]:
+        """Return TAR at FAR 1 % and rank-1, by recognizer and condition, and with the best remedy."""
+        stressed = frozenset(place for place, name in enumerate(self.remedies) if self.best and self.best[0] == name)
+        tables = []
+        for title, shares in self.panels().items():
+            rows = []
+            for name, of in shares.items():
+                cells = {f"{title}, %": name, **{condition: str(of[condition]) for condition in CONDITIONS.values()}}
+                key = self.remedies[name]
+                remedy = (NONE, NONE) if key is None else (_name(key), str(AT_A_GLANCE[title](self.scores[key])))
+                rows.append(cells | dict(zip(("best remedy", "with it"), remedy, strict=True)))
+            tables.append(Table(rows, best=stressed))
+        return tables
+
+    def full_tables(self) -> list[Table]:
+        """Return a table with all that was compared for each recognizer."""
+        tables = []
+        for recognizer in self.remedies:
+            of = {key: scores for key, scores in self.scores.items() if key[0] == recognizer}
+            stressed = frozenset(place for place, key in enumerate(of) if key == self.best)
+            rows = [_row(key, scores) for key, scores in of.items()]
+            title = f"{recognizer}: all that was compared, probes - references, %"
+            tables.append(Table(rows, title, best=stressed, folded=True))
+        return tables
+
+    def panels(self) -> dict[str, dict[str, dict[str, Share]]]:
+        """Return shares by score, recognizer and condition; a remedy that is none of these is one more of them."""
+        found: dict[str, dict[str, dict[str, Share]]] = {title: {} for title in AT_A_GLANCE}
+        for recognizer, remedy in self.remedies.items():
+            keys = {condition: (recognizer, PLAIN, series) for series, condition in CONDITIONS.items()}
+            if remedy is not None and remedy not in keys.values():
+                keys[_name(remedy)] = remedy
+            for title, shares in found.items():
+                shares[recognizer] = {name: AT_A_GLANCE[title](self.scores[key]) for name, key in keys.items()}
+        return found
+
+
+def load(metrics: Path, recognizers: Sequence[str]) -> Comparison:
+    """Return what `verify` and `identify` wrote of some recognizers; what is not there is left out."""
+    verified, identified = (read(metrics, f"{stage}-", recognizers) for stage in ("verify", "identify"))
+    ranks = {recognizer: found["series"] for recognizer, found in identified.items()}
+    scores = {
+        (recognizer, head, name): {**of, **ranks.get(recognizer, {}).get(head, {}).get(name, {})}
+        for recognizer, found in verified.items()
+        for head in sorted(found["series"], key=list(HEADS).index)
+        for name, of in sorted(found["series"][head].items(), key=lambda one: _place(one[0]))
+    }
+    chosen = {recognizer: found["best_on_val"] for recognizer, found in verified.items()}
+    return Comparison(scores, {name: best and (name, best["head"], best["series"]) for name, best in chosen.items()})
+
+
+def _place(series: str) -> list[int]:
+    return [IN_ORDER.index(part) for part in reversed(series.split("-"))]
+
+
+def _name(key: Key) -> str:
+    """Return series and head in words."""
+    series = key[2].replace("-", " - ")
+    return (series if key[1] == PLAIN else f"{series}, {key[1]}").replace("_", " ")
+
+
+def _tar(scores: Mapping[str, Any], far: str = "0.01") -> Share:
+    return Share(scores["tar_at_far"].get(far), **(scores["interval"].get(f"tar_at_{far}") or {}))
+
+
+def _rank_1(scores: Mapping[str, Any]) -> Share:
+    return Share(scores.get("rank", {}).get("1"), **(scores.get("rank_1_interval") or {}))
+
+
+AT_A_GLANCE: Mapping[str, Callable[[Mapping[str, Any]], Share]] = {"TAR at FAR 1 %": _tar, "rank-1": _rank_1}
+
+
+def _row(key: Key, scores: Mapping[str, Any]) -> dict[str, str]:
+    fars = sorted(scores["tar_at_far"], key=float, reverse=True)
+    return {
+        "probe-reference": key[2],
+        "head": key[1].replace("_", " "),
+        "AUC": str(Share(scores["auc"], **(scores["interval"]["auc"] or {}))),
+        "EER": percent(scores["eer"]),
+        **{f"TAR at FAR {100 * float(far):g} %": str(_tar(scores, far)) for far in fars},
+        "false rejects at bare threshold": percent(scores["false_rejects_at_bare_threshold"].get("0.01")),
+        "rank-1": str(_rank_1(scores)),
+        "rank-5": percent(scores.get("rank", {}).get("5")),
+        "FNIR at FPIR 10 %": percent(scores.get("fnir_at_fpir", {}).get("0.1")),
+    }
