@@ -56,10 +56,10 @@ def serving(tools: Tools, params: Params, host: str = LOCAL, port: int = PORT) -
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
-            from stages.tools.portrait import page  # noqa: PLC0415 -- an extra, and it reads the environment
+            from stages.tools.portrait.page import THEME, build  # noqa: PLC0415 -- an extra, and it reads the environment
         except ImportError:
             raise UnmaskError("the app needs Gradio: pip install '.[app]'") from None
-        blocks = page.build(tools, params.side)
+        blocks = build(tools, params.side)
         try:
             _, address, _ = blocks.launch(
                 server_name=host,
@@ -72,7 +72,7 @@ def serving(tools: Tools, params: Params, host: str = LOCAL, port: int = PORT) -
                 ssr_mode=False,
                 enable_monitoring=False,
                 footer_links=[],
-                theme=page.THEME,
+                theme=THEME,
                 max_file_size=params.upload_mb * 10**6,
             )
         except OSError:

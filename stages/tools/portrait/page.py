@@ -58,8 +58,8 @@ def build(tools: Tools, side: int) -> gr.Blocks:
                         [(WORN[name], name) for name in POSITIONS], value="proper", label="Worn", elem_id="position"
                     )
                     with gr.Row():  # side by side: the color's dialog would move a button below it
-                        color = gr.ColorPicker("#9cc5e3", label="Color", elem_id="color")
-                        put = gr.Button("Put it on", variant="primary", elem_id="put")
+                        color = gr.ColorPicker("#9cc5e3", label="Color", min_width=260, elem_id="color")
+                        put = gr.Button("Put it on", variant="primary", min_width=100, elem_id="put")
                 with gr.Tab("Correct the region", elem_id="tab-region"):
                     gr.Markdown("Red is what is filled in. Paint what is missing, erase what is too much.")
                     editor = gr.ImageEditor(

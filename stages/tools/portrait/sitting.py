@@ -13,7 +13,6 @@ from stages.core.images import Pixels
 from stages.faces.warp import CollinearPointsError
 from stages.masks import rendering
 from stages.masks.rendering import POLYGON, Look
-from stages.masks.shapes import POSITIONS
 from stages.masks.styles import STYLES
 from stages.tools.portrait import files
 from stages.tools.portrait.faces import shrunk
@@ -92,14 +91,12 @@ def look_of(style: str, position: str, color: str) -> Look:
 
     Args:
         style: one of `LOOKS`.
-        position: one of `POSITIONS`.
+        position: one of `stages.masks.shapes.POSITIONS`.
         color: `#rrggbb`, or `rgb(r, g, b)` or `rgba(r, g, b, a)`, as browsers write it.
 
     Raises:
-        UnmaskError: one of them is none.
+        UnmaskError: the color is none.
     """
-    if style not in LOOKS or position not in POSITIONS:
-        raise UnmaskError(f"there is no mask {style!r} worn {position!r}")
     texture = STYLES[style].textures[0] if style in STYLES else "plain"
     return Look(style, position, rgb(color), texture, SOFTNESS)
 
