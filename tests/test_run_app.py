@@ -25,14 +25,13 @@ pytest.importorskip("gradio", reason="needs the extra `app`")
 from stages.core import images, params
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.masks.shapes import POSITIONS
 from stages.tools import run_app as stage
 from stages.tools.portrait import sitting
 from stages.tools.portrait.faces import faces_in
 from stages.tools.portrait.sitting import LOOKS
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import ROOT, face_row, run, write_table
-from tests.stand_ins import FILLED, SEARCH, green, stand_ins
+from tests.stand_ins import FILLED, SEARCH, stand_ins
 
 PARAMS = params.load(stage.Params, "run_app", ROOT / "params.yaml").model_copy(update={"upload_mb": 2})
 PATIENCE = 120  # seconds
@@ -105,8 +104,8 @@ def test_a_face_behind_a_mask_gets_no_other(photo: Pixels, tmp_path: Path):
 
 def test_what_is_painted_is_filled_in_and_nothing_else(photo: Pixels, tmp_path: Path):
     now, tools = opened(photo, tmp_path)
-    painted = np.zeros((448, 448), np.uint8)
-    painted[200:320, 160:280] = 255
+    painted = np.zeros((448, 448), np.bool_)
+    painted[200:320, 160:280] = True
     changed = sitting.corrected(now, 0, painted, tools)
     assert (changed.faces[0].filled[50:80, 40:70] == FILLED).all()
     assert (changed.faces[0].filled != now.faces[0].crop.image).any(2).sum() == 30 * 30
@@ -252,9 +251,6 @@ def test_nothing_is_left_behind(tmp_path: Path, ending: signal.Signals):
 
 def test_only_this_machine_is_listened_to(address: str):
     assert address.startswith("http://127.0.0.1:")
-    assert stage.is_local("::1")
-    assert stage.is_local("localhost")
-    assert not stage.is_local("0.0.0.0")
     made = run("make", "-n", "app", cwd=ROOT).stdout
     assert '--host "127.0.0.1" --port "7860"' in made
 
@@ -288,16 +284,7 @@ def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
 
 SAYS = "document.querySelector('#says').innerText"
 STRIP = "[...document.querySelectorAll('#strip img')].map(one => one.src)"
-BEFORE, AFTER = (f"document.querySelectorAll('#slider img')[{place}]" for place in (0, 1))
-REGION = "document.querySelectorAll('#strip img')[2]"
 TOAST = "document.querySelector('.toast-body')?.innerText || ''"
-
-
-def picture(browser: Browser, script: str) -> Pixels:
-    source = browser.wait(f"{script}?.src")
-    if source.startswith("data:"):
-        return images.decode(base64.b64decode(source.removeprefix("data:image/png;base64,")))
-    return images.decode(requests.get(source, timeout=PATIENCE).content)
 
 
 def choose(browser: Browser, group: str, text: str) -> None:
@@ -310,62 +297,6 @@ def orange(browser: Browser, folder: Path) -> int:
     browser.screenshot(folder / "page.png")
     page = images.decode((folder / "page.png").read_bytes()).astype(int)
     return int((np.abs(page - (255, 80, 40)) < 12).all(2).sum())
-
-
-def other_face(browser: Browser) -> None:
-    """Choose the other face, and the first one again."""
-    first = browser.wait(STRIP)
-    choose(browser, "which", "2 (bare)")
-    browser.wait(f"{STRIP}[0] !== {json.dumps(first[0])}")
-    choose(browser, "which", "1 (bare)")
-    browser.wait(f"{STRIP}[0] === {json.dumps(first[0])}")
-
-
-def slide(browser: Browser) -> None:
-    """Move the slider: what lies left of it is before."""
-    _, y, width, _ = browser.middle("#slider img")
-    clip = f"getComputedStyle({AFTER}).clipPath"
-    at_first = browser.value(clip)
-    handle = browser.value(
-        "(() => { const box = document.querySelector('#slider [data-testid=slider] .inner, "
-        "#slider [data-testid=slider] .icon-wrap').getBoundingClientRect(); "
-        "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
-    )
-    browser.drag([tuple(handle), *[(handle[0] - step * width / 20, y) for step in range(1, 6)]])
-    browser.wait(f"{clip} !== {json.dumps(at_first)}")
-
-
-def put_masks_on(browser: Browser) -> None:
-    """Put on a mask of each style, in a color that is typed in, and worn in each way."""
-    browser.click_until("#color .dialog-button", "!!document.querySelector('#color input[type=text]')")
-    browser.value(
-        "(() => { const box = document.querySelector('#color input[type=text]'); box.value = '#28c850'; "
-        "box.dispatchEvent(new Event('input', {bubbles: true})); "
-        "box.dispatchEvent(new Event('change', {bubbles: true})); box.blur(); })()"
-    )
-    looks = [(style, "properly") for style in LOOKS] + [("surgical", "below the nose"), ("surgical", "on the chin")]
-    assert len(looks) == len(LOOKS) + len(POSITIONS) - 1
-    seen: set[bytes] = set()
-    for style, worn in looks:
-        choose(browser, "style", style)
-        choose(browser, "position", worn)
-        last = browser.value(f"{AFTER}.src")
-        browser.click_until("#put", f"{AFTER}.src !== {json.dumps(last)}")
-        after = picture(browser, AFTER)
-        differs = (after != picture(browser, BEFORE)).any(2)
-        assert differs.mean() > 0.01, (style, worn)
-        assert after[differs][:, 1].mean() > after[differs][:, 0].mean(), (style, worn)
-        seen.add(after.tobytes())
-    assert len(seen) == len(looks)
-    browser.wait(f"{SAYS}.includes('before and after the mask')")
-
-
-def full_screen(browser: Browser) -> None:
-    """Have the slider fill the window, and put it back."""
-    size = "document.querySelector('#slider').getBoundingClientRect().height"
-    at_first = browser.value(size)
-    browser.click_until("#slider button[aria-label=Fullscreen]", f"{size} > innerHeight - 4 && {size} > {at_first}")
-    browser.click_until("#slider button[aria-label='Exit fullscreen mode']", f"Math.abs({size} - {at_first}) < 4")
 
 
 def stroke(browser: Browser, folder: Path, tool: str) -> None:
@@ -382,55 +313,16 @@ def stroke(browser: Browser, folder: Path, tool: str) -> None:
     pytest.fail(f"{tool} changes nothing")
 
 
-def press(browser: Browser, button: str) -> None:
-    """Press one of the editor's buttons, and let it draw."""
-    browser.click(f"#editor button[aria-label='{button}']")
-    time.sleep(1)
-
-
-def fill_again(browser: Browser) -> float:
-    """Have it filled in again, and return how much of the forehead, where no mask is, was."""
-    last = browser.value(f"{AFTER}.src")
-    browser.click_until("#again", f"{AFTER}.src !== {json.dumps(last)}")
-    region = picture(browser, REGION)
-    return float((region[:50] > 128).mean())
-
-
-def correct(browser: Browser, tmp_path: Path) -> None:
-    """Paint on the forehead and have it filled in; erase it, by hand and by the editor's buttons."""
-    browser.value("document.querySelector('#tab-region-button').click()")
-    browser.wait("!!document.querySelector('#editor canvas')")
-    stroke(browser, tmp_path, "Brush")
-    assert fill_again(browser) > 0.01
-    gray = (np.ptp(picture(browser, AFTER).astype(int), axis=2) == 0) & (picture(browser, AFTER)[..., 0] == FILLED)
-    assert gray.sum() > 100
-    stroke(browser, tmp_path, "Erase")
-    assert fill_again(browser) < 0.001
-    masked = picture(browser, AFTER)
-    press(browser, "Undo")
-    assert fill_again(browser) > 0.01
-    press(browser, "Redo")
-    assert fill_again(browser) < 0.001
-    assert np.array_equal(picture(browser, AFTER), masked)
-    press(browser, "Clear canvas")
-    fill_again(browser)
-    assert not picture(browser, REGION).any()
-
-
-def on_a_phone(browser: Browser) -> None:
-    """Have the page as narrow as a phone: all of it is there without scrolling sideways."""
-    browser.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
-    browser.wait("innerWidth === 390 && document.documentElement.scrollWidth === 390")
-    for name in ("drop", "which", "editor", "again", "slider", "strip"):
-        x, _, width, _ = browser.middle(f"#{name}")
-        assert width > 250, name
-        assert 0 <= x - width / 2 < x + width / 2 <= 390, name
+def strip_after(browser: Browser, button: str) -> list[Pixels]:
+    """Press a button until the face's pictures change, and return them."""
+    browser.click_until(button, f"{STRIP}.join() !== {json.dumps(','.join(browser.value(STRIP)))}")
+    return [images.decode(base64.b64decode(url.split(",")[1])) for url in browser.value(STRIP)]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_in_a_browser(address: str, photo: Pixels, tmp_path: Path):
-    """Every control of the page does what it says, and nothing is fetched from elsewhere."""
+    """The page does what a person asks of it, on a computer and a phone, and fetches nothing from elsewhere."""
     wide = np.full((400, 700, 3), (70, 90, 120), np.uint8)
     wide[30:366, 20:296] = photo
     wide[80:304, 420:604] = cv2.resize(photo, (184, 224), interpolation=cv2.INTER_AREA)
@@ -444,18 +336,31 @@ def test_in_a_browser(address: str, photo: Pixels, tmp_path: Path):
             browser.wait(f"({TOAST}).includes({json.dumps(says)})")
             browser.click(".toast-close")
             browser.wait(f"!({TOAST})")
-            browser.choose_file("#drop input", tmp_path / "two.png")
+        browser.choose_file("#drop input", tmp_path / "two.png")
         browser.wait(f"{SAYS}.includes('2 faces, none behind a mask')")
-        assert len(browser.wait(STRIP)) == 7  # five of the face, two people
+        first = browser.wait(STRIP)
+        assert len(first) == 7  # five of the face, two people
+        choose(browser, "which", "2 (bare)")
+        browser.wait(f"{STRIP}[0] !== {json.dumps(first[0])}")
+        choose(browser, "which", "1 (bare)")
+        browser.wait(f"{STRIP}[0] === {json.dumps(first[0])}")
+        choose(browser, "style", "cloth")
+        choose(browser, "position", "below the nose")
+        strip_after(browser, "#put")
+        assert "before and after the mask" in browser.value(SAYS)
 
-        other_face(browser)
-        slide(browser)
-        full_screen(browser)
-        put_masks_on(browser)
-        correct(browser, tmp_path)
-        on_a_phone(browser)
+        browser.value("document.querySelector('#tab-region-button').click()")
+        browser.wait("!!document.querySelector('#editor canvas')")
+        stroke(browser, tmp_path, "Brush")
+        _, _, region, _, filled, *_ = strip_after(browser, "#again")
+        assert (region[:50] > 128).mean() > 0.01
+        assert np.median(filled[region.min(2) > 250]) == FILLED
+        stroke(browser, tmp_path, "Erase")
+        assert (strip_after(browser, "#again")[2][:50] > 128).mean() < 0.001
+
+        browser.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        browser.wait("innerWidth === 390 && document.documentElement.scrollWidth === 390")
         # Gradio asks how far an upload has come, even when it has come already.
         assert [line for line in browser.console if "upload_progress" not in line] == []
         elsewhere = [url for url in browser.requests if not url.startswith((address, "data:", "blob:"))]
         assert elsewhere == []
-    assert green(wide).sum() == 0  # the stand-in sees no mask in the photo itself

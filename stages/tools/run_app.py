@@ -11,7 +11,6 @@ are served, and no page of another origin may read an answer, but nobody checks 
 """
 
 import argparse
-import ipaddress
 import os
 import signal
 import tempfile
@@ -28,7 +27,8 @@ from stages.core.params import StageParams, load
 from stages.tools import try_photo
 from stages.tools.portrait.portrait import Tools
 
-LOCAL, PORT = "127.0.0.1", 7860
+LOCAL = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine reaches
+PORT = 7860
 
 
 class Params(StageParams):
@@ -41,7 +41,7 @@ class Params(StageParams):
 
 
 @contextmanager
-def serving(tools: Tools, params: Params, host: str = LOCAL, port: int = PORT) -> Iterator[str]:
+def serving(tools: Tools, params: Params, host: str = LOCAL[0], port: int = PORT) -> Iterator[str]:
     """Run the app until the block ends; yield its address.
 
     Args:
@@ -68,8 +68,6 @@ def serving(tools: Tools, params: Params, host: str = LOCAL, port: int = PORT) -
                 quiet=True,
                 share=False,
                 run_history=False,
-                mcp_server=False,
-                ssr_mode=False,
                 enable_monitoring=False,
                 footer_links=[],
                 theme=THEME,
@@ -83,14 +81,6 @@ def serving(tools: Tools, params: Params, host: str = LOCAL, port: int = PORT) -
             blocks.close(verbose=False)
 
 
-def is_local(host: str) -> bool:
-    """Tell whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def run_app(arguments: list[str] | None = None) -> None:
     """Run the app from the command line until it is interrupted."""
     parser = argparse.ArgumentParser(
@@ -98,7 +88,7 @@ def run_app(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", default=LOCAL)
+    parser.add_argument("--host", default=LOCAL[0])
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--models", type=Path, default=try_photo.MODELS)
     parser.add_argument("--data", type=Path, default=try_photo.DATA)
@@ -110,7 +100,7 @@ def run_app(arguments: list[str] | None = None) -> None:
             signal.signal(ending, signal.default_int_handler)  # as for Ctrl-C, so that photos are removed then, too
         with serving(tools, params, given.host, given.port) as address:
             print(f"The app runs at {address} until you press Ctrl-C.", flush=True)
-            if not is_local(given.host):
+            if given.host not in LOCAL:
                 print("Whoever reaches this machine over the network can use it: there is no password.", flush=True)
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()

@@ -140,10 +140,9 @@ class _Actions:
     def fill_again(self, now: Sitting | None, which: int | None, painted: dict[str, Any]) -> Any:
         """Fill in what was painted; the editor stays, so that its strokes can be undone."""
         now, place = _face_of(now, which)
-        region = np.zeros((EDITED, EDITED), np.uint8)
+        region = np.zeros((EDITED, EDITED), np.bool_)
         for layer in painted["layers"]:
-            there = cv2.resize(layer[..., 3], (EDITED, EDITED), interpolation=cv2.INTER_AREA)
-            region |= np.where(there >= 32, np.uint8(255), np.uint8(0))
+            region |= cv2.resize(layer[..., 3], (EDITED, EDITED), interpolation=cv2.INTER_AREA) >= 32
         changed = sitting.corrected(now, place, region, self.tools)
         return *self._shown(changed, place, filled=True)[:-1], gr.skip()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -118,18 +119,18 @@ def rgb(color: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def corrected(sitting: Sitting, place: int, painted: Pixels, tools: Tools) -> Sitting:
+def corrected(sitting: Sitting, place: int, painted: npt.NDArray[np.bool_], tools: Tools) -> Sitting:
     """Return the sitting with another region of the face at a place filled in.
 
     Args:
         sitting: a photo and its faces.
         place: of the face.
-        painted: the region, uint8 (h, w) of any size that shows the aligned face, not 0 where it is to be filled.
+        painted: the region, bool (h, w) of any size that shows the aligned face, true where it is to be filled.
         tools: what fills.
     """
     face = sitting.faces[place]
     size = face.crop.region.shape[::-1]
-    shares = cv2.resize(np.where(painted > 0, np.uint8(255), np.uint8(0)), size, interpolation=cv2.INTER_AREA)
+    shares = cv2.resize(np.where(painted, np.uint8(255), np.uint8(0)), size, interpolation=cv2.INTER_AREA)
     region = np.where(shares >= 128, np.uint8(255), np.uint8(0))
     changed = refilled(face, region, tools)
     faces = (*sitting.faces[:place], changed, *sitting.faces[place + 1 :])
