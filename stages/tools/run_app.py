@@ -5,9 +5,10 @@ python -m stages.tools.run_app
 After `dvc repro`; `make app` is short for it. It needs Gradio: pip install '.[app]'. It is reached from this machine
 alone unless `--host` says otherwise; `--port` is 7860, and with 0 the first free one from there on.
 
-What becomes of photos: Gradio keeps them in a temporary folder that only its owner can read, and that goes when the
-program ends; Gradio's statistics and history are off, its page loads nothing from elsewhere, only files of that folder
-are served, and no page of another origin may read an answer, but nobody checks the header Host.
+What becomes of photos: Gradio keeps them in a temporary folder that only its owner can read, serves no other files, and
+loads nothing from elsewhere; the folder goes when the program ends, unless it is killed by SIGKILL. Who asks: while the
+app listens to this machine alone, a page of another origin may send requests, but not read answers; Gradio does not
+check the header Host.
 """
 
 import argparse
@@ -97,7 +98,8 @@ def run_app(arguments: list[str] | None = None) -> None:
         params = load(Params, "run_app")
         tools = try_photo.load_tools(load(try_photo.Params, "try_photo"), given.models, given.data)
         for ending in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ending, signal.default_int_handler)  # as for Ctrl-C, so that photos are removed then, too
+            if signal.getsignal(ending) == signal.SIG_DFL:  # not under nohup
+                signal.signal(ending, signal.default_int_handler)  # as Ctrl-C, so that photos are removed then, too
         with serving(tools, params, given.host, given.port) as address:
             print(f"The app runs at {address} until you press Ctrl-C.", flush=True)
             if given.host not in LOCAL:
