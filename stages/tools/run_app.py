@@ -57,7 +57,7 @@ def serving(tools: Tools, params: Params, host: str = LOCAL[0], port: int = PORT
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
-            from stages.tools.portrait.page import THEME, build  # noqa: PLC0415 -- an extra, and it reads the environment
+            from stages.tools.portrait.page import THEME, build  # noqa: PLC0415 -- an extra; reads the environment
         except ImportError:
             raise UnmaskError("the app needs Gradio: pip install '.[app]'") from None
         blocks = build(tools, params.side)
