@@ -142,6 +142,7 @@ class Browser(AbstractContextManager["Browser"]):
         return self._until(lambda: self.value(script), f"never came true: {script}", seconds)
 
     def choose_file(self, selector: str, path: Path) -> None:
+        self.wait(f"!!document.querySelector({json.dumps(selector)})")
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.warp import CollinearPointsError
 from stages.masks import rendering
 from stages.masks.rendering import POLYGON, Look
-from stages.masks.shapes import POSITIONS
 from stages.masks.styles import STYLES
 from stages.tools.portrait import files
 from stages.tools.portrait.faces import shrunk
@@ -92,14 +92,12 @@ def look_of(style: str, position: str, color: str) -> Look:
 
     Args:
         style: one of `LOOKS`.
-        position: one of `POSITIONS`.
+        position: one of `stages.masks.shapes.POSITIONS`.
         color: `#rrggbb`, or `rgb(r, g, b)` or `rgba(r, g, b, a)`, as browsers write it.
 
     Raises:
-        UnmaskError: one of them is none.
+        UnmaskError: the color is none.
     """
-    if style not in LOOKS or position not in POSITIONS:
-        raise UnmaskError(f"there is no mask {style!r} worn {position!r}")
     texture = STYLES[style].textures[0] if style in STYLES else "plain"
     return Look(style, position, rgb(color), texture, SOFTNESS)
 
@@ -121,18 +119,18 @@ def rgb(color: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def corrected(sitting: Sitting, place: int, painted: Pixels, tools: Tools) -> Sitting:
+def corrected(sitting: Sitting, place: int, painted: npt.NDArray[np.bool_], tools: Tools) -> Sitting:
     """Return the sitting with another region of the face at a place filled in.
 
     Args:
         sitting: a photo and its faces.
         place: of the face.
-        painted: the region, uint8 (h, w) of any size that shows the aligned face, not 0 where it is to be filled.
+        painted: the region, bool (h, w) of any size that shows the aligned face, true where it is to be filled.
         tools: what fills.
     """
     face = sitting.faces[place]
     size = face.crop.region.shape[::-1]
-    shares = cv2.resize(np.where(painted > 0, np.uint8(255), np.uint8(0)), size, interpolation=cv2.INTER_AREA)
+    shares = cv2.resize(np.where(painted, np.uint8(255), np.uint8(0)), size, interpolation=cv2.INTER_AREA)
     region = np.where(shares >= 128, np.uint8(255), np.uint8(0))
     changed = refilled(face, region, tools)
     faces = (*sitting.faces[:place], changed, *sitting.faces[place + 1 :])
