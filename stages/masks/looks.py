@@ -6,6 +6,7 @@ from typing import Annotated
 
 import cv2
 import numpy as np
+from PIL import ImageColor
 from pydantic import Field, field_validator
 
 from stages.core.errors import UnmaskError
@@ -102,7 +103,7 @@ class Looks(Section):
         Raises:
             CollinearPointsError: the landmarks lie on a line.
         """
-        colors = {style: [_rgb(color) for color in palette] for style, palette in self.colors}
+        colors = {style: [ImageColor.getrgb(color)[:3] for color in palette] for style, palette in self.colors}
         look = rendering.random_look(rng, self.styles, dict(self.positions), colors, self.softness)
         if look.style in own:
             return look, *rendering.draw_template(image, points, own[look.style])
@@ -154,22 +155,26 @@ class TemplateFile(Section):
     points: list[Pin] = Field(min_length=3)
 
 
+def read_picture(path: Path) -> Pixels:
+    """Return a PNG with an alpha channel, RGBA uint8 (h, w, 4).
+
+    Raises:
+        UnmaskError: it is none.
+    """
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
+        raise UnmaskError(f"{path} must be an 8-bit PNG with an alpha channel that is 0 around what it shows")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8)
+
+
 def _read_template(folder: Path, name: str) -> Template:
     picture, description = folder / "mask.png", folder / "template.yaml"
     if not picture.is_file():
         known = ", ".join([POLYGON, *STYLES])
         raise UnmaskError(f"render_masks.styles: {name!r} is none of {known}, and there is no {picture}")
-    image = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
-        raise UnmaskError(f"{picture} must be an 8-bit PNG with an alpha channel")
     pins = check(TemplateFile, read_yaml(description), description).points
     points = np.array([(pin.x, pin.y) for pin in pins], np.float32)
     try:
-        return Template(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), points, tuple(pin.landmark for pin in pins))
+        return Template(read_picture(picture), points, tuple(pin.landmark for pin in pins))
     except CollinearPointsError as error:
         raise UnmaskError(f"{description}: points: {error}") from None
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(color.removeprefix("#"))
-    return red, green, blue
