@@ -22,7 +22,7 @@ from stages.parsing import parser
 from stages.recognition import dlib_embedding, embedders, import_recognizer, recognizer
 from stages.removal.finder import Align
 from stages.tools import export_onnx
-from stages.tools.exporting import comparison, detectors, kinds, onnx_file
+from stages.tools.exporting import comparison, detectors, onnx_file
 from stages.tools.exporting.graph import planes
 from stages.training import openmmlab
 from tests.conftest import ROOT, face_row, write_table
@@ -164,7 +164,7 @@ def test_an_inpainter_fills_in_the_same(tmp_path: Path):
 
 
 def test_the_inpainters_module_is_the_inpainter(tmp_path: Path):
-    graph = kinds.graph(tiny_inpainter(tmp_path / "i.safetensors"))
+    graph = export_onnx.graph_of(tiny_inpainter(tmp_path / "i.safetensors"))
     for face in faces():
         found = graph.by_torch(graph.feed(face))["filled"]
         assert np.abs(found - graph.pipeline(face)["filled"]).max() <= 1
@@ -173,7 +173,7 @@ def test_the_inpainters_module_is_the_inpainter(tmp_path: Path):
 
 
 def test_the_detectors_module_is_mask_r_cnn(tmp_path: Path):
-    graph = kinds.graph(tiny_detector(tmp_path / "d.safetensors"))
+    graph = export_onnx.graph_of(tiny_detector(tmp_path / "d.safetensors"))
     for face in small_faces():
         found, expected = graph.by_torch(graph.feed(face)), graph.pipeline(face)
         assert len(expected["boxes"]) > 1  # so that boxes compete

@@ -59,11 +59,7 @@ def machine() -> dict[str, Any]:
 
 
 def path_of(metrics_file: Path | None) -> Path | None:
-    """Return where a stage's costs stand: beside its metrics file, under the same name.
-
-    Args:
-        metrics_file: None if it writes none; then they are written if DVC runs it, under its name.
-    """
+    """Return where a stage's costs stand: beside its metrics file, or without one under DVC's name for it, if any."""
     if metrics_file is not None:
         return metrics_file.parent / COSTS.name / metrics_file.name
     return _of_stage(COSTS, stage) if (stage := current()) else None
@@ -79,12 +75,7 @@ def seconds_so_far() -> float:
 
 
 def write(path: Path, seconds: float) -> None:
-    """Add to what a stage has written of its costs: the seconds it took in all, and where.
-
-    Args:
-        path: of the costs.
-        seconds: from the program's start to its end.
-    """
+    """Add to what a stage has written of its costs: the seconds from the program's start to its end, and where."""
     where = {"processor": processor(), "capability": capability(), "speed": known_speed()}
     said = {name: value for name, value in where.items() if value is not None}
     metrics.write(path, {**_read(path), "wall_seconds": seconds, **said})
@@ -127,7 +118,7 @@ def _images(stage: str) -> int | None:
 
 def plan(stages: Mapping[str, float | None]) -> None:
     """Write down what a run has to do, seconds by stage, for the stages to tell how long it still takes."""
-    metrics.write(PLAN, {"stages": stages})
+    metrics.write(PLAN, stages)
 
 
 def current() -> str | None:
@@ -137,7 +128,7 @@ def current() -> str | None:
 
 def rest_of_the_run() -> float | None:
     """Return the seconds that the run still takes after this stage; None if nobody knows, or this is no planned run."""
-    left = _read(PLAN).get("stages", {})
+    left = _read(PLAN)
     if current() not in left:
         return None
     rest = [seconds for name, seconds in left.items() if name != current()]
@@ -146,9 +137,9 @@ def rest_of_the_run() -> float | None:
 
 def done() -> None:
     """Take this stage off the plan."""
-    left = _read(PLAN).get("stages", {})
+    left = _read(PLAN)
     if current() in left:
-        metrics.write(PLAN, {"stages": {name: seconds for name, seconds in left.items() if name != current()}})
+        plan({name: seconds for name, seconds in left.items() if name != current()})
 
 
 def line() -> str | None:

@@ -122,12 +122,7 @@ class Samples(Dataset[Any]):
 
 
 class Detector:
-    """A trained network and the size of the images it was trained on.
-
-    Args:
-        network: an mmdet Mask R-CNN.
-        size: of its input in pixels.
-    """
+    """A trained Mask R-CNN of mmdet, and the longer side in pixels of the images it was trained on."""
 
     def __init__(self, network: nn.Module, size: int) -> None:
         self.network = device.placed(revert_sync_batchnorm(network))

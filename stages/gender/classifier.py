@@ -107,14 +107,7 @@ def normalized(faces: Tensor) -> Tensor:
 
 
 class Samples(FaceSamples):
-    """Faces of people whose sex is known.
-
-    Args:
-        faces: rows with `sex` and `image`, kept encoded.
-        change: what is drawn on a face.
-        size: side of the images to train on, pixels.
-        seed: of all chance.
-    """
+    """Faces of people whose sex is known, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
 
     name = "train_gender"
 
@@ -143,12 +136,7 @@ def class_weights(faces: Sequence[Face]) -> list[float]:
 
 
 class Classifier:
-    """A trained network.
-
-    Args:
-        network: maps normalized faces to logits.
-        size: side of its input, pixels.
-    """
+    """A trained network, which maps normalized faces of `size` pixels a side to logits."""
 
     def __init__(self, network: nn.Module, size: int) -> None:
         self.network, self.size = device.placed(network), size
@@ -172,11 +160,7 @@ class Classifier:
 
 
 class Networks(nn.Module):
-    """What is saved: the network for new people, and one for each fold, which did not see the fold's people.
-
-    Args:
-        networks: by name: `all`, and `fold_0`, `fold_1`, ….
-    """
+    """What is saved: the network for new people (`all`), and those that did not see a fold's (`fold_0`, …)."""
 
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
         super().__init__()

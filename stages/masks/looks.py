@@ -74,10 +74,7 @@ class Looks(Section):
         return self.model_copy(update={"styles": styles, "positions": positions})
 
     def own_styles(self, folder: Path) -> dict[str, Template]:
-        """Return those of the styles that are masks of the user's own.
-
-        Args:
-            folder: holds one folder each, with mask.png (with alpha) and template.yaml.
+        """Return the styles that are the user's own: each a folder with mask.png (with alpha) and template.yaml.
 
         Raises:
             UnmaskError: a style is neither built-in nor a template, or a template cannot be used.

@@ -37,13 +37,7 @@ def config(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Parser:
-    """A trained network, its classes, and the size of the images it was trained on.
-
-    Args:
-        network: an mmseg segmentor.
-        classes: names by id.
-        size: side of its input in pixels.
-    """
+    """A trained segmentor of mmseg, its classes by id, and the side in pixels of the images it was trained on."""
 
     def __init__(self, network: nn.Module, classes: tuple[str, ...], size: int) -> None:
         # Batch norms folded into the convolutions before them: a quarter less time for the same numbers.

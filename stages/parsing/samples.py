@@ -22,14 +22,7 @@ Change = Callable[[Face, Pixels, Pixels, Rng], tuple[Pixels, Pixels]]
 
 
 class Samples(FaceSamples):
-    """Faces with labels as mmseg's samples.
-
-    Args:
-        faces: rows with `image` and `labels`, kept encoded.
-        change: what is drawn on a face and what that does to its labels.
-        size: side of the images that are trained on, in pixels.
-        seed: of all chance.
-    """
+    """Faces with labels as mmseg's samples, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
 
     name = "train_parser"
 

@@ -48,11 +48,7 @@ class Comparison:
 def compare(graph: Graph, session: Session, faces: Sequence[Face], threads: int) -> Comparison:
     """Compare onnxruntime with the pipeline; outputs that the pipeline keeps to itself are compared with the module's.
 
-    Args:
-        graph: what was exported.
-        session: runs the file, on `threads` threads.
-        faces: rows of a table, with what `graph.feed` needs.
-        threads: of torch.
+    The faces are rows of a table, with what `graph.feed` needs. The session and torch both run on so many threads.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
