@@ -82,13 +82,8 @@ class BoxesFromMasks(BaseTransform):  # type: ignore[misc] -- mmcv has no types
 class Samples(Dataset[Any]):
     """mmdet's CocoDataset over a folder that `coco.write` wrote, changed by chance in each round through it.
 
-    Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
-
-    Args:
-        folder: the images and annotations.
-        pipeline: of mmdet's transforms.
-        size: of the images to train on, in pixels.
-        seed: of all chance.
+    Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen. Its
+    longer side has `size` pixels.
     """
 
     def __init__(self, folder: Path, pipeline: Sequence[Mapping[str, Any]], size: int, seed: int) -> None:

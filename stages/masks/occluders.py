@@ -51,14 +51,8 @@ def occlude(
 ) -> tuple[str, Pixels, Pixels]:
     """Hide part of a face behind something drawn by chance.
 
-    Args:
-        image: RGB uint8 (H, W, 3); it is not changed.
-        points: the face's landmarks.
-        kind: the face's type; None counts as frontal and sharp.
-        rng: the source of chance.
-        looks: which masks.
-        own: masks of the user's own, see `Looks.own_styles`.
-        pictures: the user's own occluders, RGBA; if there are any, half of what is drawn is one of them.
+    The image is not changed; it, `kind` and `own` are as in `Looks.draw`, whose masks are drawn, too. If there are
+    pictures, the user's own occluders, RGBA uint8 (h, w, 4), half of what is drawn is one of them.
 
     Returns:
         What was drawn, the image with it, and the region it covers, uint8 (H, W), 0 or 255.

@@ -24,13 +24,9 @@ from stages.training import encoder  # noqa: E402, F401 -- registers it
 
 
 def edges(labels: Tensor) -> Tensor:
-    """Return where the class changes: 1 at a pixel with another class among its 8 neighbors, else 0.
+    """Return where the class changes, float32 (n, 1, h, w), from class ids (n, 1, h, w).
 
-    Args:
-        labels: class ids (n, 1, h, w).
-
-    Returns:
-        float32 (n, 1, h, w).
+    It is 1 at a pixel with another class among its 8 neighbors, else 0.
     """
     padded = functional.pad(labels.float(), (1, 1, 1, 1), mode="replicate")
     highest = functional.max_pool2d(padded, 3, stride=1)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -91,14 +91,12 @@ class Crop:
 
 def crops(photo: Pixels, find: Finder, search: Search, align: Align) -> list[Crop | None]:
     """Return every face of a photo (H, W, 3), the largest first; None for one that cannot be aligned."""
-    found: list[Crop | None] = []
+    aligned = []
     for face in all_faces(photo, search):
         try:
             matrix = alignment.TRANSFORMS[align.template](face.points, align.side)
+            aligned.append((alignment.warp(photo, matrix, align.side), matrix))
         except alignment.DegenerateLandmarksError:
-            found.append(None)
-            continue
-        image = alignment.warp(photo, matrix, align.side)
-        found.append(Crop(image, np.zeros(image.shape[:2], np.uint8), matrix))
-    regions = iter(find([crop.image for crop in found if crop is not None]))
-    return [crop and replace(crop, region=next(regions)) for crop in found]
+            aligned.append(None)
+    regions = iter(find([one[0] for one in aligned if one]))
+    return [one and Crop(one[0], next(regions), one[1]) for one in aligned]

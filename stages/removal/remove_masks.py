@@ -188,12 +188,7 @@ def _draw_sheet(faces: Path, out: Path, figure: Path) -> None:
 
 
 def _write_pairs(pairs: Path, out: Path, table: Mapping[str, tuple[bytes, bytes]]) -> None:
-    """Write pairs of faces, both masks removed from both.
-
-    Args:
-        pairs: CSV, two names a line.
-        out: the folder to write.
-        table: encoded image and region by name; a file's name may be given with its suffix.
+    """Write pairs of faces, both masks removed from both; the table has encoded image and region by name.
 
     Raises:
         UnmaskError: a line has not two names, or one of a face that is not there, or of another size.
@@ -204,7 +199,7 @@ def _write_pairs(pairs: Path, out: Path, table: Mapping[str, tuple[bytes, bytes]
                 raise UnmaskError(f"{pairs}, line {number}: expected two names, got {len(line)}")
             found = []
             for name in line:
-                key = name if name in table else str(Path(name).with_suffix(""))
+                key = name if name in table else str(Path(name).with_suffix(""))  # a file's name
                 if key not in table:
                     raise UnmaskError(f"{pairs}, line {number}: there is no face {name!r}")
                 image, region = table[key]

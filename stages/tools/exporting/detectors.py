@@ -111,12 +111,7 @@ class Module(nn.Module):
 def _best(apart: Tensor, boxes: Tensor, scores: Tensor, overlap: float, n: int) -> tuple[Tensor, Tensor]:
     """Return the n best boxes that do not overlap, (n, 4), and their scores; such as are missing score -1.
 
-    Args:
-        apart: the boxes, (m, 4), where they compete.
-        boxes: the same as they are.
-        scores: (m,).
-        overlap: above which the box with the lower score goes.
-        n: how many.
+    Where they compete, the boxes (m, 4) lie `apart`; of two that overlap by more, that with the lower score goes.
     """
     every = nms(apart, scores, overlap)  # by falling score
     kept = torch.cat([every, every.new_zeros(n)])[:n]
