@@ -62,11 +62,11 @@ def path_of(metrics_file: Path | None) -> Path | None:
     """Return where a stage's costs stand: beside its metrics file, or without one under DVC's name for it, if any."""
     if metrics_file is not None:
         return metrics_file.parent / COSTS.name / metrics_file.name
-    return _of_stage(COSTS, stage) if (stage := current()) else None
+    return _of_stage(stage) if (stage := current()) else None
 
 
-def _of_stage(costs: Path, stage: str) -> Path:
-    return costs / f"{stage.replace('@', '-')}.json"
+def _of_stage(stage: str) -> Path:
+    return COSTS / f"{stage.replace('@', '-')}.json"
 
 
 def seconds_so_far() -> float:
@@ -81,20 +81,19 @@ def write(path: Path, seconds: float) -> None:
     metrics.write(path, {**_read(path), "wall_seconds": seconds, **said})
 
 
-def forecast(stage: str, speed: Speed, costs: Path = COSTS) -> float | None:
+def forecast(stage: str, speed: Speed) -> float | None:
     """Return the seconds that a stage will take here.
 
     Args:
         stage: as DVC names it, such as `train_parser@scanet`.
         speed: of this machine.
-        costs: the folder in which earlier runs have left theirs.
 
     Returns:
         What it took where it was last measured: the training by the images it sees and how fast networks are here; the
         rest, which gains nothing from bfloat16, by that where it is slower; without torch by how fast one thread is.
         None if it was never measured.
     """
-    found = _read(_of_stage(costs, stage))
+    found = _read(_of_stage(stage))
     if "wall_seconds" not in found or "speed" not in found:
         return None
     ratio = {name: speed[name] / found["speed"][name] for name in speed}

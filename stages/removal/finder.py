@@ -55,14 +55,8 @@ class Finder:
         return [widened(np.where(region, np.uint8(255), np.uint8(0)), self.grow) for region in regions]
 
 
-@functools.cache
-def _parser(path: Path) -> parsing.Parser:
-    return parsing.load(path, "scanet")
-
-
-@functools.cache
-def _detector(path: Path) -> detection.Detector:
-    return detection.load(path)
+_parser = functools.cache(functools.partial(parsing.load, name="scanet"))
+_detector = functools.cache(detection.load)
 
 
 @dataclass(frozen=True)

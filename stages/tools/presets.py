@@ -105,7 +105,8 @@ def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogu
         raise UnmaskError(
             f"{params} is unchanged, as {name} needs datasets whose terms you have not accepted:\n"
             + "\n".join(told)
-            + f"\nIf you accept them, write `{ACCEPTED}: [{', '.join([*accepted, *asked])}]` in {params} and run this again."
+            + f"\nIf you accept them, write `{ACCEPTED}: [{', '.join([*accepted, *asked])}]` in {params} and "
+            "run this again."
         )
     if changes:
         with whole_file(params) as staging:
@@ -131,11 +132,11 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m stages.tools.presets", description=__doc__)
     parser.add_argument("name", nargs="?", help=f"one of {', '.join(names())}; none: say what there is")
-    name = parser.parse_args(arguments).name
+    name = parser.parse_args().name
     with errors_in_words("presets"):
         if name is None:
             print("\n".join(f"{one:18} {load(one).about.what}" for one in names()))

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
 from stages.compute import weights
+from stages.core import images
 from stages.core.errors import UnmaskError
 from stages.core.tables import Face
 from stages.detection import detector
 from stages.detection.coco import CLASSES
-from stages.tools.exporting.graph import Arrays, Graph, picture, planes
+from stages.tools.exporting.graph import Arrays, Graph, planes
 
 NOTHING = -1.0  # score of a box that does not count
 
@@ -137,14 +138,14 @@ def graph(path: Path) -> Graph:
     size = about["size"]
 
     def feed(face: Face) -> Arrays:
-        image = picture(face)
+        image = images.decode(face["image"])
         if image.shape[:2] != (size, size):
             shape = f"{image.shape[1]}x{image.shape[0]}"
             raise UnmaskError(f"{face['face_id']} is {shape}, the detector takes {size}x{size} pixels")
         return {"faces": planes([image])}
 
     def pipeline(face: Face) -> Arrays:
-        found = own([picture(face)])[0]
+        found = own([images.decode(face["image"])])[0]
         return {"boxes": np.asarray(found.boxes), "scores": np.asarray(found.scores), "masks": found.regions}
 
     return Graph(

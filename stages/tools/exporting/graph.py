@@ -51,7 +51,7 @@ class Graph:
     facts: Mapping[str, Any]
     inputs: Mapping[str, str] = field(default_factory=lambda: {"faces": FACES})
     free: Mapping[str, Mapping[int, str]] = field(default_factory=lambda: {"faces": SIDES})
-    feed: Callable[[Face], Arrays] = lambda face: {"faces": planes([picture(face)])}
+    feed: Callable[[Face], Arrays] = lambda face: {"faces": planes([images.decode(face["image"])])}
 
     def by_torch(self, inputs: Arrays) -> Arrays:
         """Return the outputs of the module."""
@@ -71,11 +71,6 @@ def planes(pictures: Sequence[Pixels]) -> NDArray[np.float32]:
     stacked = np.stack(pictures)
     stacked = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(stacked, np.float32)
-
-
-def picture(face: Face) -> Pixels:
-    """Return the image of a face of a table, RGB uint8 (H, W, 3)."""
-    return images.decode(face["image"])
 
 
 def resized(faces: Tensor, side: int) -> Tensor:

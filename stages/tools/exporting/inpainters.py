@@ -12,7 +12,7 @@ from stages.core.images import Pixels
 from stages.core.tables import Face
 from stages.inpainting import inpainter
 from stages.inpainting.networks import Generator
-from stages.tools.exporting.graph import FACES, SIDES, Graph, example, picture, planes, resized
+from stages.tools.exporting.graph import FACES, SIDES, Graph, example, planes, resized
 
 
 class Module(nn.Module):
@@ -54,8 +54,8 @@ def graph(path: Path) -> Graph:
             "filled": "float32 (batch, 3, height, width): RGB, whole numbers of 0 to 255; outside the regions the input"
         },
         free={"faces": SIDES, "regions": SIDES},
-        feed=lambda face: {"faces": planes([picture(face)]), "regions": planes([_region(face)])},
-        pipeline=lambda face: {"filled": planes(own([picture(face)], [_region(face)]))},
+        feed=lambda face: {"faces": planes([images.decode(face["image"])]), "regions": planes([_region(face)])},
+        pipeline=lambda face: {"filled": planes(own([images.decode(face["image"])], [_region(face)]))},
         facts={"trained_on_pixels": size},
     )
 
@@ -64,6 +64,6 @@ def _region(face: Face) -> Pixels:
     """Return a face's mask, uint8 (H, W); without one, the lower half."""
     if face.get("mask") is not None:
         return images.decode_gray(face["mask"])
-    region = np.zeros(picture(face).shape[:2], np.uint8)
+    region = np.zeros(images.decode(face["image"]).shape[:2], np.uint8)
     region[region.shape[0] // 2 :] = 255
     return region

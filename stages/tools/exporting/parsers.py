@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.compute import weights
+from stages.core import images
 from stages.parsing import parser
-from stages.tools.exporting.graph import Graph, example, picture, resized
+from stages.tools.exporting.graph import Graph, example, resized
 
 
 class Module(nn.Module):
@@ -41,6 +42,6 @@ def graph(path: Path) -> Graph:
             "labels": "uint8 (batch, height, width): the class of each pixel, a place in the list of classes",
             "logits": "float32 (batch, classes, height, width): softmax over the classes gives probabilities",
         },
-        pipeline=lambda face: {"labels": np.stack(own([picture(face)]))},
+        pipeline=lambda face: {"labels": np.stack(own([images.decode(face["image"])]))},
         facts={"name": about["name"], "classes": list(trained.classes), "trained_on_pixels": trained.size},
     )

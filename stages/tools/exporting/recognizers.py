@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from stages.compute import weights
+from stages.core import images
 from stages.recognition import dlib_embedding, embedders, recognizer
 from stages.recognition.networks import normalized
-from stages.tools.exporting.graph import Graph, NotExportedError, example, picture, planes, resized
+from stages.tools.exporting.graph import Graph, NotExportedError, example, planes, resized
 
 EMBEDDINGS = (
     "float32 (batch, {}): of length 1, that of the face and that of its mirror image added up; two faces are as alike "
@@ -54,7 +55,7 @@ def graph(path: Path) -> Graph:
         module=Module(trained.network, 1.0, size).eval(),
         example=(example(size),),
         outputs={"embeddings": EMBEDDINGS.format(dimensions)},
-        pipeline=lambda face: {"embeddings": own([picture(face)], [face.get("landmarks")])},
+        pipeline=lambda face: {"embeddings": own([images.decode(face["image"])], [face.get("landmarks")])},
         facts={"trained_on_pixels": size, "import_recognizer": as_imported},
     )
 
@@ -70,8 +71,8 @@ def _dlib(path: Path) -> Graph:
         inputs={"faces": f"float32 (batch, 3, {side}, {side}): RGB, 0 to 255, face chips as dlib cuts them out"},
         outputs={"embeddings": EMBEDDINGS.format(network.last.out_features)},
         free={"faces": {0: "batch"}},
-        feed=lambda face: {"faces": planes([dlib_embedding.chip(picture(face), face["landmarks"])])},
-        pipeline=lambda face: {"embeddings": own([picture(face)], [face["landmarks"]])},
+        feed=lambda face: {"faces": planes([dlib_embedding.chip(images.decode(face["image"]), face["landmarks"])])},
+        pipeline=lambda face: {"embeddings": own([images.decode(face["image"])], [face["landmarks"]])},
         facts={
             "chips": f"dlib.get_face_chip(image, landmarks, {side}, {dlib_embedding.PADDING}), with 68 landmarks, on "
             f"an aligned face that was enlarged {dlib_embedding.FINER} times (cubic), as dlib takes whole pixels",
