@@ -82,16 +82,11 @@ def write(path: Path, seconds: float) -> None:
 
 
 def forecast(stage: str, speed: Speed) -> float | None:
-    """Return the seconds that a stage will take here.
+    """Return the seconds that a stage (by DVC's name, such as `train_parser@scanet`) takes on a machine of this speed.
 
-    Args:
-        stage: as DVC names it, such as `train_parser@scanet`.
-        speed: of this machine.
-
-    Returns:
-        What it took where it was last measured: the training by the images it sees and how fast networks are here; the
-        rest, which gains nothing from bfloat16, by that where it is slower; without torch by how fast one thread is.
-        None if it was never measured.
+    That is what it took where it was last measured: the training by the images it sees and how fast networks are here;
+    the rest, which gains nothing from bfloat16, by that where it is slower; without torch by how fast one thread is.
+    None if it was never measured.
     """
     found = _read(_of_stage(stage))
     if "wall_seconds" not in found or "speed" not in found:

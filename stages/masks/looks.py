@@ -85,14 +85,9 @@ class Looks(Section):
     def draw(
         self, image: Pixels, points: Points, kind: str | None, rng: np.random.Generator, own: Mapping[str, Template]
     ) -> tuple[Look, Pixels, Pixels]:
-        """Draw a mask by chance on a face.
+        """Draw a mask by chance on a face, see `rendering.draw`.
 
-        Args:
-            image: RGB uint8 (H, W, 3); it is not changed.
-            points: the face's landmarks, float32 (68, 2).
-            kind: its face type; None counts as frontal and sharp.
-            rng: the source of chance.
-            own: what `own_styles` returned.
+        A face type (`kind`) of None counts as frontal and sharp; `own` is what `own_styles` returned.
 
         Returns:
             What was drawn, the image with it, RGB uint8 (H, W, 3), and its region, uint8 (H, W), 0 or 255.

@@ -108,14 +108,10 @@ def polygon(points: Points, face_type: str, height: int, width: int) -> tuple[ND
 
 
 def shape(points: Points, cut: Cut, position: str) -> Shape:
-    """Return where a mask of this cut lies on a face.
+    """Return where a mask of this cut lies on a face with landmarks float32 (68, 2), in pixels.
 
-    Args:
-        points: float32 (68, 2), pixels.
-        cut: of the style.
-        position: `proper`, `below_nose` (nose free) or `chin` (nose and mouth free).
-
-    A strap on the far side of a turned head is left out: it cannot be seen.
+    It is worn `proper`, `below_nose` (nose free) or at the `chin` (nose and mouth free). A strap on the far side of a
+    turned head is left out: it cannot be seen.
     """
     plan = _plan(cut, position)
     turn = yaw(points)

@@ -40,11 +40,7 @@ class Samples(FaceSamples):
 def augment(image: Pixels, labels: Pixels, size: int, rng: Rng) -> tuple[Pixels, Pixels]:
     """Turn, scale, shift, bend, mirror, blur and relight a square image by chance.
 
-    Args:
-        image: RGB uint8 (H, W, 3).
-        labels: uint8 (H, W); left and right classes change places in a mirrored image.
-        size: side of the result in pixels.
-        rng: the source of chance.
+    The image is RGB uint8 (H, W, 3), its labels are uint8 (H, W); left and right classes change places in a mirror.
 
     Returns:
         The image, uint8 (size, size, 3), and its labels, uint8 (size, size); outside the photo it is black and
