@@ -177,9 +177,9 @@ def test_the_detectors_module_is_mask_r_cnn(tmp_path: Path):
     for face in small_faces():
         found, expected = graph.by_torch(graph.feed(face)), graph.pipeline(face)
         assert len(expected["boxes"]) > 1  # so that boxes compete
-        assert comparison.difference(found["boxes"], expected["boxes"]) < 1e-3
-        assert comparison.difference(found["scores"], expected["scores"]) < 1e-5
-        assert comparison.difference(found["masks"], expected["masks"]) < 1e-3
+        assert comparison.apart(found["boxes"], expected["boxes"])[0] < 1e-3
+        assert comparison.apart(found["scores"], expected["scores"])[0] < 1e-5
+        assert comparison.apart(found["masks"], expected["masks"])[0] < 1e-3
 
 
 @pytest.mark.slow
@@ -232,13 +232,13 @@ def test_faces_by_ffhq_have_no_five_points():
 
 def test_differences_have_known_answers():
     one, other = np.float32([1, 2]), np.float32([1, 2.5])
-    assert comparison.difference(one, other) == 0.5
-    assert comparison.difference(one, other[:1]) == float("inf")
-    assert comparison.difference(one > 1, other > 2) == 0
-    assert comparison.difference(np.uint8([1, 2, 3, 4]), np.uint8([1, 2, 3, 0])) == 0.25
-    assert comparison.difference(one[:0], other[:0]) == 0
-    assert comparison.share(one, other) == 0.5
-    assert comparison.share(one, other[:1]) == 1
+    assert comparison.apart(one, other)[0] == 0.5
+    assert comparison.apart(one, other[:1])[0] == float("inf")
+    assert comparison.apart(one > 1, other > 2)[0] == 0
+    assert comparison.apart(np.uint8([1, 2, 3, 4]), np.uint8([1, 2, 3, 0]))[0] == 0.25
+    assert comparison.apart(one[:0], other[:0])[0] == 0
+    assert comparison.apart(one, other)[1] == 0.5
+    assert comparison.apart(one, other[:1])[1] == 1
     shares = {"boxes": 0.7, "masks": 0.0, "filled": 1e-5}
     found = comparison.Comparison({"boxes": 2e-6, "masks": 0.0, "filled": 1.0}, shares, 10.04, 5.0)
     told = "boxes 2.0e-06, masks 0, filled 1.0e+00 (in 1.0e-05 of the values)"

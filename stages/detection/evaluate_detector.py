@@ -58,12 +58,7 @@ def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) 
         for face in rows
     ]
     found = found_in([example.image for example in examples])
-    certain = [
-        one.regions[0]
-        if len(one.scores) and one.scores[0] >= params.certain
-        else np.zeros(example.image.shape[:2], bool)
-        for example, one in zip(examples, found, strict=True)
-    ]
+    certain = [one.regions[:1][one.scores[:1] >= params.certain].any(0) for one in found]
     masked, missed, wrong = list[tables.Face](), 0, 0
     for face, example, region in zip(rows, examples, certain, strict=True):
         truth = example.regions[0] > 0 if example.regions else np.zeros(region.shape, bool)
