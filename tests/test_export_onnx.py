@@ -22,7 +22,7 @@ from stages.parsing import parser
 from stages.recognition import dlib_embedding, embedders, import_recognizer, recognizer
 from stages.removal.finder import Align
 from stages.tools import export_onnx
-from stages.tools.exporting import comparison, detectors, kinds, onnx_file
+from stages.tools.exporting import comparison, detectors, onnx_file
 from stages.tools.exporting.graph import planes
 from stages.training import openmmlab
 from tests.conftest import ROOT, face_row, write_table
@@ -164,7 +164,7 @@ def test_an_inpainter_fills_in_the_same(tmp_path: Path):
 
 
 def test_the_inpainters_module_is_the_inpainter(tmp_path: Path):
-    graph = kinds.graph(tiny_inpainter(tmp_path / "i.safetensors"))
+    graph = export_onnx.graph_of(tiny_inpainter(tmp_path / "i.safetensors"))
     for face in faces():
         found = graph.by_torch(graph.feed(face))["filled"]
         assert np.abs(found - graph.pipeline(face)["filled"]).max() <= 1
@@ -173,13 +173,13 @@ def test_the_inpainters_module_is_the_inpainter(tmp_path: Path):
 
 
 def test_the_detectors_module_is_mask_r_cnn(tmp_path: Path):
-    graph = kinds.graph(tiny_detector(tmp_path / "d.safetensors"))
+    graph = export_onnx.graph_of(tiny_detector(tmp_path / "d.safetensors"))
     for face in small_faces():
         found, expected = graph.by_torch(graph.feed(face)), graph.pipeline(face)
         assert len(expected["boxes"]) > 1  # so that boxes compete
-        assert comparison.difference(found["boxes"], expected["boxes"]) < 1e-3
-        assert comparison.difference(found["scores"], expected["scores"]) < 1e-5
-        assert comparison.difference(found["masks"], expected["masks"]) < 1e-3
+        assert comparison.apart(found["boxes"], expected["boxes"])[0] < 1e-3
+        assert comparison.apart(found["scores"], expected["scores"])[0] < 1e-5
+        assert comparison.apart(found["masks"], expected["masks"])[0] < 1e-3
 
 
 @pytest.mark.slow
@@ -232,13 +232,13 @@ def test_faces_by_ffhq_have_no_five_points():
 
 def test_differences_have_known_answers():
     one, other = np.float32([1, 2]), np.float32([1, 2.5])
-    assert comparison.difference(one, other) == 0.5
-    assert comparison.difference(one, other[:1]) == float("inf")
-    assert comparison.difference(one > 1, other > 2) == 0
-    assert comparison.difference(np.uint8([1, 2, 3, 4]), np.uint8([1, 2, 3, 0])) == 0.25
-    assert comparison.difference(one[:0], other[:0]) == 0
-    assert comparison.share(one, other) == 0.5
-    assert comparison.share(one, other[:1]) == 1
+    assert comparison.apart(one, other)[0] == 0.5
+    assert comparison.apart(one, other[:1])[0] == float("inf")
+    assert comparison.apart(one > 1, other > 2)[0] == 0
+    assert comparison.apart(np.uint8([1, 2, 3, 4]), np.uint8([1, 2, 3, 0]))[0] == 0.25
+    assert comparison.apart(one[:0], other[:0])[0] == 0
+    assert comparison.apart(one, other)[1] == 0.5
+    assert comparison.apart(one, other[:1])[1] == 1
     shares = {"boxes": 0.7, "masks": 0.0, "filled": 1e-5}
     found = comparison.Comparison({"boxes": 2e-6, "masks": 0.0, "filled": 1.0}, shares, 10.04, 5.0)
     told = "boxes 2.0e-06, masks 0, filled 1.0e+00 (in 1.0e-05 of the values)"

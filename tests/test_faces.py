@@ -344,7 +344,7 @@ def test_polygon_by_hand():
     points[1], points[15], points[28] = (10.9, 20.9), (90.9, 20.9), (50.9, 20.9)
     points[8] = (50.9, 80.9)
     points[2:8], points[9:15] = (10.9, 80.9), (90.9, 80.9)
-    region = shapes.polygon_region(points, "0_0", 100, 100)
+    region, _ = shapes.polygon(points, "0_0", 100, 100)
     assert (region[20:81, 10:91] == 255).all()
     assert (region > 0).sum() == 61 * 81
 
@@ -352,8 +352,8 @@ def test_polygon_by_hand():
 def test_a_profile_to_the_right_mirrors_one_to_the_left():
     left = turned(drawn_landmarks(), -0.9) * 8  # large, since coordinates are cut to whole pixels
     right = landmarks.flip(left, 896)
-    one = shapes.polygon_region(left, "1_0", 896, 896)
-    other = shapes.polygon_region(right, "1_0", 896, 896)[:, ::-1]
+    one, _ = shapes.polygon(left, "1_0", 896, 896)
+    other = shapes.polygon(right, "1_0", 896, 896)[0][:, ::-1]
     assert ((one > 0) & (other > 0)).sum() / ((one > 0) | (other > 0)).sum() > 0.97
 
 

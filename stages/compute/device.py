@@ -124,11 +124,7 @@ def by_name(names: Sequence[str], work: Callable[[str, list[int]], Sequence[Resu
 
 
 def providers(available: Sequence[str]) -> list[Any]:
-    """Return on what onnxruntime computes: the device, if its installed build can, else the CPU.
-
-    Args:
-        available: names of the build's providers.
-    """
+    """Return on what onnxruntime computes: the device, if among its build's providers one is for it, else the CPU."""
     found: list[Any] = ["CPUExecutionProvider"]
     device = chosen()
     if device.type == "cuda" and "CUDAExecutionProvider" in available:

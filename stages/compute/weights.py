@@ -19,12 +19,9 @@ KEY = "unmask"
 
 
 def save(path: Path, model: nn.Module, about: Mapping[str, Any]) -> None:
-    """Write a model's weights, whole or not at all; the same weights give the same bytes.
+    """Write a model's parameters and buffers, whole or not at all; the same weights give the same bytes.
 
-    Args:
-        path: the .safetensors file.
-        model: its parameters and buffers are written.
-        about: goes into the header as JSON: what is needed to build the model again.
+    What `about` says goes into the header as JSON: what is needed to build the model again.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with whole_file(path) as staging:
@@ -32,11 +29,7 @@ def save(path: Path, model: nn.Module, about: Mapping[str, Any]) -> None:
 
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what a file's header says, and its tensors by name.
-
-    Args:
-        path: a file that `save` wrote.
-        kind: what `about["kind"]` must be.
+    """Return what the header of a file that `save` wrote says, and its tensors by name.
 
     Raises:
         UnmaskError: no such file, not one of ours, damaged, or of another kind.
@@ -73,11 +66,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
 
 
 def load_published(path: Path, param: str) -> dict[str, Any]:
-    """Return a state dict that torch saved, such as torchvision publishes.
-
-    Args:
-        path: the file, .pth or .pt.
-        param: of params.yaml, by which it was given, for the message.
+    """Return a state dict that torch saved (.pth, .pt), such as torchvision publishes; `param` names it in params.yaml.
 
     Raises:
         UnmaskError: no such file, or no state dict in it.

@@ -1,7 +1,6 @@
 """Calls on a Dask cluster: what its workers must be, and what is said when it fails."""
 
 import contextlib
-import dataclasses
 import functools
 import gc
 import hashlib
@@ -51,11 +50,16 @@ def run(calls: Sequence[Callable[[], Any]], address: str, patience: float) -> Ge
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what goes wrong is said below, in one line
     with client:
         ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        # Dask gives a task to another worker when its worker dies. It may then run twice; it writes the same bytes.
-        here = Stage(uuid.uuid4().hex, Path.cwd(), code())
-        futures = [
-            client.submit(_unpacker(), dataclasses.asdict(here), cloudpickle.dumps(call), pure=False) for call in calls
-        ]
+        stage = uuid.uuid4().hex, Path.cwd(), code()
+
+        def unpack(work: bytes, stage: tuple[str, Path, Mapping[str, str]]) -> Any:
+            from stages.core import cluster  # noqa: PLC0415, PLW0406 -- that of the worker, if it has one
+
+            return cluster.unpacked(work, *stage)
+
+        # Dask sends `unpack` whole, as it is within another function, and not by a name that a worker may not have.
+        # It gives a task to another worker when its worker dies. That may then run twice; it writes the same bytes.
+        futures = [client.submit(unpack, cloudpickle.dumps(call), stage, pure=False) for call in calls]
         for future in futures:
             future.add_done_callback(ended.put)
         for _ in futures:
@@ -107,20 +111,14 @@ def _next(ended: "queue.SimpleQueue[Any]", client: Any, address: str, patience: 
         try:
             return ended.get(timeout=min(LOOK, patience))
         except queue.Empty:
-            if _has_worker(client):
-                last_seen = time.monotonic()
-            elif time.monotonic() - last_seen > patience:
+            with contextlib.suppress(OSError):  # the scheduler is gone; the next task that has ended will say so
+                if client.scheduler_info(n_workers=-1)["workers"]:
+                    last_seen = time.monotonic()
+            if time.monotonic() - last_seen > patience:
                 raise UnmaskError(
                     f"for {patience} seconds the Dask scheduler at {address} has had no worker: start some with "
                     f"`python -m dask worker {address} --nthreads 1` and run again (`parallel.patience`)"
                 ) from None
-
-
-def _has_worker(client: Any) -> bool:
-    try:
-        return bool(client.scheduler_info(n_workers=-1)["workers"])
-    except OSError:  # the scheduler is gone; the next task that has ended will say so
-        return False
 
 
 @functools.cache
@@ -133,59 +131,32 @@ def code() -> dict[str, str]:
     return {"the code below stages/": digest.hexdigest(), "Python": platform.python_version(), **versions}
 
 
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """What a Dask worker must know of the stage that it works for.
-
-    Attributes:
-        key: of this run of it.
-        folder: in which it runs.
-        code: what `code` returned there.
-    """
-
-    key: str
-    folder: Path
-    code: Mapping[str, str]
-
-
-def _unpacker() -> Callable[[Mapping[str, Any], bytes], Any]:
-    """Return a function that runs packed work on a Dask worker.
-
-    Dask sends it whole, as it is within another one, and not by its name. A worker that has no such name would stop.
-    """
-
-    def unpack(stage: Mapping[str, Any], work: bytes) -> Any:
-        from stages.core import cluster  # noqa: PLC0415, PLW0406 -- that of the worker, if it has one
-
-        return cluster.unpacked(cluster.Stage(**stage), work)
-
-    return unpack
-
-
-def unpacked(stage: Stage, work: bytes) -> Any:
-    """Run packed work in the stage's folder, if what is here is what the stage runs on.
+def unpacked(work: bytes, stage: str, folder: Path, expected: Mapping[str, str]) -> Any:
+    """Run packed work in a stage's folder, if what is here is what the stage runs on.
 
     A worker with several threads runs one task at a time: neither dlib nor the limit of OpenCV's threads is for more.
 
     Args:
-        stage: for which it is.
         work: a function without arguments, pickled. On other code it might not come back from that.
+        stage: a name for this run of it.
+        folder: in which it runs.
+        expected: what `code` returned there.
 
     Raises:
         UnmaskError: something differs.
     """
     import cloudpickle  # noqa: PLC0415 -- an extra
 
-    for name, version in stage.code.items():
+    for name, version in expected.items():
         if code()[name] != version:
             raise UnmaskError(
                 f"{name} of the Dask worker on {socket.gethostname()} is {code()[name]}, here it is {version}: "
                 f"workers need the same commit and packages; update that one and start it again"
             )
-    with _one_at_a_time, contextlib.chdir(stage.folder):
-        if stage.key != _last_stage[0]:
+    with _one_at_a_time, contextlib.chdir(folder):
+        if stage != _last_stage[0]:
             forget()
-            _last_stage[0] = stage.key
+            _last_stage[0] = stage
         return cloudpickle.loads(work)()
 
 

@@ -23,12 +23,9 @@ def module_of(stage: str) -> str:
 def closure(module: Path) -> set[Path]:
     """Return the files that a module of `stages` depends on: itself, what it imports, and what lies beside that.
 
-    Args:
-        module: its file. A module that is imported by a name that is made up as the program runs is not found.
-
-    Returns:
-        Absolute paths. A package's `__init__.py` is among them if it has code; that of `stages` is not, as it looks
-        after the environment and changes no result.
+    The paths are absolute. A module that is imported by a name that is made up as the program runs is not found. A
+    package's `__init__.py` is among them if it has code; that of `stages` is not, as it looks after the environment
+    and changes no result.
     """
     found: set[Path] = set()
     todo = {module.resolve()}

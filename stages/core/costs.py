@@ -60,11 +60,11 @@ def machine() -> dict[str, Any]:
 
 def path_in_dvc() -> Path | None:
     """Return where the costs of a stage stand that DVC runs, by its name; None if it was started by hand."""
-    return _of_stage(COSTS, stage) if (stage := current()) else None
+    return _of_stage(stage) if (stage := current()) else None
 
 
-def _of_stage(costs: Path, stage: str) -> Path:
-    return costs / f"{stage.replace('@', '-')}.json"
+def _of_stage(stage: str) -> Path:
+    return COSTS / f"{stage.replace('@', '-')}.json"
 
 
 def seconds_so_far() -> float:
@@ -73,31 +73,20 @@ def seconds_so_far() -> float:
 
 
 def write(path: Path, seconds: float) -> None:
-    """Add to what a stage has written of its costs: the seconds it took in all, and where.
-
-    Args:
-        path: of the costs.
-        seconds: from the program's start to its end.
-    """
+    """Add to what a stage has written of its costs: the seconds from the program's start to its end, and where."""
     where = {"processor": processor(), "capability": capability(), "speed": known_speed()}
     said = {name: value for name, value in where.items() if value is not None}
     metrics.write(path, {**_read(path), "wall_seconds": seconds, **said})
 
 
-def forecast(stage: str, speed: Speed, costs: Path = COSTS) -> float | None:
-    """Return the seconds that a stage will take here.
+def forecast(stage: str, speed: Speed) -> float | None:
+    """Return the seconds that a stage (by DVC's name, such as `train_parser@scanet`) takes on a machine of this speed.
 
-    Args:
-        stage: as DVC names it, such as `train_parser@scanet`.
-        speed: of this machine.
-        costs: the folder in which earlier runs have left theirs.
-
-    Returns:
-        What it took where it was last measured: the training by the images it sees and how fast networks are here; the
-        rest, which gains nothing from bfloat16, by that where it is slower; without torch by how fast one thread is.
-        None if it was never measured.
+    That is what it took where it was last measured: the training by the images it sees and how fast networks are here;
+    the rest, which gains nothing from bfloat16, by that where it is slower; without torch by how fast one thread is.
+    None if it was never measured.
     """
-    found = _read(_of_stage(costs, stage))
+    found = _read(_of_stage(stage))
     if "wall_seconds" not in found or "speed" not in found:
         return None
     ratio = {name: speed[name] / found["speed"][name] for name in speed}
@@ -121,7 +110,7 @@ def _images(stage: str) -> int | None:
 
 def plan(stages: Mapping[str, float | None]) -> None:
     """Write down what a run has to do, seconds by stage, for the stages to tell how long it still takes."""
-    metrics.write(PLAN, {"stages": stages})
+    metrics.write(PLAN, stages)
 
 
 def current() -> str | None:
@@ -131,7 +120,7 @@ def current() -> str | None:
 
 def rest_of_the_run() -> float | None:
     """Return the seconds that the run still takes after this stage; None if nobody knows, or this is no planned run."""
-    left = _read(PLAN).get("stages", {})
+    left = _read(PLAN)
     if current() not in left:
         return None
     rest = [seconds for name, seconds in left.items() if name != current()]
@@ -140,9 +129,9 @@ def rest_of_the_run() -> float | None:
 
 def done() -> None:
     """Take this stage off the plan."""
-    left = _read(PLAN).get("stages", {})
+    left = _read(PLAN)
     if current() in left:
-        metrics.write(PLAN, {"stages": {name: seconds for name, seconds in left.items() if name != current()}})
+        plan({name: seconds for name, seconds in left.items() if name != current()})
 
 
 def line() -> str | None:

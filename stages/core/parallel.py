@@ -63,11 +63,8 @@ def settings() -> Parallel:
     """
     chosen = params.load(Parallel, "parallel") if params.PARAMS_FILE.exists() else Parallel()
     wanted: dict[str, Any] = {"scheduler": os.environ.get("UNMASK_SCHEDULER") or chosen.scheduler}
-    for variable, name in (
-        ("UNMASK_WORKERS", "workers"),
-        ("UNMASK_THREADS", "threads"),
-        ("UNMASK_PATIENCE", "patience"),
-    ):
+    for name in ("workers", "threads", "patience"):
+        variable = f"UNMASK_{name.upper()}"
         if text := os.environ.get(variable):
             if not text.isdecimal() or int(text) < 1:
                 raise UnmaskError(f"{variable} is {text!r}, it must be a whole number from 1")

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,46 +37,41 @@ class Example:
 
 def write(examples: Iterable[Example], folder: Path) -> int:
     """Write images and annotations.json into a folder; return how many masks there are."""
-    entries, masks = [], []
-    for number, example in enumerate(examples, 1):
-        file = f"{example.name}.png"
-        path = folder / IMAGES / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_png(example.image))
-        entries.append(_entry(number, file, example))
-        masks += _masks(number, example, len(masks))
-    content = {"images": entries, "annotations": masks, "categories": _categories()}
+
+    def written() -> Iterator[Example]:
+        for example in examples:
+            path = folder / IMAGES / f"{example.name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_png(example.image))
+            yield example
+
+    content = _described(written())
     (folder / ANNOTATIONS).write_text(json.dumps(content), encoding="utf-8")
-    return len(masks)
+    return len(content["annotations"])
 
 
-def _entry(number: int, file: str, example: Example) -> dict[str, Any]:
-    height, width = example.image.shape[:2]
-    return {"id": number, "file_name": file, "height": height, "width": width}
-
-
-def _categories() -> list[dict[str, Any]]:
-    return [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)]
-
-
-def _masks(number: int, example: Example, before: int) -> list[dict[str, Any]]:
-    annotations = []
-    for region in example.regions:
-        if not region.any():
-            continue
-        encoded = encode(region > 0)
-        annotations.append(
-            {
-                "id": before + len(annotations) + 1,
-                "image_id": number,
-                "category_id": 1,
-                "iscrowd": 0,
-                "bbox": rle.toBbox(encoded).tolist(),
-                "area": float(rle.area(encoded)),
-                "segmentation": encoded,
-            }
-        )
-    return annotations
+def _described(examples: Iterable[Example]) -> dict[str, Any]:
+    """Return what annotations.json says of examples."""
+    entries: list[dict[str, Any]] = []
+    masks: list[dict[str, Any]] = []
+    for number, example in enumerate(examples, 1):
+        height, width = example.image.shape[:2]
+        entries.append({"id": number, "file_name": f"{example.name}.png", "height": height, "width": width})
+        for region in filter(np.any, example.regions):
+            encoded = encode(region > 0)
+            masks.append(
+                {
+                    "id": len(masks) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "bbox": rle.toBbox(encoded).tolist(),
+                    "area": float(rle.area(encoded)),
+                    "segmentation": encoded,
+                }
+            )
+    classes = [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)]
+    return {"images": entries, "annotations": masks, "categories": classes}
 
 
 def encode(region: NDArray[np.bool_]) -> dict[str, Any]:
@@ -105,11 +100,8 @@ def average_precision(examples: Sequence[Example], found: Sequence[Found]) -> di
 
     Without a single mask in the examples there is no recall and no AP: the result is empty.
     """
-    entries = [_entry(number, "", example) for number, example in enumerate(examples, 1)]
-    masks: list[dict[str, Any]] = []
-    for number, example in enumerate(examples, 1):
-        masks += _masks(number, example, len(masks))
-    if not masks:
+    content = _described(examples)
+    if not content["annotations"]:
         return {}
     detections = [
         {
@@ -127,7 +119,7 @@ def average_precision(examples: Sequence[Example], found: Sequence[Found]) -> di
     result = {}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables
         truth = COCO()
-        truth.dataset = {"images": entries, "annotations": masks, "categories": _categories(), "info": {}}
+        truth.dataset = {**content, "info": {}}
         truth.createIndex()
         for kind, name in (("bbox", "box"), ("segm", "segm")):
             evaluation = COCOeval(truth, truth.loadRes([dict(one) for one in detections]), kind)

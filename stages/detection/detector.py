@@ -82,13 +82,8 @@ class BoxesFromMasks(BaseTransform):  # type: ignore[misc] -- mmcv has no types
 class Samples(Dataset[Any]):
     """mmdet's CocoDataset over a folder that `coco.write` wrote, changed by chance in each round through it.
 
-    Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
-
-    Args:
-        folder: the images and annotations.
-        pipeline: of mmdet's transforms.
-        size: of the images to train on, in pixels.
-        seed: of all chance.
+    Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen. Its
+    longer side has `size` pixels.
     """
 
     def __init__(self, folder: Path, pipeline: Sequence[Mapping[str, Any]], size: int, seed: int) -> None:
@@ -122,12 +117,7 @@ class Samples(Dataset[Any]):
 
 
 class Detector:
-    """A trained network and the size of the images it was trained on.
-
-    Args:
-        network: an mmdet Mask R-CNN.
-        size: of its input in pixels.
-    """
+    """A trained Mask R-CNN of mmdet, and the longer side in pixels of the images it was trained on."""
 
     def __init__(self, network: nn.Module, size: int) -> None:
         self.network = device.placed(revert_sync_batchnorm(network))

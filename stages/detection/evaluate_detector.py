@@ -19,8 +19,6 @@ from stages.detection import coco, detector
 from stages.faces import regions
 from stages.figures import sheets
 
-BATCH = 8
-
 
 class Params(StageParams):
     """Section `evaluate_detector:` of params.yaml."""
@@ -60,52 +58,39 @@ def evaluate_detector(faces: Path, weights: Path, results: Results, params: Para
         )
         for face in rows
     ]
-    found = [
-        one
-        for start in range(0, len(examples), BATCH)
-        for one in found_in([example.image for example in examples[start : start + BATCH]])
-    ]
-    certain = [
-        one.regions[0]
-        if len(one.scores) and one.scores[0] >= params.certain
-        else np.zeros(example.image.shape[:2], bool)
-        for example, one in zip(examples, found, strict=True)
-    ]
-    by_style: dict[str, list[float]] = {}
-    by_position: dict[str, list[float]] = {}
-    missed = wrong = 0
+    found = found_in([example.image for example in examples])
+    certain = [one.regions[:1][one.scores[:1] >= params.certain].any(0) for one in found]
+    masked, missed, wrong = list[tables.Face](), 0, 0
     for face, example, region in zip(rows, examples, certain, strict=True):
         truth = example.regions[0] > 0 if example.regions else np.zeros(region.shape, bool)
         if not truth.any():
             wrong += int(region.any())
             continue
         missed += int(not region.any())
-        iou = regions.scores(truth, region)["iou"]
-        by_style.setdefault(face["mask_style"], []).append(iou)
-        by_position.setdefault(face["mask_position"], []).append(iou)
+        masked.append({**face, "iou": regions.scores(truth, region)["iou"]})
     shown = [
         (example.name.split("/", 1)[1], example.image, region.astype(np.uint8))
         for example, region in zip(examples, certain, strict=True)
     ]
     sheets.show_labels(shown, results.figure, title="Masks that the detector finds, on people not seen in training")
-    every = [iou for style in by_style.values() for iou in style]
     return {
         "split": params.split,
         "faces": len(rows),
-        "masks": len(every),
+        "masks": len(masked),
         **coco.average_precision(examples, found),
         "mask_iou": {
-            **({"mean": float(np.mean(every))} if every else {}),
-            "by_style": _means(by_style),
-            "by_position": _means(by_position),
+            **({"mean": float(np.mean([face["iou"] for face in masked]))} if masked else {}),
+            "by_style": _means(masked, "mask_style"),
+            "by_position": _means(masked, "mask_position"),
         },
         "missed": missed,
         "found_on_bare_faces": wrong,
     }
 
 
-def _means(values: dict[str, list[float]]) -> dict[str, float]:
-    return {name: float(np.mean(some)) for name, some in sorted(values.items())}
+def _means(faces: list[tables.Face], by: str) -> dict[str, float]:
+    values = sorted({face[by] for face in faces})
+    return {value: float(np.mean([face["iou"] for face in faces if face[by] == value])) for value in values}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import RBFInterpolator
 
 CELLS = 8  # a dense map is computed on so many cells a side, and interpolated between them
 
@@ -32,25 +33,15 @@ class ThinPlateSpline:
         # Points of unit spread around 0 keep the system well conditioned at any image size.
         self._mean = source.mean(0)
         self._spread = float(np.abs(source - self._mean).mean()) or 1.0
-        self._source = (source - self._mean) / self._spread
-        if np.linalg.det(self._source.T @ self._source) < 1e-9:
+        source = (source - self._mean) / self._spread
+        if np.linalg.det(source.T @ source) < 1e-9:
             raise CollinearPointsError("the points lie on a line or coincide")
-        n = len(source)
-        system = np.zeros((n + 3, n + 3))
-        system[:n, :n] = _kernel(self._source, self._source) + stiffness * np.eye(n)
-        system[:n, n] = system[n, :n] = 1
-        system[:n, n + 1 :] = self._source
-        system[n + 1 :, :n] = self._source.T
-        right = np.zeros((n + 3, np.shape(target)[1]))
-        right[:n] = target
-        self._weights = np.linalg.solve(system, right)
+        # scipy's kernel r² log r is half of Bookstein's r² log r².
+        self._map = RBFInterpolator(source, target, smoothing=stiffness / 2, kernel="thin_plate_spline", degree=1)
 
     def __call__(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return points (k, 2) mapped, (k, m)."""
-        points = (np.asarray(points, np.float64) - self._mean) / self._spread
-        n = len(self._source)
-        bent: NDArray[np.float64] = _kernel(points, self._source) @ self._weights[:n]
-        return bent + self._weights[n] + points @ self._weights[n + 1 :]
+        return self._map((np.asarray(points, np.float64) - self._mean) / self._spread)
 
     def dense(self, width: int, height: int) -> NDArray[np.float32]:
         """Return the map of every pixel of an image, (m, height, width), interpolated between a coarse grid."""
@@ -73,9 +64,3 @@ def _cubic(length: int) -> NDArray[np.float32]:
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     return np.where(distance < 1, near, np.where(distance < 2, far, 0)).astype(np.float32)
-
-
-def _kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return r² log r² between points (n, 2) and (m, 2), as (n, m)."""
-    squared = ((a[:, None] - b[None]) ** 2).sum(-1)
-    return squared * np.log(np.maximum(squared, 1e-12))

@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.transforms.functional import normalize
 
 from stages.compute import device, weights
 from stages.core import images
@@ -61,17 +62,12 @@ class Network(Section):
         else:
             network = ResNet(BasicBlock, [1, 1, 1, 1])
         if self.backbone is not None:
-            _fill(network, self.backbone)
+            state = weights.load_published(self.backbone, "train_gender.network.backbone")
+            kept = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
+            weights.fill(network, kept, self.backbone)
         network.requires_grad_(not self.frozen)
         network.fc = nn.Linear(network.fc.in_features, len(SEXES))
         return network
-
-
-def _fill(network: nn.Module, path: Path) -> None:
-    """Put torchvision's weights into a network; its auxiliary head, if the file has one, is left out."""
-    state = weights.load_published(path, "train_gender.network.backbone")
-    state = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
-    weights.fill(network, state, path)
 
 
 class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
@@ -107,19 +103,11 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
 
 def normalized(faces: Tensor) -> Tensor:
     """Return faces uint8 (n, 3, h, w) as torchvision's networks take them, float32."""
-    mean, std = (faces.new_tensor(values, dtype=torch.float32)[:, None, None] for values in (MEAN, STD))
-    return (faces.float() / 255 - mean) / std
+    return normalize(faces.float() / 255, MEAN, STD)
 
 
 class Samples(FaceSamples):
-    """Faces of people whose sex is known.
-
-    Args:
-        faces: rows with `sex` and `image`, kept encoded.
-        change: what is drawn on a face.
-        size: side of the images to train on, pixels.
-        seed: of all chance.
-    """
+    """Faces of people whose sex is known, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
 
     name = "train_gender"
 
@@ -148,19 +136,17 @@ def class_weights(faces: Sequence[Face]) -> list[float]:
 
 
 class Classifier:
-    """A trained network.
-
-    Args:
-        network: maps normalized faces to logits.
-        size: side of its input, pixels.
-    """
+    """A trained network, which maps normalized faces of `size` pixels a side to logits."""
 
     def __init__(self, network: nn.Module, size: int) -> None:
         self.network, self.size = device.placed(network), size
 
     def female(self, faces: Sequence[Pixels]) -> list[float]:
         """Return how likely each of some aligned faces, RGB (H, W, 3), is a woman's: 0 to 1."""
-        small = [_resized(face, self.size) for face in faces]
+        small = []
+        for face in faces:
+            interpolation = cv2.INTER_AREA if face.shape[0] > self.size else cv2.INTER_LINEAR
+            small.append(cv2.resize(face, (self.size, self.size), interpolation=interpolation))
         shares = device.apply(self.shares, device.of(self.network), small)
         return [float(share[SEXES.index("female")]) for share in shares]
 
@@ -173,19 +159,8 @@ class Classifier:
         return ["female" if share >= 0.5 else "male" for share in self.female(faces)]
 
 
-def _resized(face: Pixels, size: int) -> Pixels:
-    smaller = face.shape[0] > size
-    return np.asarray(
-        cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR), np.uint8
-    )
-
-
 class Networks(nn.Module):
-    """What is saved: the network for new people, and one for each fold, which did not see the fold's people.
-
-    Args:
-        networks: by name: `all`, and `fold_0`, `fold_1`, ….
-    """
+    """What is saved: the network for new people (`all`), and those that did not see a fold's (`fold_0`, …)."""
 
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
         super().__init__()

@@ -6,9 +6,8 @@ python -m stages.gender.evaluate_gender --faces data/aligned/orl --masked data/m
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,21 +37,12 @@ class Params(StageParams):
     """Of the people, for the intervals."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A face that was judged.
-
-    Attributes:
-        identity: of the person.
-        sex: the database's entry.
-        fold: whether the network of the person's fold calls it right.
-        final: whether the network for new people does; None for people of other splits than test.
-    """
+class Case(NamedTuple):
+    """Whose face it is, of which sex by the database, and whether a network calls it right."""
 
     identity: str
     sex: str
-    fold: bool
-    final: bool | None
+    right: bool
 
 
 def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, params: Params) -> dict[str, Any]:
@@ -74,29 +64,23 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, 
         UnmaskError: no face of a person whom `train_gender` put into a fold.
     """
     networks, fold_of = classifier.load_all(weights)
-    cases: dict[str, list[Case]] = {"bare": [], "masked": []}
+    cases: dict[str, dict[str, list[Case]]] = {judge: {"bare": [], "masked": []} for judge in ("folds", "test_people")}
     pairs = training.pairs(faces, masked, fold_of)
     while some := list(itertools.islice(pairs, BATCH)):
-        rows = [(face, image) for face, data in some for image in data.values()]
-        folds = _judged(networks, [f"fold_{fold_of[face['identity']]}" for face, _ in rows], rows)
-        tested = [(face, image) for face, image in rows if face["split"] == "test"]
-        final = iter(_judged(networks, ["all"] * len(tested), tested))
-        conditions = [condition for _, data in some for condition in data]
-        for condition, (face, _), right in zip(conditions, rows, folds, strict=True):
-            last = next(final) if face["split"] == "test" else None
-            cases[condition].append(Case(face["identity"], face["sex"], right, last))
-    if not cases["bare"]:
+        rows = [(condition, face, image) for face, data in some for condition, image in data.items()]
+        tested = [row for row in rows if row[1]["split"] == "test"]
+        by_fold = [f"fold_{fold_of[face['identity']]}" for _, face, _ in rows]
+        for judge, of, names in (("folds", rows, by_fold), ("test_people", tested, ["all"] * len(tested))):
+            for (condition, face, _), right in zip(of, _judged(networks, names, of), strict=True):
+                cases[judge][condition].append(Case(face["identity"], face["sex"], right))
+    every = [case for of_condition in cases["folds"].values() for case in of_condition]
+    if not every:
         raise UnmaskError(f"{faces} holds nobody whom {weights} was trained and folded on: train it again")
-    every = [case for some in cases.values() for case in some]
-    counts = _confusion([(case.sex, case.fold) for case in every])
-    plots.confusion_matrix(results.figure, counts, SEXES, title="Of each true sex, what was found")
+    plots.confusion_matrix(results.figure, _confusion(every), SEXES, title="Of each true sex, what was found")
     people = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
-    result: dict[str, Any] = {"people": people, "folds": {}, "test_people": {}}
-    for condition, some in cases.items():
-        folds = [(case.identity, case.sex, case.fold) for case in some]
-        test = [(case.identity, case.sex, case.final) for case in some if case.final is not None]
-        result["folds"][condition] = _scores(folds, params)
-        result["test_people"][condition] = _scores(test, params)
+    result: dict[str, Any] = {"people": people}
+    for judge, by_condition in cases.items():
+        result[judge] = {condition: _scores(some, params) for condition, some in by_condition.items()}
     rare = min(people, key=lambda sex: people[sex])
     if people[rare] < FEW:
         result["warning"] = (
@@ -107,18 +91,20 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, 
 
 
 def _judged(
-    networks: Mapping[str, classifier.Classifier], names: Sequence[str], rows: Sequence[tuple[Face, bytes]]
+    networks: Mapping[str, classifier.Classifier], names: Sequence[str], rows: Sequence[tuple[str, Face, bytes]]
 ) -> list[bool]:
     """Tell of each face whether the network of that name calls it right."""
-    return device.by_name(names, lambda name, places: training.judge(networks[name], [rows[place] for place in places]))
+
+    def work(name: str, places: list[int]) -> list[bool]:
+        return training.judge(networks[name], [rows[place][1:] for place in places])
+
+    return device.by_name(names, work)
 
 
-def _scores(cases: Sequence[tuple[str, str, bool]], params: Params) -> dict[str, Any]:
-    if {sex for _, sex, _ in cases} != set(SEXES):
+def _scores(cases: Sequence[Case], params: Params) -> dict[str, Any]:
+    if {case.sex for case in cases} != set(SEXES):
         return {"images": len(cases)}  # of one sex alone, balanced accuracy says nothing
-    identities = [identity for identity, _, _ in cases]
-    sexes = [sex for _, sex, _ in cases]
-    right = [called for _, _, called in cases]
+    identities, sexes, right = zip(*cases, strict=True)
 
     def balanced(places: NDArray[np.intp]) -> float:
         return training.balanced_accuracy([sexes[place] for place in places], [right[place] for place in places])
@@ -129,16 +115,16 @@ def _scores(cases: Sequence[tuple[str, str, bool]], params: Params) -> dict[str,
         "accuracy": float(np.mean(right)),
         "balanced_accuracy": training.balanced_accuracy(sexes, right),
         "interval": {"low": low, "high": high},
-        "confusion": _confusion([(sex, called) for _, sex, called in cases]).tolist(),
+        "confusion": _confusion(cases).tolist(),
     }
 
 
-def _confusion(cases: Sequence[tuple[str, bool]]) -> NDArray[np.int64]:
+def _confusion(cases: Sequence[Case]) -> NDArray[np.int64]:
     """Return how many faces of each sex (row) were taken for which (column), in the order of `tables.SEXES`."""
     counts = np.zeros((len(SEXES), len(SEXES)), np.int64)
-    for sex, right in cases:
-        truth = SEXES.index(sex)
-        counts[truth, truth if right else 1 - truth] += 1
+    for case in cases:
+        truth = SEXES.index(case.sex)
+        counts[truth, truth if case.right else 1 - truth] += 1
     return counts
 
 

@@ -20,7 +20,6 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
 from stages.core.params import Section, StageParams
-from stages.core.tables import Face
 from stages.gender import classifier, training
 from stages.masks import looks
 from stages.training import checkpoints
@@ -89,14 +88,27 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
     fold_of = training.folds(rows, n, params.seed)
     for bound in ("low", "high"):  # an error now, and not in the middle of the search
         _changed(params.train_gender, {key: getattr(where, bound) for key, where in params.space.items()})
-    objective = functools.partial(
-        _objective,
-        rows=rows,
-        fold_of=fold_of,
-        pairs=list(training.pairs(faces, masked, fold_of)),
-        params=params,
-        own=params.render_masks.own_styles(templates),
-    )
+    pairs = list(training.pairs(faces, masked, fold_of))
+    drawn = params.render_masks.in_training()
+    own = drawn.own_styles(templates)
+
+    def objective(trial: "Trial") -> float:
+        numbers = {key: trial.suggest_float(key, at.low, at.high, log=at.log) for key, at in params.space.items()}
+        chosen = _changed(params.train_gender, numbers)
+        change = functools.partial(looks.perhaps_masked, share=chosen.masked, looks=drawn, own=own)
+        sexes, right = [], []
+        for fold in sorted(set(fold_of.values())):
+            others = [face for face in rows if fold_of[face["identity"]] != fold]
+            name, key = f"tune_gender-fold_{fold}", f"trial-{trial.number}"
+            run = training.fit(others, change, chosen, name=name, seed=params.seed, key=key)
+            run.forget()
+            network: Any = run.model.network
+            held_out = [(face, data) for face, data in pairs if fold_of[face["identity"]] == fold]
+            images = [(face, image) for face, data in held_out for image in data.values()]
+            sexes += [face["sex"] for face, _ in images]
+            right += training.judge(classifier.Classifier(network, chosen.network.side), images)
+        return training.balanced_accuracy(sexes, right)
+
     if params.storage.startswith(SQLITE):
         Path(params.storage.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     of_study = checkpoints.key_of(
@@ -121,42 +133,6 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
 
 def _finished(study: "Study") -> list["FrozenTrial"]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
-
-
-def _objective(
-    trial: "Trial",
-    *,
-    rows: list[Face],
-    fold_of: dict[str, int],
-    pairs: list[tuple[Face, dict[str, bytes]]],
-    params: Params,
-    own: dict[str, Any],
-) -> float:
-    values = {
-        key: trial.suggest_float(key, where.low, where.high, log=where.log) for key, where in params.space.items()
-    }
-    chosen = _changed(params.train_gender, values)
-    drawn = params.render_masks.in_training()
-    change = functools.partial(looks.perhaps_masked, share=chosen.masked, looks=drawn, own=own)
-    sexes, right = [], []
-    for fold in sorted(set(fold_of.values())):
-        run = training.fit(
-            [face for face in rows if fold_of[face["identity"]] != fold],
-            change,
-            chosen,
-            name=f"tune_gender-fold_{fold}",
-            seed=params.seed,
-            key=f"trial-{trial.number}",
-        )
-        run.forget()
-        network: Any = run.model.network
-        judge = classifier.Classifier(network, chosen.network.side)
-        held_out = [
-            (face, image) for face, data in pairs if fold_of[face["identity"]] == fold for image in data.values()
-        ]
-        sexes += [face["sex"] for face, _ in held_out]
-        right += training.judge(judge, held_out)
-    return training.balanced_accuracy(sexes, right)
 
 
 def _changed(section: training.Training, values: dict[str, float]) -> training.Training:

@@ -27,15 +27,9 @@ Rng = np.random.Generator
 
 
 def draw(image: Pixels, points: Points, rng: Rng) -> Pixels:
-    """Return a face with a beard, a goatee, a moustache or stubble, by chance.
+    """Return a face with a beard, a goatee, a moustache or stubble, by chance; a gray photo stays gray.
 
-    Args:
-        image: RGB uint8 (H, W, 3); it is not changed.
-        points: the face's landmarks, float32 (68, 2), pixels.
-        rng: the source of chance.
-
-    Returns:
-        RGB uint8 (H, W, 3); a gray photo stays gray.
+    The image is RGB uint8 (H, W, 3) and is not changed, the landmarks are float32 (68, 2), in pixels.
     """
     size = face_size(points)
     cover = np.zeros(image.shape[:2], np.float32)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import cv2
 import numpy as np
+from PIL import ImageColor
 from pydantic import Field, field_validator
 
 from stages.core.errors import UnmaskError
@@ -73,10 +74,7 @@ class Looks(Section):
         return self.model_copy(update={"styles": styles, "positions": positions})
 
     def own_styles(self, folder: Path) -> dict[str, Template]:
-        """Return those of the styles that are masks of the user's own.
-
-        Args:
-            folder: holds one folder each, with mask.png (with alpha) and template.yaml.
+        """Return the styles that are the user's own: each a folder with mask.png (with alpha) and template.yaml.
 
         Raises:
             UnmaskError: a style is neither built-in nor a template, or a template cannot be used.
@@ -87,14 +85,9 @@ class Looks(Section):
     def draw(
         self, image: Pixels, points: Points, kind: str | None, rng: np.random.Generator, own: Mapping[str, Template]
     ) -> tuple[Look, Pixels, Pixels]:
-        """Draw a mask by chance on a face.
+        """Draw a mask by chance on a face, see `rendering.draw`.
 
-        Args:
-            image: RGB uint8 (H, W, 3); it is not changed.
-            points: the face's landmarks, float32 (68, 2).
-            kind: its face type; None counts as frontal and sharp.
-            rng: the source of chance.
-            own: what `own_styles` returned.
+        A face type (`kind`) of None counts as frontal and sharp; `own` is what `own_styles` returned.
 
         Returns:
             What was drawn, the image with it, RGB uint8 (H, W, 3), and its region, uint8 (H, W), 0 or 255.
@@ -102,7 +95,7 @@ class Looks(Section):
         Raises:
             CollinearPointsError: the landmarks lie on a line.
         """
-        colors = {style: [_rgb(color) for color in palette] for style, palette in self.colors}
+        colors = {style: [ImageColor.getrgb(color)[:3] for color in palette] for style, palette in self.colors}
         look = rendering.random_look(rng, self.styles, dict(self.positions), colors, self.softness)
         if look.style in own:
             return look, *rendering.draw_template(image, points, own[look.style])
@@ -154,22 +147,26 @@ class TemplateFile(Section):
     points: list[Pin] = Field(min_length=3)
 
 
+def read_picture(path: Path) -> Pixels:
+    """Return a PNG with an alpha channel, RGBA uint8 (h, w, 4).
+
+    Raises:
+        UnmaskError: it is none.
+    """
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
+        raise UnmaskError(f"{path} must be an 8-bit PNG with an alpha channel that is 0 around what it shows")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8)
+
+
 def _read_template(folder: Path, name: str) -> Template:
     picture, description = folder / "mask.png", folder / "template.yaml"
     if not picture.is_file():
         known = ", ".join([POLYGON, *STYLES])
         raise UnmaskError(f"render_masks.styles: {name!r} is none of {known}, and there is no {picture}")
-    image = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
-        raise UnmaskError(f"{picture} must be an 8-bit PNG with an alpha channel")
     pins = check(TemplateFile, read_yaml(description), description).points
     points = np.array([(pin.x, pin.y) for pin in pins], np.float32)
     try:
-        return Template(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), points, tuple(pin.landmark for pin in pins))
+        return Template(read_picture(picture), points, tuple(pin.landmark for pin in pins))
     except CollinearPointsError as error:
         raise UnmaskError(f"{description}: points: {error}") from None
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(color.removeprefix("#"))
-    return red, green, blue

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.drawing import FRACTION_BITS, in_fractions
-from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, is_gray
 from stages.faces.landmarks import CHIN, NOSE_TIP, Points, eye_centers, face_size
 from stages.faces.warp import CollinearPointsError
-from stages.masks.looks import Looks
+from stages.masks.looks import Looks, read_picture
 from stages.masks.rendering import LUMA, Template
+from stages.masks.shapes import superellipse
 
 Layer = NDArray[np.float32]
 Rng = np.random.Generator
@@ -36,13 +36,7 @@ def read_pictures(folder: Path) -> list[Pixels]:
     Raises:
         UnmaskError: one has no alpha channel, or is no image.
     """
-    pictures = []
-    for path in sorted(folder.rglob("*.png")):
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-        if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
-            raise UnmaskError(f"{path} must be an 8-bit PNG with an alpha channel that is 0 around the occluder")
-        pictures.append(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8))
-    return pictures
+    return [read_picture(path) for path in sorted(folder.rglob("*.png"))]
 
 
 def occlude(
@@ -57,14 +51,8 @@ def occlude(
 ) -> tuple[str, Pixels, Pixels]:
     """Hide part of a face behind something drawn by chance.
 
-    Args:
-        image: RGB uint8 (H, W, 3); it is not changed.
-        points: the face's landmarks.
-        kind: the face's type; None counts as frontal and sharp.
-        rng: the source of chance.
-        looks: which masks.
-        own: masks of the user's own, see `Looks.own_styles`.
-        pictures: the user's own occluders, RGBA; if there are any, half of what is drawn is one of them.
+    The image is not changed; it, `kind` and `own` are as in `Looks.draw`, whose masks are drawn, too. If there are
+    pictures, the user's own occluders, RGBA uint8 (h, w, 4), half of what is drawn is one of them.
 
     Returns:
         What was drawn, the image with it, and the region it covers, uint8 (H, W), 0 or 255.
@@ -86,8 +74,9 @@ def occlude(
     if name in MOVED:
         layer = _moved(layer, points, rng)
         if rng.random() < ANOTHER_TEXTURE:
-            layer[..., :3] = texture(layer.shape[0], layer.shape[1], face_size(points), rng)
-    return name, *paste(image, _jittered(layer, rng))
+            layer[..., :3] = _texture(layer.shape[:2], face_size(points), rng)
+    layer[..., :3] = layer[..., :3] * rng.uniform(0.8, 1.2) + rng.normal(0, 10, 3)  # of brightness and color
+    return name, *paste(image, layer)
 
 
 def paste(image: Pixels, layer: Layer) -> tuple[Pixels, Pixels]:
@@ -99,30 +88,20 @@ def paste(image: Pixels, layer: Layer) -> tuple[Pixels, Pixels]:
     return np.round(pasted).astype(np.uint8), np.where(alpha[..., 0] >= 0.5, np.uint8(255), np.uint8(0))
 
 
-def texture(height: int, width: int, size: float, rng: Rng) -> NDArray[np.float32]:
-    """Return a pattern, RGB float32 (height, width, 3): stripes, checks, blotches or grain in two colors.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-        size: of the face in pixels, to which the pattern's scale is relative.
-        rng: the source of chance.
-    """
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+def _texture(shape: tuple[int, int], size: float, rng: Rng) -> NDArray[np.float32]:
+    """Return stripes, checks, blotches or grain in two colors, RGB float32 (h, w, 3), scaled to the face's size."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), size * rng.uniform(0.05, 0.25)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     pattern = int(rng.integers(4))
-    if pattern == 0:
-        share = (np.sin(along * 2 * np.pi / period) > 0).astype(np.float32)
-    elif pattern == 1:
-        share = ((np.sin(along * 2 * np.pi / period) > 0) ^ (np.sin(across * 2 * np.pi / period) > 0)).astype(
-            np.float32
-        )
+    if pattern < 2:
+        stripes, crossing = (np.sin(place * 2 * np.pi / period) > 0 for place in (along, across))
+        share = (stripes ^ crossing if pattern else stripes).astype(np.float32)
     elif pattern == 2:
-        noise = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), max(1.0, period / 3))
+        noise = cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), max(1.0, period / 3))
         share = np.clip(0.5 + noise / max(float(noise.std()), 1e-6) / 3, 0, 1)
     else:
-        share = rng.random((height, width), np.float32)
+        share = rng.random(shape, np.float32)
     first, second = rng.uniform(0, 255, (2, 3)).astype(np.float32)
     return first + (second - first) * share[..., None]
 
@@ -136,10 +115,7 @@ def _glasses(image: Pixels, points: Points, rng: Rng) -> Layer:
     axis = (right - left) / max(apart, 1e-6)
     down = np.array([-axis[1], axis[0]], np.float32)
     half_width, half_height = apart * rng.uniform(0.34, 0.44), apart * rng.uniform(0.22, 0.36)
-    squareness = rng.uniform(2, 5)
-    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
-    rounded = np.sign(circle) * np.abs(circle) ** (2 / squareness)
+    rounded = superellipse(40, rng.uniform(2, 5))
     lens = rounded[:, :1] * half_width * axis + rounded[:, 1:] * half_height * down
     color = rng.uniform(5, 90, 3)
     layer = _empty(image)
@@ -148,11 +124,11 @@ def _glasses(image: Pixels, points: Points, rng: Rng) -> Layer:
     for eye in (left, right):
         outline = eye + lens + down * half_height * 0.15
         if shade:
-            _fill(layer, outline, color * 0.5, 1.0)
+            _fill(layer, outline, color * 0.5)
         _line(layer, np.concatenate([outline, outline[:1]]), color, thickness)
-    _line(layer, np.stack([left + axis * half_width, right - axis * half_width]), color, thickness)
-    _line(layer, np.stack([left - axis * half_width, points[0]]), color, thickness)
-    _line(layer, np.stack([right + axis * half_width, points[16]]), color, thickness)
+    half = axis * half_width
+    for start, end in ((left + half, right - half), (left - half, points[0]), (right + half, points[16])):
+        _line(layer, np.stack([start, end]), color, thickness)
     if shade:  # the sky in the lenses
         rows = np.linspace(rng.uniform(0, 70), 0, layer.shape[0], dtype=np.float32)
         layer[..., :3] += rows[:, None, None]
@@ -170,10 +146,8 @@ def _hand(image: Pixels, points: Points, rng: Rng) -> Layer:
     side = np.array([-toward[1], toward[0]], np.float32)
     width = size * rng.uniform(0.28, 0.42)
     palm = target - toward * width * 0.7
-    grid = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    _fill(
-        layer, palm + np.outer(np.cos(grid), side) * width * 0.55 + np.outer(np.sin(grid), toward) * width * 0.6, skin
-    )
+    circle = superellipse(32, 2)
+    _fill(layer, palm + circle[:, :1] * side * width * 0.55 + circle[:, 1:] * toward * width * 0.6, skin)
     _line(layer, np.stack([palm, palm - toward * size]), skin, max(2, round(width * 0.75)))
     fingers, spread = int(rng.integers(2, 5)), rng.uniform(0.02, 0.2)
     bend = rng.uniform(-0.3, 0.3)
@@ -202,9 +176,7 @@ def _microphone(image: Pixels, points: Points, rng: Rng) -> Layer:
     layer = _empty(image)
     dark = np.full(3, rng.uniform(10, 70))
     _line(layer, np.stack([head, head + toward * size * 2]), dark, max(2, round(radius * rng.uniform(0.9, 1.3))))
-    grid = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    ball = head + np.stack([np.cos(grid), np.sin(grid)], 1) * radius
-    _fill(layer, ball, dark + rng.uniform(0, 90, 3) * (rng.random() < 0.4))
+    _fill(layer, head + superellipse(32, 2) * radius, dark + rng.uniform(0, 90, 3) * (rng.random() < 0.4))
     y, x = np.mgrid[: layer.shape[0], : layer.shape[1]].astype(np.float32)
     mesh = np.sin(x * 2.2) * np.sin(y * 2.2) * 18
     inside = (x - head[0]) ** 2 + (y - head[1]) ** 2 < radius**2
@@ -242,7 +214,7 @@ def _patch(image: Pixels, points: Points, rng: Rng) -> Layer:
     stretch = rng.uniform(0.6, 1.6)
     layer = _empty(image)
     _fill(layer, center + np.stack([np.cos(angle) * radius * stretch, np.sin(angle) * radius], 1), np.zeros(3))
-    layer[..., :3] = texture(layer.shape[0], layer.shape[1], size, rng)
+    layer[..., :3] = _texture(layer.shape[:2], size, rng)
     return _shaded(layer, size, rng)
 
 
@@ -280,22 +252,22 @@ def _empty(image: Pixels) -> Layer:
     return np.zeros((*image.shape[:2], 4), np.float32)
 
 
-def _fill(layer: Layer, outline: NDArray[np.floating], color: NDArray[np.floating], alpha: float = 1.0) -> None:
+def _fill(layer: Layer, outline: NDArray[np.floating], color: NDArray[np.floating]) -> None:
     cover = np.zeros(layer.shape[:2], np.uint8)
     cv2.fillPoly(cover, [in_fractions(outline)], 255, cv2.LINE_AA, FRACTION_BITS)
-    _lay(layer, cover, color, alpha)
+    _lay(layer, cover, color)
 
 
 def _line(layer: Layer, line: NDArray[np.floating], color: NDArray[np.floating], thickness: int) -> None:
     cover = np.zeros(layer.shape[:2], np.uint8)
     cv2.polylines(cover, [in_fractions(line)], False, 255, thickness, cv2.LINE_AA, FRACTION_BITS)
-    _lay(layer, cover, color, 1.0)
+    _lay(layer, cover, color)
 
 
-def _lay(layer: Layer, cover: Pixels, color: NDArray[np.floating], alpha: float) -> None:
+def _lay(layer: Layer, cover: Pixels, color: NDArray[np.floating]) -> None:
     left, top, width, height = cv2.boundingRect(cover)  # most of what is drawn is small
     layer, cover = (plane[top : top + height, left : left + width] for plane in (layer, cover))
-    share = cover.astype(np.float32)[..., None] / 255 * alpha
+    share = cover.astype(np.float32)[..., None] / 255
     below = layer[..., 3:]
     total = share + below * (1 - share)
     mixed = np.asarray(color, np.float32) * share + layer[..., :3] * below * (1 - share)
@@ -335,9 +307,3 @@ def _moved(layer: Layer, points: Points, rng: Rng) -> Layer:
     moved = cv2.warpAffine(layer, matrix, layer.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     moved[..., :3] /= np.maximum(moved[..., 3:], 1e-3)
     return np.asarray(moved, np.float32)
-
-
-def _jittered(layer: Layer, rng: Rng) -> Layer:
-    """Change brightness and color a little."""
-    layer[..., :3] = layer[..., :3] * rng.uniform(0.8, 1.2) + rng.normal(0, 10, 3)
-    return layer

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.images import Pixels, is_gray
 from stages.faces.landmarks import Points, face_size
 from stages.faces.warp import ThinPlateSpline
 from stages.masks import shapes
 from stages.masks.styles import STYLES
 
-Pixels = NDArray[np.uint8]
 Plane = NDArray[np.floating]
 
 POLYGON = "polygon"
@@ -50,14 +50,9 @@ def random_look(
     colors: Mapping[str, Sequence[tuple[int, int, int]]],
     softness: float,
 ) -> Look:
-    """Draw a look.
+    """Draw a look by the weights of styles, of which one may be the name of a template, and of positions.
 
-    Args:
-        rng: the source of chance.
-        styles: how often each style is drawn, as weights; one may be the name of a template.
-        positions: how often each position is drawn, as weights.
-        colors: of the fabric of each built-in style; each is drawn equally often.
-        softness: of the edge, see `Look`.
+    The colors are those of each built-in style's fabric; each is drawn equally often.
     """
     style = _weighted(rng, styles)
     position = _weighted(rng, positions)
@@ -196,21 +191,15 @@ def draw_template(image: Pixels, points: Points, template: Template) -> tuple[Pi
 
 
 def _draw_polygon(image: Pixels, points: Points, color: tuple[int, int, int], face_type: str) -> tuple[Pixels, Pixels]:
-    height, width = image.shape[:2]
-    region = shapes.polygon_region(points, face_type, height, width)
+    region, edge = shapes.polygon(points, face_type, *image.shape[:2])
     masked = image.copy()
-    masked[region > 0] = color if not _is_gray(image) else round(float(LUMA @ np.asarray(color, np.float32)))
+    masked[region > 0] = color if not is_gray(image) else round(float(LUMA @ np.asarray(color, np.float32)))
     if face_type.endswith("1"):
         # As in the original: one pixel after another, each 3x3 window blurred in place.
-        for y, x in np.argwhere(shapes.polygon_edge(points, face_type, height, width)):
+        for y, x in np.argwhere(edge):
             window = np.s_[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
             masked[window] = cv2.GaussianBlur(masked[window], (3, 3), 0.5)
     return masked, region
-
-
-def _is_gray(image: Pixels) -> bool:
-    red, green, blue = cv2.split(image)
-    return np.array_equal(red, green) and np.array_equal(green, blue)
 
 
 def _soften(cover: Pixels, sigma: float) -> Pixels:
@@ -221,7 +210,7 @@ def _compose(image: Pixels, box: _Box, layers: list[tuple[Plane, Pixels]]) -> tu
     """Lay painted layers (RGB float (h, w, 3), cover uint8 (h, w)) over the image, the first at the bottom."""
     result, region = image.copy(), np.zeros(image.shape[:2], np.uint8)
     part = image[box.slices].astype(np.float32)
-    gray = _is_gray(image)
+    gray = is_gray(image)
     free = np.ones(part.shape[:2], np.float32)
     for painted, cover in layers:
         share = cover.astype(np.float32) / 255

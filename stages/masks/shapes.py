@@ -88,44 +88,30 @@ class Shape:
     straps: Points
 
 
-def polygon_indices(points: Points, face_type: str) -> tuple[int, ...]:
-    """Return the landmarks that Face_Mask_Generator joins for a face of this type.
+def polygon(points: Points, face_type: str, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return Face_Mask_Generator's mask region, pixel for pixel, and the one-pixel line around it.
 
-    The original knows only profiles that look to the left; for one that looks to the right this is the mirror image.
+    Like the original it cuts coordinates to whole pixels and fills with `cv2.fillConvexPoly`. The original knows only
+    profiles that look to the left; for one that looks to the right this is the mirror image.
+
+    Returns:
+        Both uint8 (height, width), 0 or 255.
     """
-    if face_type.startswith("0"):
-        return FRONTAL_POLYGON
-    return PROFILE_POLYGON if yaw(points) <= 0 else PROFILE_POLYGON_RIGHT
-
-
-def polygon_region(points: Points, face_type: str, height: int, width: int) -> NDArray[np.uint8]:
-    """Return Face_Mask_Generator's mask region, uint8 (height, width), 0 or 255, pixel for pixel.
-
-    Like the original it cuts coordinates to whole pixels and fills with `cv2.fillConvexPoly`.
-    """
-    region = np.zeros((height, width), np.uint8)
-    corners = points[list(polygon_indices(points, face_type))].astype(np.int32)
+    indices = FRONTAL_POLYGON
+    if not face_type.startswith("0"):
+        indices = PROFILE_POLYGON if yaw(points) <= 0 else PROFILE_POLYGON_RIGHT
+    corners = points[list(indices)].astype(np.int32)
+    region, edge = np.zeros((2, height, width), np.uint8)
     cv2.fillConvexPoly(region, corners, 255)
-    return region
-
-
-def polygon_edge(points: Points, face_type: str, height: int, width: int) -> NDArray[np.uint8]:
-    """Return the one-pixel line around `polygon_region`, uint8 (height, width), 0 or 255."""
-    edge = np.zeros((height, width), np.uint8)
-    corners = points[list(polygon_indices(points, face_type))].astype(np.int32)
     cv2.polylines(edge, [corners], True, 255, 1)
-    return edge
+    return region, edge
 
 
 def shape(points: Points, cut: Cut, position: str) -> Shape:
-    """Return where a mask of this cut lies on a face.
+    """Return where a mask of this cut lies on a face with landmarks float32 (68, 2), in pixels.
 
-    Args:
-        points: float32 (68, 2), pixels.
-        cut: of the style.
-        position: `proper`, `below_nose` (nose free) or `chin` (nose and mouth free).
-
-    A strap on the far side of a turned head is left out: it cannot be seen.
+    It is worn `proper`, `below_nose` (nose free) or at the `chin` (nose and mouth free). A strap on the far side of a
+    turned head is left out: it cannot be seen.
     """
     plan = _plan(cut, position)
     turn = yaw(points)
@@ -186,7 +172,9 @@ def _plan(cut: Cut, position: str) -> Shape:
     places = np.concatenate([top_edge, bottom_edge, [place for place, _ in inside]])
     fabric = [*((u, 0.0) for u in TOP_U), *((u, 1.0) for u in BOTTOM_U), *((0.0, v) for _, v in inside)]
     if cut.rounded:
-        outline = ThinPlateSpline(np.array(fabric), places, stiffness=1e-3)(_superellipse())
+        # |u|^e + |2v - 1|^e = 1 in fabric coordinates.
+        rounded = superellipse(48, ROUNDNESS) * [1, 0.5] + [0, 0.5]
+        outline = ThinPlateSpline(np.array(fabric), places, stiffness=1e-3)(rounded)
     else:
         outline = np.concatenate([spline(top_edge), spline(bottom_edge)])
     straps = np.stack(left_straps + right_straps)
@@ -197,11 +185,11 @@ def _between(a: Points, b: Points, share: float) -> Points:
     return a + (b - a) * share
 
 
-def _superellipse() -> NDArray[np.float64]:
-    """Return the outline |u|^e + |2v - 1|^e = 1 of a rounded mask in fabric coordinates, (n, 2)."""
-    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+def superellipse(n: int, exponent: float) -> NDArray[np.float64]:
+    """Return n points (n, 2) of the outline |x|^e + |y|^e = 1; e = 2 is the circle."""
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
     circle = np.stack([np.cos(angle), np.sin(angle)], 1)
-    return np.sign(circle) * np.abs(circle) ** (2 / ROUNDNESS) * [1, 0.5] + [0, 0.5]
+    return np.sign(circle) * np.abs(circle) ** (2 / exponent)
 
 
 def spline(points: Points) -> Points:

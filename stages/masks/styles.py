@@ -64,8 +64,7 @@ def _surgical_relief(u: Plane, v: Plane) -> Plane:
     return relief + 0.006 * _bump(_edge(u, v), 0.03)  # the binding
 
 
-def _surgical_paint(u: Plane, v: Plane, color: Rgb, texture: str, rng: np.random.Generator) -> Rgb:
-    del texture, rng
+def _surgical_paint(u: Plane, v: Plane, color: Rgb, *_: object) -> Rgb:
     hem = 0.25 * _bump(_edge(u, v), 0.028)
     return color + (250 - color) * hem[..., None]
 
@@ -119,8 +118,7 @@ def _kn95_relief(u: Plane, v: Plane) -> Plane:
     return ridge + across - 0.005 * welds
 
 
-def _kn95_paint(u: Plane, v: Plane, color: Rgb, texture: str, rng: np.random.Generator) -> Rgb:
-    del texture
+def _kn95_paint(u: Plane, v: Plane, color: Rgb, _: str, rng: np.random.Generator) -> Rgb:
     seam = 0.10 * _bump(u, 0.035)
     if rng.random() < 0.5:  # the outer nose clip, a gray strip
         seam = seam + 0.30 * (np.abs(v - 0.14) < 0.03) * (np.abs(u) < 0.42)
@@ -128,20 +126,15 @@ def _kn95_paint(u: Plane, v: Plane, color: Rgb, texture: str, rng: np.random.Gen
 
 
 def _n95_relief(u: Plane, v: Plane) -> Plane:
-    radius = _n95_radius(u, v)
+    # 0 in the middle of the cup and 1 on its outline, the superellipse of a rounded `Cut`.
+    radius = (np.abs(u) ** ROUNDNESS + np.abs(2 * v - 1) ** ROUNDNESS) ** (1 / ROUNDNESS)
     cup = 0.30 * np.sqrt(np.maximum(0.15, 1.12 - np.square(radius)))
     cup -= 0.6 * np.maximum(0, radius - 0.985)  # goes on where the outline strays from radius 1
     cup += 0.007 * _bump(radius - 0.88, 0.06)  # the pressed rim
     return cup + 0.006 * _bump(radius - 0.55, 0.05)  # a stiffening ring
 
 
-def _n95_radius(u: Plane, v: Plane) -> Plane:
-    """Return 0 in the middle of the cup and 1 on its outline, the superellipse of a rounded `Cut`."""
-    return (np.abs(u) ** ROUNDNESS + np.abs(2 * v - 1) ** ROUNDNESS) ** (1 / ROUNDNESS)
-
-
-def _n95_paint(u: Plane, v: Plane, color: Rgb, texture: str, rng: np.random.Generator) -> Rgb:
-    del rng
+def _n95_paint(u: Plane, v: Plane, color: Rgb, texture: str, _: np.random.Generator) -> Rgb:
     shade = np.ones_like(u)
     shade[(np.abs(v - 0.10) < 0.028) & (np.abs(u) < 0.34)] = 0.72  # the nose clip
     if texture == "valve":

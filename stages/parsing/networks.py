@@ -22,15 +22,13 @@ from mmseg.registry import MODELS  # noqa: E402
 
 from stages.training import encoder  # noqa: E402, F401 -- registers it
 
+EDGE_CHANNELS = 16  # of SCANet's edge branch, for each depth
+
 
 def edges(labels: Tensor) -> Tensor:
-    """Return where the class changes: 1 at a pixel with another class among its 8 neighbors, else 0.
+    """Return where the class changes, float32 (n, 1, h, w), from class ids (n, 1, h, w).
 
-    Args:
-        labels: class ids (n, 1, h, w).
-
-    Returns:
-        float32 (n, 1, h, w).
+    It is 1 at a pixel with another class among its 8 neighbors, else 0.
     """
     padded = functional.pad(labels.float(), (1, 1, 1, 1), mode="replicate")
     highest = functional.max_pool2d(padded, 3, stride=1)
@@ -67,11 +65,8 @@ class SCANetHead(BaseDecodeHead):  # type: ignore[misc]
     Args:
         in_channels: of the layer of full size, and of the features of three depths, the finest first.
         context_channels: of the attentions.
-        edge_channels: of the edge branch, for each depth.
         attention: without it, plain convolutions stand in its place.
         edge: whether there is an edge branch.
-        edge_weight: of the edge's loss.
-        f1_weight: of the loss by the mean F1, see `soft_f1`.
         options: of mmseg's BaseDecodeHead; `channels` are those of the last layer, of full size.
     """
 
@@ -80,16 +75,12 @@ class SCANetHead(BaseDecodeHead):  # type: ignore[misc]
         *,
         in_channels: list[int],
         context_channels: int = 64,
-        edge_channels: int = 16,
         attention: bool = True,
         edge: bool = True,
-        edge_weight: float = 1.0,
-        f1_weight: float = 1.0,
         **options: Any,
     ) -> None:
         super().__init__(in_channels=in_channels, input_transform="multiple_select", **options)
         style = {"norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
-        self.f1_weight = f1_weight
         full, shallow, _, deep = in_channels
         wide = context_channels
         self.spatial = nn.Sequential(
@@ -104,17 +95,17 @@ class SCANetHead(BaseDecodeHead):  # type: ignore[misc]
         )
         self.detail = ConvModule(shallow, wide // 2, 1, **style)
         joined = wide + wide // 2
-        self.edge_loss = BoundaryLoss(loss_weight=edge_weight) if edge else None
+        self.edge_loss = BoundaryLoss() if edge else None
         if edge:
             self.edge = nn.ModuleList(
                 nn.Sequential(
-                    ConvModule(depth, edge_channels, 1, **style),
-                    ConvModule(edge_channels, edge_channels, 3, padding=1, **style),
+                    ConvModule(depth, EDGE_CHANNELS, 1, **style),
+                    ConvModule(EDGE_CHANNELS, EDGE_CHANNELS, 3, padding=1, **style),
                 )
                 for depth in in_channels[1:]
             )
-            self.edge_logit = nn.Conv2d(3 * edge_channels, 1, 1)
-            joined += 3 * edge_channels
+            self.edge_logit = nn.Conv2d(3 * EDGE_CHANNELS, 1, 1)
+            joined += 3 * EDGE_CHANNELS
         self.fuse = nn.Sequential(
             ConvModule(joined, wide, 1, **style),
             ConvModule(wide, self.channels, 3, padding=1, **style),
@@ -143,7 +134,7 @@ class SCANetHead(BaseDecodeHead):  # type: ignore[misc]
         logits = _resized(logits, labels.shape[2:])
         losses: dict[str, Tensor] = {
             "loss_ce": self.loss_decode(logits, labels[:, 0], ignore_index=self.ignore_index),
-            "loss_f1": self.f1_weight * soft_f1(logits[..., ::2, ::2], labels[:, 0, ::2, ::2]),  # a sample will do
+            "loss_f1": soft_f1(logits[..., ::2, ::2], labels[:, 0, ::2, ::2]),  # a sample will do
         }
         if edge is not None and self.edge_loss is not None:
             losses["loss_edge"] = self.edge_loss(_resized(edge, labels.shape[2:]), edges(labels))

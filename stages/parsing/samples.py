@@ -22,14 +22,7 @@ Change = Callable[[Face, Pixels, Pixels, Rng], tuple[Pixels, Pixels]]
 
 
 class Samples(FaceSamples):
-    """Faces with labels as mmseg's samples.
-
-    Args:
-        faces: rows with `image` and `labels`, kept encoded.
-        change: what is drawn on a face and what that does to its labels.
-        size: side of the images that are trained on, in pixels.
-        seed: of all chance.
-    """
+    """Faces with labels as mmseg's samples, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
 
     name = "train_parser"
 
@@ -47,11 +40,7 @@ class Samples(FaceSamples):
 def augment(image: Pixels, labels: Pixels, size: int, rng: Rng) -> tuple[Pixels, Pixels]:
     """Turn, scale, shift, bend, mirror, blur and relight a square image by chance.
 
-    Args:
-        image: RGB uint8 (H, W, 3).
-        labels: uint8 (H, W); left and right classes change places in a mirrored image.
-        size: side of the result in pixels.
-        rng: the source of chance.
+    The image is RGB uint8 (H, W, 3), its labels are uint8 (H, W); left and right classes change places in a mirror.
 
     Returns:
         The image, uint8 (size, size, 3), and its labels, uint8 (size, size); outside the photo it is black and

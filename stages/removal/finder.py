@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -55,14 +55,8 @@ class Finder:
         return [widened(np.where(region, np.uint8(255), np.uint8(0)), self.grow) for region in regions]
 
 
-@functools.cache
-def _parser(path: Path) -> parsing.Parser:
-    return parsing.load(path, "scanet")
-
-
-@functools.cache
-def _detector(path: Path) -> detection.Detector:
-    return detection.load(path)
+_parser = functools.cache(functools.partial(parsing.load, name="scanet"))
+_detector = functools.cache(detection.load)
 
 
 @dataclass(frozen=True)
@@ -91,14 +85,12 @@ class Crop:
 
 def crops(photo: Pixels, find: Finder, search: Search, align: Align) -> list[Crop | None]:
     """Return every face of a photo (H, W, 3), the largest first; None for one that cannot be aligned."""
-    found: list[Crop | None] = []
+    aligned = []
     for face in all_faces(photo, search):
         try:
             matrix = alignment.TRANSFORMS[align.template](face.points, align.side)
+            aligned.append((alignment.warp(photo, matrix, align.side), matrix))
         except alignment.DegenerateLandmarksError:
-            found.append(None)
-            continue
-        image = alignment.warp(photo, matrix, align.side)
-        found.append(Crop(image, np.zeros(image.shape[:2], np.uint8), matrix))
-    regions = iter(find([crop.image for crop in found if crop is not None]))
-    return [crop and replace(crop, region=next(regions)) for crop in found]
+            aligned.append(None)
+    regions = iter(find([one[0] for one in aligned if one]))
+    return [one and Crop(one[0], next(regions), one[1]) for one in aligned]

@@ -123,11 +123,9 @@ def photos_folder(
     if pairs and pairs_out:
         table = {}
         for path in sorted((out / "aligned").rglob("*.png")):
-            region = out / "aligned_regions" / path.relative_to(out / "aligned")
-            table[path.relative_to(out / "aligned").with_suffix("").as_posix()] = (
-                path.read_bytes(),
-                region.read_bytes(),
-            )
+            name = path.relative_to(out / "aligned")
+            region = (out / "aligned_regions" / name).read_bytes()
+            table[name.with_suffix("").as_posix()] = path.read_bytes(), region
         _write_pairs(pairs, pairs_out, table)
     return result
 
@@ -138,11 +136,7 @@ def _unmasked(faces: Sequence[Face], find: Finder) -> list[tables.Mapped]:
 
 
 def _removed(face: Face, image: Pixels, region: Pixels) -> tuple[Face, Mapping[str, float]]:
-    result = {
-        **face,
-        "image": images.encode_png(removal.remove(image, region)),
-        "found_mask": images.encode_png(region),
-    }
+    removed, found = images.encode_png(removal.remove(image, region)), images.encode_png(region)
     numbers: dict[str, float] = {"found": int(region.any()), "share": float((region > 0).mean())}
     split = face["split"]
     if face.get("mask") is not None:
@@ -151,7 +145,7 @@ def _removed(face: Face, image: Pixels, region: Pixels) -> tuple[Face, Mapping[s
         numbers |= {f"{split} drawn": 1, f"{split} iou": iou, f"{split} missed": int(not region.any())}
     elif face.get("wears_mask") is False or "mask" in face:
         numbers[f"{split} false"] = int(region.any() and not face.get("wears_mask"))
-    return result, numbers
+    return {**face, "image": removed, "found_mask": found}, numbers
 
 
 def _unmasked_photo(
@@ -194,12 +188,7 @@ def _draw_sheet(faces: Path, out: Path, figure: Path) -> None:
 
 
 def _write_pairs(pairs: Path, out: Path, table: Mapping[str, tuple[bytes, bytes]]) -> None:
-    """Write pairs of faces, both masks removed from both.
-
-    Args:
-        pairs: CSV, two names a line.
-        out: the folder to write.
-        table: encoded image and region by name; a file's name may be given with its suffix.
+    """Write pairs of faces, both masks removed from both; the table has encoded image and region by name.
 
     Raises:
         UnmaskError: a line has not two names, or one of a face that is not there, or of another size.
@@ -210,7 +199,7 @@ def _write_pairs(pairs: Path, out: Path, table: Mapping[str, tuple[bytes, bytes]
                 raise UnmaskError(f"{pairs}, line {number}: expected two names, got {len(line)}")
             found = []
             for name in line:
-                key = name if name in table else str(Path(name).with_suffix(""))
+                key = name if name in table else str(Path(name).with_suffix(""))  # a file's name
                 if key not in table:
                     raise UnmaskError(f"{pairs}, line {number}: there is no face {name!r}")
                 image, region = table[key]

@@ -25,12 +25,8 @@ PICTURES = ("image", "mask", "labels")
 def export(table: Path, out: Path) -> int:
     """Write a face table as PNG files; return how many faces.
 
-    Args:
-        table: the face table.
-        out: the folder to write; must not exist yet, or be empty.
-
     Raises:
-        UnmaskError: `table` is no face table, or `out` holds something.
+        UnmaskError: `table` is no face table, or the folder `out` holds something.
     """
     columns = tables.columns(table)
     facts = [name for name in columns if name not in {*PICTURES, "landmarks"}]

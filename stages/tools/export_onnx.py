@@ -13,7 +13,7 @@ python -m stages.tools.export_onnx --weights models --out onnx --faces data/mask
 
 import argparse
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +24,46 @@ from stages.core.errors import UnmaskError
 from stages.core.parallel import settings
 from stages.core.params import load
 from stages.core.tables import Face
+from stages.detection import detector
 from stages.faces.alignment import ARCFACE_112
+from stages.inpainting import inpainter
+from stages.parsing import parser
+from stages.recognition import recognizer
 from stages.removal.finder import Align
-from stages.tools.exporting import comparison, kinds, onnx_file
+from stages.tools.exporting import comparison, detectors, inpainters, onnx_file, parsers, recognizers
 from stages.tools.exporting.graph import Graph, NotExportedError
 
+GRAPHS: dict[str, Callable[[Path], Graph]] = {
+    detector.KIND: detectors.graph,
+    inpainter.KIND: inpainters.graph,
+    parser.KIND: parsers.graph,
+    recognizer.KIND: recognizers.graph,
+}
 COMPARED = 20  # faces
 ARCFACE = (
     "the similarity transform that best maps the five points, by least squares, onto `points`, which are pixels of a "
     "112x112 image, the first pixel's center at 0, left and right as one sees them; for another size "
     "(p + 0.5) * size / 112 - 0.5"
 )
+POINTS = ("eye on the left", "eye on the right", "nose tip", "mouth corner on the left", "mouth corner on the right")
 FFHQ = "the crop of FFHQ and CelebA-HQ by eyes and mouth: T. Karras et al., Progressive Growing of GANs, appendix C"
+
+
+def graph_of(weights: Path) -> Graph:
+    """Return the graph of a file of weights.
+
+    Raises:
+        NotExportedError: the weights are of a kind that is not exported.
+        UnmaskError: no such file, or not one of ours.
+    """
+    kind = kind_of(weights)
+    if kind not in GRAPHS:
+        raise NotExportedError(f"{weights} holds weights of the kind {kind!r}; exported are {', '.join(GRAPHS)}")
+    return GRAPHS[kind](weights)
 
 
 def export_onnx(weights: Path, out: Path, align: Align) -> Graph:
     """Write a model as ONNX and JSON, each whole or not at all; return its graph.
-
-    Args:
-        weights: a file that a training wrote.
-        out: the .onnx file to write; the JSON file stands beside it.
-        align: how the faces are aligned, section `align_faces` of params.yaml.
 
     Raises:
         NotExportedError: the weights are of a kind that is not exported.
@@ -53,14 +72,8 @@ def export_onnx(weights: Path, out: Path, align: Align) -> Graph:
     onnx_file.need_extra()
     if out.suffix != ".onnx":
         raise UnmaskError(f"--out is {out}: the name of an ONNX file ends in .onnx")
-    graph = kinds.graph(weights)
-    onnx_file.save(graph, out, card(graph, weights, align))
-    return graph
-
-
-def card(graph: Graph, weights: Path, align: Align) -> dict[str, Any]:
-    """Return what must be known of an exported model, as it stands in its JSON file and metadata."""
-    return {
+    graph = graph_of(weights)
+    card = {
         "kind": kind_of(weights),
         **graph.facts,
         "inputs": dict(graph.inputs),
@@ -70,21 +83,16 @@ def card(graph: Graph, weights: Path, align: Align) -> dict[str, Any]:
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "opset": onnx_file.OPSET,
     }
+    onnx_file.save(graph, out, card)
+    return graph
 
 
 def alignment_facts(align: Align) -> dict[str, Any]:
     """Return how a face is cut out of a photo before any of the models sees it."""
     facts: dict[str, Any] = {"template": align.template, "size": align.side}
     if align.template == "arcface":
-        names = (
-            "eye on the left",
-            "eye on the right",
-            "nose tip",
-            "mouth corner on the left",
-            "mouth corner on the right",
-        )
         points = [[round(value, 4) for value in point] for point in ARCFACE_112.tolist()]
-        return {**facts, "how": ARCFACE, "points": dict(zip(names, points, strict=True))}
+        return {**facts, "how": ARCFACE, "points": dict(zip(POINTS, points, strict=True))}
     return {**facts, "how": FFHQ}
 
 
@@ -121,7 +129,11 @@ def run(weights: Path, out: Path, faces: Path | None) -> Iterator[str]:
             found = comparison.compare(graph, onnx_file.Session(target, threads), rows, threads)
             lines.append(found.row(target.stem))
     if lines:
-        yield from _table(lines, faces, len(rows), threads)
+        yield from ("", *comparison.HEADER, *lines, "")
+        yield (
+            f"{len(rows)} faces of {faces}, one at a time, {threads} threads: numbers by their largest absolute "
+            f"difference, labels and masks by the share of pixels that differ; times are medians"
+        )
 
 
 def _files(weights: Path, out: Path) -> list[tuple[Path, Path]]:
@@ -133,27 +145,16 @@ def _files(weights: Path, out: Path) -> list[tuple[Path, Path]]:
     return [(path, out / f"{path.stem}.onnx") for path in found]
 
 
-def _table(lines: Sequence[str], faces: Path | None, n: int, threads: int) -> Iterator[str]:
-    yield ""
-    yield from comparison.HEADER
-    yield from lines
-    yield ""
-    yield (
-        f"{n} faces of {faces}, one at a time, {threads} threads: numbers by their largest absolute difference, labels "
-        f"and masks by the share of pixels that differ; times are medians"
-    )
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
+    options = argparse.ArgumentParser(
         prog="python -m stages.tools.export_onnx",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--faces", type=Path)
-    arguments = parser.parse_args()
+    options.add_argument("--weights", type=Path, required=True)
+    options.add_argument("--out", type=Path, required=True)
+    options.add_argument("--faces", type=Path)
+    arguments = options.parse_args()
     with errors_in_words("export_onnx"):
         for line in run(arguments.weights, arguments.out, arguments.faces):
             print(line, flush=True)

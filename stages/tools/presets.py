@@ -4,16 +4,17 @@ python -m stages.tools.presets lfw
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
-from pydantic import BaseModel, Field, RootModel, field_validator
+from pydantic import Field, field_validator
 
+from stages.core.command import errors_in_words
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
 from stages.core.params import PARAMS_FILE, Section, check, read_yaml
+from stages.data.sources import catalogue as sources
 
 FOLDER = Path("presets")
 CATALOGUE = Path("data/catalogue.yaml")
@@ -50,15 +51,6 @@ class Preset(Section):
         if ACCEPTED in params:
             raise ValueError(f"{ACCEPTED} is for the user alone to write, into {PARAMS_FILE}")
         return params
-
-
-class Source(BaseModel):
-    """What a user must know of a dataset before its terms are accepted; an entry of the catalogue has more."""
-
-    title: str
-    homepage: str
-    license: str
-    terms: str | None
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -101,13 +93,20 @@ def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogu
         if place[last] != value:
             changes.append(f"{key}: {_short(place[last])} -> {_short(value)}")
             _put(place, last, value)
-    asked = _unaccepted(content, catalogue)
+    known, accepted = sources.load(catalogue), content.get(ACCEPTED) or []
+    wanted = {name: known[name] for name in content.get("datasets") or [] if name in known}
+    asked = {name: source for name, source in wanted.items() if source.terms and name not in accepted}
     if asked:
-        accepted = ", ".join([*(content.get(ACCEPTED) or []), *asked])
+        told = [
+            f"- {name}, {source.title}: {source.terms} License: {source.license.rstrip('.')}. Read more at "
+            f"{source.homepage}."
+            for name, source in asked.items()
+        ]
         raise UnmaskError(
             f"{params} is unchanged, as {name} needs datasets whose terms you have not accepted:\n"
-            + "\n".join(f"- {dataset}, {_described(source)}" for dataset, source in asked.items())
-            + f"\nIf you accept them, write `{ACCEPTED}: [{accepted}]` in {params} and run this again."
+            + "\n".join(told)
+            + f"\nIf you accept them, write `{ACCEPTED}: [{', '.join([*accepted, *asked])}]` in {params} and "
+            "run this again."
         )
     if changes:
         with whole_file(params) as staging:
@@ -128,35 +127,22 @@ def _put(place: Any, key: str, value: Any) -> None:
             _put(here, name, one)
 
 
-def _unaccepted(content: Any, catalogue: Path) -> dict[str, Source]:
-    """Return the datasets of params.yaml's content whose terms it does not accept."""
-    known = check(RootModel[dict[str, Source]], read_yaml(catalogue), catalogue).root
-    wanted = [name for name in content.get("datasets") or [] if name not in (content.get(ACCEPTED) or [])]
-    return {name: known[name] for name in wanted if name in known and known[name].terms}
-
-
-def _described(source: Source) -> str:
-    return f"{source.title}: {source.terms} License: {source.license.rstrip('.')}. Read more at {source.homepage}."
-
-
 def _short(value: Any) -> str:
     text = str(dict(value) if isinstance(value, dict) else list(value) if isinstance(value, list) else value)
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m stages.tools.presets", description=__doc__)
     parser.add_argument("name", nargs="?", help=f"one of {', '.join(names())}; none: say what there is")
-    name = parser.parse_args(arguments).name
-    try:
+    name = parser.parse_args().name
+    with errors_in_words("presets"):
         if name is None:
             print("\n".join(f"{one:18} {load(one).about.what}" for one in names()))
             return
         changes = apply(name)
         about = load(name).about
-    except UnmaskError as error:
-        sys.exit(f"presets: {error}")
     print("\n".join(changes) or f"{PARAMS_FILE} has these values already")
     print("\n" + "\n".join(f"{key}: {text}" for key, text in about if text) + "\n\nNow run: dvc repro")
 

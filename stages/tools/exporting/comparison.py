@@ -48,11 +48,7 @@ class Comparison:
 def compare(graph: Graph, session: Session, faces: Sequence[Face], threads: int) -> Comparison:
     """Compare onnxruntime with the pipeline; outputs that the pipeline keeps to itself are compared with the module's.
 
-    Args:
-        graph: what was exported.
-        session: runs the file, on `threads` threads.
-        faces: rows of a table, with what `graph.feed` needs.
-        threads: of torch.
+    The faces are rows of a table, with what `graph.feed` needs. The session and torch both run on so many threads.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -61,8 +57,9 @@ def compare(graph: Graph, session: Session, faces: Sequence[Face], threads: int)
         found = [session(one) for one in inputs]
         expected = [graph.by_torch(one) | graph.pipeline(face) for one, face in zip(inputs, faces, strict=True)]
         pairs = list(zip(found, expected, strict=True))
-        differences = {name: max(difference(a[name], b[name]) for a, b in pairs) for name in graph.outputs}
-        shares = {name: float(np.mean([share(a[name], b[name]) for a, b in pairs])) for name in graph.outputs}
+        both = {name: np.array([apart(a[name], b[name]) for a, b in pairs]) for name in graph.outputs}
+        differences = {name: float(some[:, 0].max()) for name, some in both.items()}
+        shares = {name: float(some[:, 1].mean()) for name, some in both.items()}
         times = [(_ms(graph.pipeline, face), _ms(session, one)) for one, face in zip(inputs, faces, strict=True)]
     finally:
         torch.set_num_threads(before)
@@ -70,22 +67,16 @@ def compare(graph: Graph, session: Session, faces: Sequence[Face], threads: int)
     return Comparison(differences, shares, float(torch_ms), float(onnx_ms))
 
 
-def share(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the share of the values that differ; 1 if the shapes do."""
-    if one.shape != other.shape:
-        return 1.0
-    return float((one != other).mean()) if one.size else 0.0
+def apart(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Return the largest difference of numbers, or the share of classes that differ; and the share of all that differ.
 
-
-def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest difference of numbers, or the share of classes that differ; infinite if the shapes do."""
+    If the shapes do, these are infinite and 1.
+    """
     if one.shape != other.shape:
-        return float("inf")
-    if not one.size:
-        return 0.0
-    if one.dtype.kind == "f":
-        return float(np.abs(one.astype(np.float64) - other).max())
-    return share(one, other)
+        return float("inf"), 1.0
+    share = float((one != other).mean()) if one.size else 0.0
+    is_number = one.dtype.kind == "f"
+    return float(np.abs(one.astype(np.float64) - other).max(initial=0)) if is_number else share, share
 
 
 def _ms(run: Callable[..., Arrays], what: object) -> float:

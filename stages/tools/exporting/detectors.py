@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
 from stages.compute import weights
+from stages.core import images
 from stages.core.errors import UnmaskError
 from stages.core.tables import Face
 from stages.detection import detector
 from stages.detection.coco import CLASSES
-from stages.tools.exporting.graph import Arrays, Graph, picture, planes
+from stages.tools.exporting.graph import Arrays, Graph, planes
 
 NOTHING = -1.0  # score of a box that does not count
 
@@ -38,7 +39,7 @@ class Module(nn.Module):
     def __init__(self, network: Any, size: int) -> None:
         super().__init__()
         self.network = fuse_conv_bn(network).to("cpu", memory_format=torch.contiguous_format)
-        self.size = size
+        self.size, self.shape = size, (size, size)
         heads = network.roi_head
         extractors = (heads.bbox_roi_extractor, heads.mask_roi_extractor)
         if any(len(extractor.roi_layers) > 1 for extractor in extractors) or heads.bbox_head.num_classes > 1:
@@ -78,7 +79,7 @@ class Module(nn.Module):
             changes = change[0].permute(1, 2, 0).reshape(-1, 4)
             best, places = of_level.topk(min(config.nms_pre, of_level.shape[0]))
             anchors = getattr(self, f"anchors_{level}")[places]
-            boxes.append(_decoded(head.bbox_coder, anchors, changes[places], self.size))
+            boxes.append(head.bbox_coder.decode(anchors, changes[places], max_shape=self.shape))
             scores.append(best)
             levels.append(torch.full_like(best, level))
         every, certain = torch.cat(boxes), torch.cat(scores)
@@ -93,7 +94,7 @@ class Module(nn.Module):
         heads = self.network.roi_head
         config = heads.test_cfg
         logits, changes = heads.bbox_head(_pooled(heads.bbox_roi_extractor, features, proposals))
-        boxes = _decoded(heads.bbox_head.bbox_coder, proposals, changes, self.size)
+        boxes = heads.bbox_head.bbox_coder.decode(proposals, changes, max_shape=self.shape)
         scores = logits.softmax(-1)[:, 0]
         scores = torch.where(scores > config.score_thr, scores, NOTHING)
         return _best(boxes, boxes, scores, config.nms.iou_threshold, config.max_per_img)
@@ -103,7 +104,7 @@ class Module(nn.Module):
         places = torch.arange(self.size, dtype=torch.float32) + 0.5
         low, sides = boxes[:, :2, None], (boxes[:, 2:] - boxes[:, :2])[..., None]
         x, y = ((places - low) / sides.clamp(min=1e-6) * 2 - 1).unbind(1)
-        shape = (-1, self.size, self.size)
+        shape = (-1, *self.shape)
         grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], 3)
         return nn.functional.grid_sample(cells, grid, align_corners=False)[:, 0]
 
@@ -111,22 +112,12 @@ class Module(nn.Module):
 def _best(apart: Tensor, boxes: Tensor, scores: Tensor, overlap: float, n: int) -> tuple[Tensor, Tensor]:
     """Return the n best boxes that do not overlap, (n, 4), and their scores; such as are missing score -1.
 
-    Args:
-        apart: the boxes, (m, 4), where they compete.
-        boxes: the same as they are.
-        scores: (m,).
-        overlap: above which the box with the lower score goes.
-        n: how many.
+    Where they compete, the boxes (m, 4) lie `apart`; of two that overlap by more, that with the lower score goes.
     """
     every = nms(apart, scores, overlap)  # by falling score
     kept = torch.cat([every, every.new_zeros(n)])[:n]
     there = torch.arange(n) < every.shape[0]
     return boxes[kept], torch.where(there, scores[kept], NOTHING)
-
-
-def _decoded(coder: Any, boxes: Tensor, changes: Tensor, size: int) -> Tensor:
-    """Return boxes (n, 4) changed as a network says, (n, 4), and cut at the image's border."""
-    return coder.decode(boxes, changes, max_shape=(size, size))
 
 
 def _pooled(extractor: Any, features: tuple[Tensor, ...], boxes: Tensor) -> Tensor:
@@ -147,14 +138,14 @@ def graph(path: Path) -> Graph:
     size = about["size"]
 
     def feed(face: Face) -> Arrays:
-        image = picture(face)
+        image = images.decode(face["image"])
         if image.shape[:2] != (size, size):
             shape = f"{image.shape[1]}x{image.shape[0]}"
             raise UnmaskError(f"{face['face_id']} is {shape}, the detector takes {size}x{size} pixels")
         return {"faces": planes([image])}
 
     def pipeline(face: Face) -> Arrays:
-        found = own([picture(face)])[0]
+        found = own([images.decode(face["image"])])[0]
         return {"boxes": np.asarray(found.boxes), "scores": np.asarray(found.scores), "masks": found.regions}
 
     return Graph(

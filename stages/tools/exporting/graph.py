@@ -35,23 +35,23 @@ class Graph:
     Attributes:
         module: maps the inputs to the outputs, both in the order of their names.
         example: inputs to trace it with.
-        inputs: by name, what each must be.
         outputs: by name, what each is.
+        pipeline: maps a face of a table to the outputs that the pipeline itself gives, some or all of them.
+        facts: what else a user must know: sizes, classes, how a face is cut out.
+        inputs: by name, what each must be.
         free: by input, the sides that may have any length: number of the side, and its name; by output, such as nobody
             knows before.
-        facts: what else a user must know: sizes, classes, how a face is cut out.
         feed: maps a face of a table to the inputs.
-        pipeline: maps a face of a table to the outputs that the pipeline itself gives, some or all of them.
     """
 
     module: nn.Module
     example: tuple[Tensor, ...]
-    inputs: Mapping[str, str]
     outputs: Mapping[str, str]
-    free: Mapping[str, Mapping[int, str]]
-    feed: Callable[[Face], Arrays]
     pipeline: Callable[[Face], Arrays]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=lambda: {"faces": FACES})
+    free: Mapping[str, Mapping[int, str]] = field(default_factory=lambda: {"faces": SIDES})
+    feed: Callable[[Face], Arrays] = lambda face: {"faces": planes([images.decode(face["image"])])}
 
     def by_torch(self, inputs: Arrays) -> Arrays:
         """Return the outputs of the module."""
@@ -61,16 +61,16 @@ class Graph:
         return {name: value.numpy() for name, value in zip(self.outputs, found, strict=True)}
 
 
+def example(side: int, channels: int = 3) -> Tensor:
+    """Return images to trace a module with whose sides may have any length: of another size than `side`, not square."""
+    return torch.zeros(2, channels, side + 8, side + 16)
+
+
 def planes(pictures: Sequence[Pixels]) -> NDArray[np.float32]:
     """Return images uint8 (H, W, 3) or (H, W), all of one size, as float32 (n, 3 or 1, H, W), 0 to 255."""
     stacked = np.stack(pictures)
     stacked = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(stacked, np.float32)
-
-
-def picture(face: Face) -> Pixels:
-    """Return the image of a face of a table, RGB uint8 (H, W, 3)."""
-    return images.decode(face["image"])
 
 
 def resized(faces: Tensor, side: int) -> Tensor:

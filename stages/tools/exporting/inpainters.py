@@ -12,16 +12,11 @@ from stages.core.images import Pixels
 from stages.core.tables import Face
 from stages.inpainting import inpainter
 from stages.inpainting.networks import Generator
-from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, picture, planes, resized
+from stages.tools.exporting.graph import FACES, SIDES, Graph, example, planes, resized
 
 
 class Module(nn.Module):
-    """What `inpainter.Inpainter` does, from pixels to pixels.
-
-    Args:
-        generator: fills holes.
-        size: side of the images it was trained on, pixels.
-    """
+    """What `inpainter.Inpainter` does, from pixels to pixels, at `size` pixels a side."""
 
     def __init__(self, generator: Generator, size: int) -> None:
         super().__init__()
@@ -44,20 +39,13 @@ class Module(nn.Module):
 
 
 def graph(path: Path) -> Graph:
-    """Return the graph of an inpainter that a training wrote.
-
-    Raises:
-        UnmaskError: no such file, or it holds something else.
-    """
+    """Return the graph of an inpainter that a training wrote; errors are those of `weights.load`."""
     about, _ = weights.load(path, inpainter.KIND)
     own, size = inpainter.load(path), about["size"]
 
-    def pipeline(face: Face) -> Arrays:
-        return {"filled": planes(own([picture(face)], [_region(face)]))}
-
     return Graph(
         module=Module(inpainter.load(path).generator, size).eval(),
-        example=(torch.zeros(2, 3, size + 8, size + 16), torch.zeros(2, 1, size + 8, size + 16)),
+        example=(example(size), example(size, 1)),
         inputs={
             "faces": FACES,
             "regions": "float32 (batch, 1, height, width): not 0 where the face is to be filled, such as behind a mask",
@@ -66,8 +54,8 @@ def graph(path: Path) -> Graph:
             "filled": "float32 (batch, 3, height, width): RGB, whole numbers of 0 to 255; outside the regions the input"
         },
         free={"faces": SIDES, "regions": SIDES},
-        feed=lambda face: {"faces": planes([picture(face)]), "regions": planes([_region(face)])},
-        pipeline=pipeline,
+        feed=lambda face: {"faces": planes([images.decode(face["image"])]), "regions": planes([_region(face)])},
+        pipeline=lambda face: {"filled": planes(own([images.decode(face["image"])], [_region(face)]))},
         facts={"trained_on_pixels": size},
     )
 
@@ -76,6 +64,6 @@ def _region(face: Face) -> Pixels:
     """Return a face's mask, uint8 (H, W); without one, the lower half."""
     if face.get("mask") is not None:
         return images.decode_gray(face["mask"])
-    region = np.zeros(picture(face).shape[:2], np.uint8)
+    region = np.zeros(images.decode(face["image"]).shape[:2], np.uint8)
     region[region.shape[0] // 2 :] = 255
     return region

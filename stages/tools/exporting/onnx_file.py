@@ -31,12 +31,9 @@ def need_extra() -> None:
 
 
 def save(graph: Graph, out: Path, about: Mapping[str, Any]) -> None:
-    """Write a graph as one ONNX file, and what is said of it as JSON beside it; each whole or not at all.
+    """Write a graph as one ONNX file, and what is said of it as .json beside it; each whole or not at all.
 
-    Args:
-        graph: what to write.
-        out: the .onnx file; the other one has the suffix .json.
-        about: what the JSON file and the model's `metadata_props` say.
+    The model's `metadata_props` say the same as the JSON file.
     """
     import onnx  # noqa: PLC0415 -- an extra
 
@@ -94,12 +91,7 @@ def _name_sides(model: Any, graph: Graph) -> None:
 
 
 class Session:
-    """onnxruntime's session of a file, on the processor.
-
-    Args:
-        path: the .onnx file.
-        threads: on how many it runs.
-    """
+    """onnxruntime's session of an ONNX file, on some threads of the processor."""
 
     def __init__(self, path: Path, threads: int) -> None:
         import onnxruntime  # noqa: PLC0415 -- an extra

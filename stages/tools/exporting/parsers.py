@@ -8,17 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from stages.compute import weights
-from stages.core.tables import Face
+from stages.core import images
 from stages.parsing import parser
-from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, picture, planes, resized
+from stages.tools.exporting.graph import Graph, example, resized
 
 
 class Module(nn.Module):
-    """What `parser.Parser` does, from pixels to classes.
-
-    Args:
-        trained: the parser.
-    """
+    """What `parser.Parser` does, from pixels to classes."""
 
     def __init__(self, trained: parser.Parser) -> None:
         super().__init__()
@@ -35,27 +31,17 @@ class Module(nn.Module):
 
 
 def graph(path: Path) -> Graph:
-    """Return the graph of a parser that `train_parser` wrote.
-
-    Raises:
-        UnmaskError: no such file, or it holds something else.
-    """
+    """Return the graph of a parser that `train_parser` wrote; errors are those of `weights.load`."""
     about, _ = weights.load(path, parser.KIND)
     trained, own = parser.load(path, about["name"]), parser.load(path, about["name"])
 
-    def pipeline(face: Face) -> Arrays:
-        return {"labels": np.stack(own([picture(face)]))}
-
     return Graph(
         module=Module(trained).eval(),
-        example=(torch.zeros(2, 3, trained.size + 8, trained.size + 16),),
-        inputs={"faces": FACES},
+        example=(example(trained.size),),
         outputs={
             "labels": "uint8 (batch, height, width): the class of each pixel, a place in the list of classes",
             "logits": "float32 (batch, classes, height, width): softmax over the classes gives probabilities",
         },
-        free={"faces": SIDES},
-        feed=lambda face: {"faces": planes([picture(face)])},
-        pipeline=pipeline,
+        pipeline=lambda face: {"labels": np.stack(own([images.decode(face["image"])]))},
         facts={"name": about["name"], "classes": list(trained.classes), "trained_on_pixels": trained.size},
     )

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from stages.compute import weights
-from stages.core.tables import Face
+from stages.core import images
 from stages.recognition import dlib_embedding, embedders, recognizer
 from stages.recognition.networks import normalized
-from stages.tools.exporting.graph import FACES, SIDES, Arrays, Graph, NotExportedError, picture, planes, resized
+from stages.tools.exporting.graph import Graph, NotExportedError, example, planes, resized
 
 EMBEDDINGS = (
     "float32 (batch, {}): of length 1, that of the face and that of its mirror image added up; two faces are as alike "
@@ -21,10 +21,7 @@ EMBEDDINGS = (
 class Module(nn.Module):
     """What `recognizer.Recognizer.embed` and `dlib_embedding.Embedder` do, from pixels to embeddings.
 
-    Args:
-        network: maps faces to embeddings of any length.
-        highest: value of a white pixel that the network expects.
-        size: side of its input, pixels.
+    The network takes faces of `size` pixels a side, in which white is `highest`, to embeddings of any length.
     """
 
     def __init__(self, network: nn.Module, highest: float, size: int) -> None:
@@ -53,15 +50,13 @@ def graph(path: Path) -> Graph:
     trained = recognizer.load(path)
     own = embedders.load(path)
     size, dimensions = trained.size, about["network"]["embedding"]
+    as_imported = f"{{kind: onnx, file: {path.stem}.onnx, side: {size}, mean: 0.0, scale: 1.0}}"
     return Graph(
         module=Module(trained.network, 1.0, size).eval(),
-        example=(torch.zeros(2, 3, size + 8, size + 16),),
-        inputs={"faces": FACES},
+        example=(example(size),),
         outputs={"embeddings": EMBEDDINGS.format(dimensions)},
-        free={"faces": SIDES},
-        feed=lambda face: {"faces": planes([picture(face)])},
-        pipeline=lambda face: {"embeddings": own([picture(face)], [face.get("landmarks")])},
-        facts={"trained_on_pixels": size, "import_recognizer": _as_imported(path, size)},
+        pipeline=lambda face: {"embeddings": own([images.decode(face["image"])], [face.get("landmarks")])},
+        facts={"trained_on_pixels": size, "import_recognizer": as_imported},
     )
 
 
@@ -70,23 +65,16 @@ def _dlib(path: Path) -> Graph:
     own: Callable[..., object] = embedders.load(path)
     side = dlib_embedding.CHIP
 
-    def feed(face: Face) -> Arrays:
-        return {"faces": planes([dlib_embedding.chip(picture(face), face["landmarks"])])}
-
     return Graph(
         module=Module(network, 255.0, side).eval(),
         example=(torch.zeros(2, 3, side, side),),
         inputs={"faces": f"float32 (batch, 3, {side}, {side}): RGB, 0 to 255, face chips as dlib cuts them out"},
         outputs={"embeddings": EMBEDDINGS.format(network.last.out_features)},
         free={"faces": {0: "batch"}},
-        feed=feed,
-        pipeline=lambda face: {"embeddings": own([picture(face)], [face["landmarks"]])},
+        feed=lambda face: {"faces": planes([dlib_embedding.chip(images.decode(face["image"]), face["landmarks"])])},
+        pipeline=lambda face: {"embeddings": own([images.decode(face["image"])], [face["landmarks"]])},
         facts={
             "chips": f"dlib.get_face_chip(image, landmarks, {side}, {dlib_embedding.PADDING}), with 68 landmarks, on "
             f"an aligned face that was enlarged {dlib_embedding.FINER} times (cubic), as dlib takes whole pixels",
         },
     )
-
-
-def _as_imported(path: Path, size: int) -> str:
-    return f"{{kind: onnx, file: {path.stem}.onnx, side: {size}, mean: 0.0, scale: 1.0}}"
