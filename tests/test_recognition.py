@@ -32,7 +32,7 @@ def section(**changes: object) -> train_recognizer.Params:
         "sphereface": {"margin": 1.7, "scale": 16.0},
         "cosface": {"margin": 0.35, "scale": 16.0},
         "arcface": {"margin": 20.0, "scale": 16.0},
-        "masked": 1.0,
+        "mask_prob": 1.0,
         "schedule": loop.Schedule(
             steps=30, batch_size=8, learning_rate=0.005, weight_decay=0.0, checkpoint_every=10, precision="float32"
         ).model_dump(),
@@ -74,7 +74,7 @@ def test_faces_of_one_person_come_together(tmp_path: Path, loss: str, masks: str
         face["face_id"] = f"drawn/{face['identity']}/{index:03d}"
     table = write_table(tmp_path / "faces", rows)
     result = train(table, tmp_path, loss=loss, masks=masks)
-    assert (result["faces"], result["people"]) == (12, 3)
+    assert (result["faces"], result["identities"]) == (12, 3)
     one = recognizer.load(tmp_path / "w.safetensors")
     found = one.embed([images.decode(face["image"]) for face in tables.read(table)])
     identities = [face["identity"] for face in tables.read(table)]

@@ -25,7 +25,7 @@ class Params(StageParams):
     """Section `evaluate_detector:` of params.yaml."""
 
     split: Literal["train", "val", "test"]
-    certain: float = Field(ge=0, le=1)
+    score_threshold: float = Field(ge=0, le=1)
     """From this score on, what was found counts as a mask."""
 
 
@@ -66,7 +66,7 @@ def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) 
     ]
     certain = [
         one.regions[0]
-        if len(one.scores) and one.scores[0] >= params.certain
+        if len(one.scores) and one.scores[0] >= params.score_threshold
         else np.zeros(example.image.shape[:2], bool)
         for example, one in zip(examples, found, strict=True)
     ]

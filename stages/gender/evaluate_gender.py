@@ -95,7 +95,7 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, para
         ),
     )
     people = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
-    result: dict[str, Any] = {"people": people, "folds": {}, "test_people": {}}
+    result: dict[str, Any] = {"identities": people, "folds": {}, "test_people": {}}
     for condition, some in cases.items():
         folds = [(case.identity, case.sex, case.fold) for case in some]
         test = [(case.identity, case.sex, case.final) for case in some if case.final is not None]

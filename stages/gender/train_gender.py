@@ -49,7 +49,9 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     fold_of = training.folds(rows, params.folds, params.seed)
     key = loop.key_of(params.model_dump(), [faces, templates], Path(__file__))
     drawn = params.render_masks.in_training()
-    change = functools.partial(looks.perhaps_masked, share=params.masked, looks=drawn, own=drawn.own_styles(templates))
+    change = functools.partial(
+        looks.perhaps_masked, share=params.mask_prob, looks=drawn, own=drawn.own_styles(templates)
+    )
     of_fold = {fold: [face for face in rows if fold_of[face["identity"]] != fold] for fold in range(params.folds)}
     runs = {
         f"fold_{fold}": training.fit(some, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
@@ -65,7 +67,7 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     runs["all"].write(out, about, curve, costs, classifier.Networks(networks))
     return {
         **runs["all"].summary(final),
-        "people": training.people(final),
+        "identities": training.people(final),
         "folds": params.folds,
         "parameters": sum(weight.numel() for weight in networks["all"].parameters()),
     }

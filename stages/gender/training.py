@@ -22,7 +22,7 @@ class Training(Section):
     """What a gender classifier is and how it is trained; most of section `train_gender` of params.yaml."""
 
     network: classifier.Network
-    masked: float = Field(ge=0, le=1)
+    mask_prob: float = Field(ge=0, le=1)
     """Share of the training images with a mask, another one each time."""
     folds: int = Field(ge=2)
     """Into so many parts the people are divided; each is judged by a network that saw the others."""

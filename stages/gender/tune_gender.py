@@ -135,7 +135,7 @@ def _objective(
     }
     chosen = _changed(params.train_gender, values)
     drawn = params.render_masks.in_training()
-    change = functools.partial(looks.perhaps_masked, share=chosen.masked, looks=drawn, own=own)
+    change = functools.partial(looks.perhaps_masked, share=chosen.mask_prob, looks=drawn, own=own)
     sexes, right = [], []
     for fold in sorted(set(fold_of.values())):
         run = training.fit(

@@ -214,7 +214,7 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
         "pixels_changed_outside": sum(one.changed_outside for one in judged),
         "split": params.split,
         "images": len(judged),
-        "people": len(set(identities)),
+        "identities": len(set(identities)),
     }
 
 

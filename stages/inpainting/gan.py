@@ -46,7 +46,7 @@ class InpaintingGAN(BaseModel):  # type: ignore[misc] -- mmengine has no types
         discriminator: trained with it; not used where `weights` has neither `adversarial` nor `features`.
         recognizer: maps images (n, 3, h, w), 0 to 1, to embeddings; it is not trained.
         weights: of the losses.
-        momentum: of the moving average of the generator's weights, in which the newest counts this much.
+        ema_momentum: of the moving average of the generator's weights, in which the newest counts this much.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class InpaintingGAN(BaseModel):  # type: ignore[misc] -- mmengine has no types
         discriminator: Discriminator,
         recognizer: nn.Module | None,
         weights: LossWeights,
-        momentum: float,
+        ema_momentum: float,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.recognizer = generator, discriminator, recognizer
-        self.averaged = ExponentialMovingAverage(generator, momentum)
+        self.averaged = ExponentialMovingAverage(generator, ema_momentum)
         self.weights = weights
         if recognizer is not None:
             recognizer.requires_grad_(False)

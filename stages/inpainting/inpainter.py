@@ -34,9 +34,9 @@ class Network(Section):
     """Of the generator's finest features."""
     discriminator_channels: int = Field(ge=4)
     """Of the discriminator's first features."""
-    blended: float = Field(ge=0, le=1)
+    blend_prob: float = Field(ge=0, le=1)
     """Share of the training faces that are blended with another one."""
-    averaging: float = Field(gt=0, lt=1)
+    ema_momentum: float = Field(gt=0, lt=1)
     """Share of the newest weights in the moving average of the generator's."""
     losses: LossWeights
 
@@ -112,7 +112,7 @@ def train(
         networks = Networks(about)
         start(networks)
         return InpaintingGAN(
-            networks.generator, networks.discriminator, recognizer, network.losses, momentum=network.averaging
+            networks.generator, networks.discriminator, recognizer, network.losses, ema_momentum=network.ema_momentum
         )
 
     run = loop.train(

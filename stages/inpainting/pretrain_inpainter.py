@@ -55,7 +55,7 @@ def pretrain_inpainter(
     key = loop.key_of(params.model_dump(), [faces, templates], Path(__file__))
     mean = inpainter.mean_face(rows, network.side)
     trained = inpainter.train(
-        samples.Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed),
+        samples.Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=params.seed),
         pixels_alone,
         params.schedule,
         start=lambda networks: networks.generator.mean_face.copy_(mean),

@@ -85,7 +85,7 @@ def train_inpainter(
         Path(__file__),
     )
     trained = inpainter.train(
-        samples.Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed),
+        samples.Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=params.seed),
         network,
         params.schedule,
         start=functools.partial(inpainter.continue_from, shared),
@@ -103,7 +103,7 @@ def _as_shared(shared: Path, out: Path, curve: Path) -> dict[str, Any]:
         staging.write_text("step,loss_hole\n", encoding="utf-8")
     with whole_file(out) as staging:
         shutil.copyfile(shared, staging)
-    return {"faces": 0, "people": 0}
+    return {"faces": 0, "identities": 0}
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def train_shared_inpainter(
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
     key = loop.key_of(params.model_dump(), [faces, templates, pretrained, recognizer], Path(__file__))
     trained = inpainter.train(
-        samples.Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed),
+        samples.Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=params.seed),
         network,
         params.schedule,
         start=functools.partial(inpainter.continue_from, pretrained),

@@ -99,7 +99,7 @@ def identify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dic
     return {
         "series": result,
         "split": params.split,
-        "people": len(set(table["bare"].of(params.split).identities)),
+        "identities": len(set(table["bare"].of(params.split).identities)),
         "missing": not_enrolled + not_asked,
     }
 

@@ -53,7 +53,7 @@ class Params(StageParams):
     sphereface: Margin
     cosface: Margin
     arcface: Margin
-    masked: float = Field(ge=0, le=1)
+    mask_prob: float = Field(ge=0, le=1)
     """Share of the training images with a mask, where masks are trained with."""
     schedule: loop.Schedule
 
@@ -88,7 +88,7 @@ def train_recognizer(
     if len(people) < 2:
         raise UnmaskError(f"{faces} has {len(people)} people in split 'train': a recognizer needs two at least")
     drawn = params.render_masks.in_training()
-    share = params.masked if masks == "masked" else 0.0
+    share = params.mask_prob if masks == "masked" else 0.0
     change = functools.partial(looks.perhaps_masked, share=share, looks=drawn, own=drawn.own_styles(templates))
     numbers = getattr(params, loss)
     about = {"loss": loss, "masks": masks, **params.model_dump(exclude=set(LOSSES)), **numbers.model_dump()}

@@ -121,7 +121,7 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
         "series": result,
         "best_on_val": best and {"head": best[0], "series": best[1]},
         "split": params.split,
-        "people": len(people),
+        "identities": len(people),
     }
 
 

@@ -82,7 +82,7 @@ def _trainings(results: Path) -> Iterator[list[str]]:
         if name.startswith(TRAININGS) and "parameters" in found:
             size = found["parameters"]
             size = size.get("generator") if isinstance(size, dict) else size
-            people = found.get("people")
+            people = found.get("identities")
             people = sum(people.values()) if isinstance(people, dict) else people
             yield [name, number(found.get("faces")), number(people), number(size)]
 

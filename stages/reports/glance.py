@@ -20,7 +20,7 @@ REMEDIES = {
     "upper-upper": "comparing upper halves",
 }
 HEADS = {
-    "as_it_is": "",
+    "none": "",
     "mean_shift": ", with a mean shift of the embeddings",
     "unmasking": ", with unmasked embeddings",
 }

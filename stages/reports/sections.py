@@ -11,12 +11,12 @@ from typing import Any
 from stages.core import params
 from stages.reports import glance
 
-HEADS = ("as_it_is", "mean_shift", "unmasking")  # in the order of the tables
+HEADS = ("none", "mean_shift", "unmasking")  # in the order of the tables
 CONDITIONS = ("bare", "masked", "zeroed", "inpainted", "upper", "bare_upper")
 PUBLISHED = Path(__file__).parent / "published.yaml"
 NONE = "n/a"  # what was not measured
 TAR, RANK_1 = "TAR at FAR 1 %", "rank-1"
-PLAIN = (("as_it_is", "bare-bare"), ("as_it_is", "masked-bare"))  # what a mask costs without any remedy
+PLAIN = (("none", "bare-bare"), ("none", "masked-bare"))  # what a mask costs without any remedy
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Entry:
     def remedy(self) -> str:
         """Series and head in words."""
         probe, reference = (part.replace("_", " ") for part in self.key[2].split("-"))
-        head = "" if self.key[1] == "as_it_is" else f", {self.key[1].replace('_', ' ')}"
+        head = "" if self.key[1] == "none" else f", {self.key[1].replace('_', ' ')}"
         return f"{probe} - {reference}{head}"
 
     @property
@@ -244,7 +244,7 @@ def overview(metrics: Path, recognizers: Sequence[str]) -> list[Table]:
     for title, value in ((TAR, lambda entry: entry.tar("0.01")), (RANK_1, lambda entry: entry.rank_1)):
         rows = []
         for recognizer, found in verified.items():
-            cells = [value(entries[recognizer, "as_it_is", name]) for name in SHOWN.values()]
+            cells = [value(entries[recognizer, "none", name]) for name in SHOWN.values()]
             remedy = entries.get(_remedy(recognizer, found))
             rows.append([recognizer, *cells, *([NONE] * 2 if remedy is None else [remedy.remedy, value(remedy)])])
         tables.append(Table([f"{title}, %", *SHOWN, "best remedy", "with it"], rows, best=stressed))
@@ -262,7 +262,7 @@ def panels(metrics: Path, recognizers: Sequence[str]) -> dict[str, glance.Dots]:
     entries = {entry.key: entry for entry in _entries(verified, identified)}
     found: dict[str, dict[str, dict[str, glance.Dot]]] = {TAR: {}, RANK_1: {}}
     for recognizer, of in verified.items():
-        keys = {name: (recognizer, "as_it_is", series) for name, series in SHOWN.items()}
+        keys = {name: (recognizer, "none", series) for name, series in SHOWN.items()}
         if (remedy := _remedy(recognizer, of)) is not None and remedy not in keys.values():
             keys[entries[remedy].remedy] = remedy
         for title, dots in found.items():
@@ -275,8 +275,8 @@ def data(metrics: Path) -> Section:
     rows = []
     for name, found in read(metrics, "clean-").items():
         rejected = ", ".join(f"{reason} {count:,}" for reason, count in found["rejected"].items() if count) or "none"
-        splits = [number(found["splits"][split]["people"]) for split in ("train", "val", "test")]
-        rows.append([name, number(found["faces"]), number(found["people"]), *splits, rejected])
+        splits = [number(found["splits"][split]["identities"]) for split in ("train", "val", "test")]
+        rows.append([name, number(found["faces"]), number(found["identities"]), *splits, rejected])
     columns = ["dataset", "photos", "people", "to train on", "to choose by", "to test", "left out"]
     return Section("data", "Data", tables=[Table(columns, rows)])
 

@@ -146,7 +146,7 @@ class Trained:
         """Return on how many faces of how many people it was trained, and its last losses."""
         return {
             "faces": len(faces),
-            "people": len({face["identity"] for face in faces}),
+            "identities": len({face["identity"] for face in faces}),
             "last": {name: value for name, value in self.rows[-1].items() if "loss" in name},
         }
 
