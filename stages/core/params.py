@@ -92,7 +92,7 @@ def _refuse_unseen(values: Any, path: Path, section: tuple[str, ...]) -> None:
 
 
 def leaves(content: Any) -> dict[tuple[int | str, ...], Any]:
-    """Return what stands at the ends of nested mappings and lists, by its keys and places; empty ones are ends, too."""
+    """Return what stands at the ends of nested mappings and lists, by keys and indices; empty ones are ends, too."""
     if not content or not isinstance(content, dict | list):
         return {(): content}
     inner = content if isinstance(content, dict) else dict(enumerate(content))

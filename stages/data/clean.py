@@ -108,19 +108,19 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, figure: Path, pa
         _write(out, seen, splits, files, params.max_pixels)
     _write_rejects(rejected, rejects)
     sheets.show_table(out, figure, title="Photos kept, and their split", caption=_caption)
-    people = Counter(one.photo.identity for one in seen)
+    identities = Counter(one.photo.identity for one in seen)
     label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
     numbers = {
         "photos": listed,
         "faces": len(seen),
-        "identities": len(people),
-        "identities_with_one_photo": sum(count == 1 for count in people.values()),
+        "identities": len(identities),
+        "identities_with_one_photo": sum(count == 1 for count in identities.values()),
         "rejected": Counter(reject.reason for reject in rejects),
         "unexplained": listed - len(seen) - len(rejects),
         "splits": {
             split: {
                 "faces": sum(splits[one.photo.identity] == split for one in seen),
-                "identities": sum(splits[identity] == split for identity in people),
+                "identities": sum(splits[identity] == split for identity in identities),
             }
             for split in tables.SPLITS
         },

@@ -71,16 +71,16 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
         raise UnmaskError(f"{faces} has {len(people)} people with landmarks: there is nobody to compare them with")
     found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
     order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
-    proposed = [place for place in order.tolist() if np.isfinite(found.doubt[place])]
+    proposed = [index for index in order.tolist() if np.isfinite(found.doubt[index])]
     with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for place in proposed:
-            nearer = found.doubt[place] > 0
+        for index in proposed:
+            nearer = found.doubt[index] > 0
             reason = "nearer to another person" if nearer else "far from the person's other photos"
-            cosines = [f"{value[place]:.4f}" for value in (found.own, found.other)]
-            writer.writerow(["", kept[place]["face_id"], reason, *cosines, people[found.nearest[place]]])
-    _draw(faces, figure, [(kept[place], str(people[found.nearest[place]])) for place in proposed[:SHOWN]])
+            cosines = [f"{value[index]:.4f}" for value in (found.own, found.other)]
+            writer.writerow(["", kept[index]["face_id"], reason, *cosines, people[found.nearest[index]]])
+    _draw(faces, figure, [(kept[index], str(people[found.nearest[index]])) for index in proposed[:SHOWN]])
     return {
         "faces": len(rows),
         "proposed": len(proposed),

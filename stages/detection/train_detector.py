@@ -42,7 +42,7 @@ class Params(StageParams):
     looks: int = Field(ge=1)
     """How many masks are drawn on each face to train on."""
     beard_prob: float = Field(ge=0, le=1)
-    """Share of the images with a drawn beard below the mask, which is none of it."""
+    """Share of the training images with a drawn beard below the mask, which is none of it."""
     schedule: loop.Schedule
 
 

@@ -58,12 +58,12 @@ def curves(path: Path, lines: Mapping[str, tuple[Sequence[float], Sequence[float
         title: of the picture.
     """
     figure, axes = _axes(title, "step", "loss")
-    for place, (name, (steps, losses)) in enumerate(lines.items()):
+    for index, (name, (steps, losses)) in enumerate(lines.items()):
         axes.plot(
             steps,
             np.array(losses) / losses[0],
-            color=f"C{place % 10}",
-            linestyle=DASHES[place // 10 % len(DASHES)],
+            color=f"C{index % 10}",
+            linestyle=DASHES[index // 10 % len(DASHES)],
             label=name,
             linewidth=1.2,
         )

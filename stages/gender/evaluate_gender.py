@@ -94,18 +94,18 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, para
             _confusion([(case.sex, case.fold) for case in every]), SEXES, title="sex: share of each true class"
         ),
     )
-    people = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
-    result: dict[str, Any] = {"identities": people, "folds": {}, "test_people": {}}
+    identities = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
+    result: dict[str, Any] = {"identities": identities, "folds": {}, "test_people": {}}
     for condition, some in cases.items():
         folds = [(case.identity, case.sex, case.fold) for case in some]
         test = [(case.identity, case.sex, case.final) for case in some if case.final is not None]
         result["folds"][condition] = _scores(folds, params)
         result["test_people"][condition] = _scores(test, params)
-    rare = min(people, key=lambda sex: people[sex])
-    if people[rare] < FEW:
+    rare = min(identities, key=lambda sex: identities[sex])
+    if identities[rare] < FEW:
         result["warning"] = (
-            f"only {people[rare]} people are {rare}: each is worth {100 / max(people[rare], 1):.0f} points of that "
-            f"sex's share, so these figures prove next to nothing about people at large"
+            f"only {identities[rare]} people are {rare}: each is worth {100 / max(identities[rare], 1):.0f} points of "
+            f"that sex's share, so these figures prove next to nothing about people at large"
         )
     return result
 
@@ -114,7 +114,9 @@ def _judged(
     networks: Mapping[str, classifier.Classifier], names: Sequence[str], rows: Sequence[tuple[Face, bytes]]
 ) -> list[bool]:
     """Tell of each face whether the network of that name calls it right."""
-    return device.by_name(names, lambda name, places: training.judge(networks[name], [rows[place] for place in places]))
+    return device.by_name(
+        names, lambda name, indices: training.judge(networks[name], [rows[index] for index in indices])
+    )
 
 
 def _scores(cases: Sequence[tuple[str, str, bool]], params: Params) -> dict[str, Any]:
@@ -124,8 +126,8 @@ def _scores(cases: Sequence[tuple[str, str, bool]], params: Params) -> dict[str,
     sexes = [sex for _, sex, _ in cases]
     right = [called for _, _, called in cases]
 
-    def balanced(places: NDArray[np.intp]) -> float:
-        return training.balanced_accuracy([sexes[place] for place in places], [right[place] for place in places])
+    def balanced(indices: NDArray[np.intp]) -> float:
+        return training.balanced_accuracy([sexes[index] for index in indices], [right[index] for index in indices])
 
     low, high = bootstrap.interval(balanced, identities, sexes, n=params.resamples, seed=params.seed)
     return {

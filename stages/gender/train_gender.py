@@ -67,7 +67,7 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     runs["all"].write(out, about, curve, costs, classifier.Networks(networks))
     return {
         **runs["all"].summary(final),
-        "identities": training.people(final),
+        "identities": training.identities(final),
         "folds": params.folds,
         "parameters": sum(weight.numel() for weight in networks["all"].parameters()),
     }

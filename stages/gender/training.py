@@ -41,8 +41,8 @@ def known(faces: Path) -> list[Face]:
     return rows
 
 
-def people(rows: Sequence[Face]) -> dict[str, int]:
-    """Return how many women and men there are."""
+def identities(rows: Sequence[Face]) -> dict[str, int]:
+    """Return how many identities of each sex there are."""
     return {sex: len({face["identity"] for face in rows if face["sex"] == sex}) for sex in SEXES}
 
 
@@ -52,14 +52,14 @@ def folds(rows: Sequence[Face], n: int, seed: int) -> dict[str, int]:
     Raises:
         UnmaskError: a sex has fewer people than there are folds.
     """
-    least = min(people(rows).values())
+    least = min(identities(rows).values())
     if least < n:
         raise UnmaskError(
             f"train_gender.folds is {n}, but of one sex there are {least} people: each fold needs one to be judged by"
         )
     sexes, groups = [face["sex"] for face in rows], [face["identity"] for face in rows]
     split = StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(np.zeros(len(rows)), sexes, groups)
-    return {groups[place]: fold for fold, (_, held_out) in enumerate(split) for place in held_out}
+    return {groups[index]: fold for fold, (_, held_out) in enumerate(split) for index in held_out}
 
 
 def fit(

@@ -85,7 +85,7 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
     except ImportError:
         raise UnmaskError("a search needs Optuna: pip install '.[tune]'") from None
     rows = [face for face in training.known(faces) if face["split"] != "test"]
-    n = min(params.train_gender.folds, *training.people(rows).values())
+    n = min(params.train_gender.folds, *training.identities(rows).values())
     fold_of = training.folds(rows, n, params.seed)
     for bound in ("low", "high"):  # an error now, and not in the middle of the search
         _changed(params.train_gender, {key: getattr(where, bound) for key, where in params.space.items()})

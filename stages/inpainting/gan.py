@@ -23,7 +23,7 @@ class LossWeights(Section):
     hole: float = Field(ge=0)
     """Mean absolute difference in the hole."""
     context: float = Field(ge=0)
-    """The same around it."""
+    """Mean absolute difference around the hole."""
     structure: float = Field(ge=0)
     """1 - SSIM of the brightness in the hole."""
     adversarial: float = Field(ge=0)
@@ -46,7 +46,7 @@ class InpaintingGAN(BaseModel):  # type: ignore[misc] -- mmengine has no types
         discriminator: trained with it; not used where `weights` has neither `adversarial` nor `features`.
         recognizer: maps images (n, 3, h, w), 0 to 1, to embeddings; it is not trained.
         weights: of the losses.
-        ema_momentum: of the moving average of the generator's weights, in which the newest counts this much.
+        ema_momentum: share of the newest weights in the generator's exponential moving average.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class Params(StageParams):
     region_from: Literal["remove_masks", "truth"]
     """What says where the mask is: what `remove_masks` found, or the table's own column `mask`."""
     dilation: float = Field(ge=0, le=20)
-    """By how much that is widened, in hundredths of the image's width, so that no thread of the mask is left."""
+    """By how much the region is widened, in hundredths of the image's width, so that no thread of the mask is left."""
     sex_from: Literal["predicted", "known", "nobody"]
     """What decides on the generator: the gender classifier, the table's column `sex`, or nothing (the shared one)."""
 
@@ -73,8 +73,8 @@ class Filler:
             sexes = _classifier(self.gender).sexes(faces)
         names = [sex if sex in self.generators else SHARED for sex in sexes]
 
-        def filled(name: str, places: list[int]) -> list[Pixels]:
-            some = [[column[place] for place in places] for column in (faces, holes)]
+        def filled(name: str, indices: list[int]) -> list[Pixels]:
+            some = [[column[index] for index in indices] for column in (faces, holes)]
             return _generator(self.generators[name])(*some)
 
         return list(zip(device.by_name(names, filled), names, strict=True))
@@ -182,11 +182,11 @@ def _filled(faces: Sequence[Face], filler: Filler, column: str, dilation: float)
         else regions.widened(images.decode_gray(face[column]), dilation)
         for face, picture in zip(faces, pictures, strict=True)
     ]
-    masked = [place for place, hole in enumerate(holes) if hole.any()]
-    sexes = [faces[place].get("sex") for place in masked]
-    filled = filler([pictures[place] for place in masked], [holes[place] for place in masked], sexes)
+    masked = [index for index, hole in enumerate(holes) if hole.any()]
+    sexes = [faces[index].get("sex") for index in masked]
+    filled = filler([pictures[index] for index in masked], [holes[index] for index in masked], sexes)
     done = dict(zip(masked, filled, strict=True))
-    return [_result(face, hole, done.get(place)) for place, (face, hole) in enumerate(zip(faces, holes, strict=True))]
+    return [_result(face, hole, done.get(index)) for index, (face, hole) in enumerate(zip(faces, holes, strict=True))]
 
 
 def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tuple[Face, Mapping[str, float]]:

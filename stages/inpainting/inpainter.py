@@ -37,7 +37,7 @@ class Network(Section):
     blend_prob: float = Field(ge=0, le=1)
     """Share of the training faces that are blended with another one."""
     ema_momentum: float = Field(gt=0, lt=1)
-    """Share of the newest weights in the moving average of the generator's."""
+    """Share of the newest weights in the generator's exponential moving average."""
     losses: LossWeights
 
 

@@ -27,8 +27,8 @@ class Samples(FaceSamples):
     Args:
         faces: bare ones, rows with `image`, kept encoded.
         draw: draws a mask.
-        blend_prob: share of the faces that are blended with another one. Between two aligned faces lies that of somebody
-            else, so a network that saw few people learns less by heart.
+        blend_prob: share of the faces that are blended with another one. Between two aligned faces lies that of
+            somebody else, so a network that saw few people learns less by heart.
         size: side of the images to train on, in pixels.
         seed: of all chance.
     """

@@ -39,9 +39,9 @@ class Extractor(Section):
     side: int = Field(ge=32, le=1024)
     """Side of its input, pixels."""
     occluder_prob: float = Field(ge=0, le=1)
-    """Share of the training images on which something is drawn; the others stay bare."""
+    """Share of the training images that get an occluder (SCANet's are masks); the others stay bare."""
     beard_prob: float = Field(ge=0, le=1)
-    """Share that gets a drawn beard, below what is drawn else."""
+    """Share of the training images that get a drawn beard, below the occluder."""
     schedule: loop.Schedule
 
     def changes(self) -> dict[str, Any]:

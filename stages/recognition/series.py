@@ -68,17 +68,17 @@ def sides(one: Series) -> tuple[Faces, Faces]:
     return every, every
 
 
-def places(faces: Faces) -> dict[str, int]:
-    """Return the place of each face by its name in published lists, `person/photo`, the end of its face_id."""
-    return {face_id.split("/", 1)[1]: place for place, face_id in enumerate(faces.face_ids)}
+def indices(faces: Faces) -> dict[str, int]:
+    """Return the index of each face by its name in published lists, `person/photo`, the end of its face_id."""
+    return {face_id.split("/", 1)[1]: index for index, face_id in enumerate(faces.face_ids)}
 
 
 def names(table: Mapping[str, Faces], split: str) -> set[str]:
     """Return the names of all faces of a split, bare and masked."""
-    return {name for condition in ("bare", "masked") for name in places(table[condition].of(split))}
+    return {name for condition in ("bare", "masked") for name in indices(table[condition].of(split))}
 
 
 def is_remedy(name: str) -> bool:
-    """Tell whether a series asks about a masked face where bare ones are known, as it is or with a remedy."""
+    """Tell whether a series asks about a masked face where bare ones are known, with or without a remedy."""
     _, reference = name.split("-")
     return name != BARE and reference in {"bare", stored.BARE_UPPER}

@@ -84,9 +84,9 @@ def train_recognizer(
             raise UnmaskError(f"--{option} is {value!r}, it must be one of {', '.join(known)}")
     wanted = ["face_id", "identity", "image", "landmarks", "face_type"]
     rows = tables.bare(faces, wanted, "train", with_landmarks=False)
-    people = {face["identity"] for face in rows}
-    if len(people) < 2:
-        raise UnmaskError(f"{faces} has {len(people)} people in split 'train': a recognizer needs two at least")
+    identities = {face["identity"] for face in rows}
+    if len(identities) < 2:
+        raise UnmaskError(f"{faces} has {len(identities)} people in split 'train': a recognizer needs two at least")
     drawn = params.render_masks.in_training()
     share = params.mask_prob if masks == "masked" else 0.0
     change = functools.partial(looks.perhaps_masked, share=share, looks=drawn, own=drawn.own_styles(templates))
@@ -95,7 +95,7 @@ def train_recognizer(
     key = loop.key_of(about, [faces, templates], Path(__file__))
 
     def build() -> recognizer.Training:
-        return recognizer.Training(params.network.build(), _criterion(loss, len(people), params))
+        return recognizer.Training(params.network.build(), _criterion(loss, len(identities), params))
 
     trained = loop.train(
         build,
@@ -111,13 +111,13 @@ def train_recognizer(
     return {**trained.summary(rows), "parameters": parameters(network)}
 
 
-def _criterion(loss: str, people: int, params: Params) -> nn.Module:
+def _criterion(loss: str, n_identities: int, params: Params) -> nn.Module:
     size = params.network.embedding
     if loss == "softmax":
-        softmax: nn.Module = losses.NormalizedSoftmaxLoss(people, size, temperature=1 / params.softmax.scale)
+        softmax: nn.Module = losses.NormalizedSoftmaxLoss(n_identities, size, temperature=1 / params.softmax.scale)
         return softmax
     numbers = getattr(params, loss)
-    criterion: nn.Module = MARGINS[loss](people, size, margin=numbers.margin, scale=numbers.scale)
+    criterion: nn.Module = MARGINS[loss](n_identities, size, margin=numbers.margin, scale=numbers.scale)
     return criterion
 
 

@@ -55,8 +55,8 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
     Returns:
         By head and series (`masked-bare`: probes masked, references bare): AUC, EER, TAR by FAR (null where there are
         too few impostor pairs to measure it), false rejects at the thresholds of the bare pairs (NIST IR 8311), and
-        intervals over people of AUC, of TAR, and of both minus those of `masked-bare` as it is; the decidability on the
-        people of split `val`, by which one may choose; the remedy with the best of these (null if `val` has no pairs);
+        intervals over people of AUC, of TAR, and of both minus those of `masked-bare` without a head; the decidability on
+        the people of split `val`, by which one may choose; the remedy with the best of these (null if `val` has no pairs);
         and how many pairs and people there are.
 
     Raises:
@@ -72,8 +72,8 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
             "verify.pairs",
             params.missing,
         )
-    people = {*table["bare"].of(params.split).identities, *table["masked"].of(params.split).identities}
-    number = {name: place for place, name in enumerate(sorted(people))}
+    identities = {*table["bare"].of(params.split).identities, *table["masked"].of(params.split).identities}
+    number = {name: index for index, name in enumerate(sorted(identities))}
     compared = [
         (one, pairs)
         for one in series.all_of(table, correct, params.split)
@@ -95,7 +95,9 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
             "eer": curve.eer(),
             "tar_at_far": {f"{far:g}": curve.tar_at(far) for far in params.fars},
             "false_rejects_at_bare_threshold": {
-                f"{far:g}": curve.rejected(limit) if bare and (limit := bare.threshold_at(far)) is not None else None
+                f"{far:g}": curve.rejected(threshold)
+                if bare and (threshold := bare.threshold_at(far)) is not None
+                else None
                 for far in params.fars
             },
             "interval": interval,
@@ -121,7 +123,7 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
         "series": result,
         "best_on_val": best and {"head": best[0], "series": best[1]},
         "split": params.split,
-        "identities": len(people),
+        "identities": len(identities),
     }
 
 
@@ -169,10 +171,10 @@ def _pairs(
         rows, columns = _drawn(one, generator(params.seed, "verify pairs"), params.interval_pairs)
         fold = np.zeros(len(rows), np.int64)
     else:
-        probe, reference = series.places(probes), series.places(references)
+        probe, reference = series.indices(probes), series.indices(references)
         there = [pair for pair in wanted if pair.one in reference and pair.other in probe]
-        places = [(probe[pair.other], reference[pair.one], pair.fold) for pair in there]
-        rows, columns, fold = np.array(places, np.int64).reshape(-1, 3).T
+        indices = [(probe[pair.other], reference[pair.one], pair.fold) for pair in there]
+        rows, columns, fold = np.array(indices, np.int64).reshape(-1, 3).T
     of_references, of_probes = (
         np.array([number[name] for name in faces.identities], np.int64) for faces in (references, probes)
     )
@@ -194,7 +196,7 @@ def _pairs(
 
 
 def _drawn(one: series.Series, rng: np.random.Generator, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of probes and references of at most `n` pairs of a series, drawn by chance.
+    """Return the indices of probes and references of at most `n` pairs of a series, drawn by chance.
 
     At most half of them are genuine: among all pairs of thousands of people hardly one would be.
     """
@@ -222,10 +224,10 @@ def _apart(one: series.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return pairs[columns > rows if one.references is one.probes else columns != rows]
 
 
-def _intervals(compared: list[tuple[series.Series, Pairs]], people: int, params: Params) -> list[dict[str, Any]]:
+def _intervals(compared: list[tuple[series.Series, Pairs]], n_identities: int, params: Params) -> list[dict[str, Any]]:
     """Return the bounds of 95 % intervals, people drawn anew, the same ones for all series."""
-    drawn = generator(params.seed, "verify").integers(people, size=(params.resamples, people))
-    counts = np.stack([np.bincount(row, minlength=people) for row in drawn])
+    drawn = generator(params.seed, "verify").integers(n_identities, size=(params.resamples, n_identities))
+    counts = np.stack([np.bincount(row, minlength=n_identities) for row in drawn])
     values = [
         np.column_stack(verification.resampled(some.scores, some.genuine, some.people, counts, params.fars))
         for _, some in compared
@@ -235,8 +237,8 @@ def _intervals(compared: list[tuple[series.Series, Pairs]], people: int, params:
     keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
     return [
         {
-            **{key: _bounds(some[:, place]) for place, key in enumerate(keys)},
-            **{f"{key}_ahead_of_masked": _bounds((some - base)[:, place]) for place, key in enumerate(keys)},
+            **{key: _bounds(some[:, index]) for index, key in enumerate(keys)},
+            **{f"{key}_ahead_of_masked": _bounds((some - base)[:, index]) for index, key in enumerate(keys)},
         }
         for some in values
     ]

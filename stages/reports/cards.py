@@ -82,9 +82,9 @@ def _trainings(results: Path) -> Iterator[list[str]]:
         if name.startswith(TRAININGS) and "parameters" in found:
             size = found["parameters"]
             size = size.get("generator") if isinstance(size, dict) else size
-            people = found.get("identities")
-            people = sum(people.values()) if isinstance(people, dict) else people
-            yield [name, number(found.get("faces")), number(people), number(size)]
+            identities = found.get("identities")
+            identities = sum(identities.values()) if isinstance(identities, dict) else identities
+            yield [name, number(found.get("faces")), number(identities), number(size)]
 
 
 def _factors(results: Path) -> list[Table]:

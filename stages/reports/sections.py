@@ -221,7 +221,7 @@ def _table(entries: Sequence[Entry], title: str, best: tuple[str, str, str] | No
         )
     columns = ["probe-reference", "head", "AUC", "EER", *(f"TAR at FAR {100 * float(far):g} %" for far in fars)]
     columns += ["false rejects at bare threshold", "rank-1", "rank-5", "FNIR at FPIR 10 %"]
-    stressed = frozenset(place for place, entry in enumerate(entries) if entry.key == best)
+    stressed = frozenset(index for index, entry in enumerate(entries) if entry.key == best)
     return Table(columns, rows, title, best=stressed, folded=True)
 
 
@@ -239,7 +239,7 @@ def overview(metrics: Path, recognizers: Sequence[str]) -> list[Table]:
     verified, identified = (read(metrics, prefix, recognizers) for prefix in ("verify-", "identify-"))
     entries = {entry.key: entry for entry in _entries(verified, identified)}
     best = _best(verified)
-    stressed = frozenset(place for place, recognizer in enumerate(verified) if best and best[0] == recognizer)
+    stressed = frozenset(index for index, recognizer in enumerate(verified) if best and best[0] == recognizer)
     tables = []
     for title, value in ((TAR, lambda entry: entry.tar("0.01")), (RANK_1, lambda entry: entry.rank_1)):
         rows = []

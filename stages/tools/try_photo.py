@@ -50,9 +50,9 @@ class Params(StageParams):
     worn_threshold: float = Field(ge=0, le=1)
     """From this probability on, which the landmarker gives, a mask is worn."""
     possible_threshold: float = Field(ge=0, le=1)
-    """From this probability on, the region that was found may say that a mask is worn."""
+    """From this probability on, a found region of at least `min_share` says so, too."""
     min_share: float = Field(ge=0, le=1)
-    """It does so from this share of the aligned face on."""
+    """Share of the aligned face from which on a found region counts."""
 
 
 def load_tools(params: Params, models: Path, data: Path) -> Tools:

@@ -76,9 +76,9 @@ class Module(nn.Module):
         for level, (score, change) in enumerate(zip(*head(features), strict=True)):
             of_level = score[0].permute(1, 2, 0).reshape(-1).sigmoid()
             changes = change[0].permute(1, 2, 0).reshape(-1, 4)
-            best, places = of_level.topk(min(config.nms_pre, of_level.shape[0]))
-            anchors = getattr(self, f"anchors_{level}")[places]
-            boxes.append(_decoded(head.bbox_coder, anchors, changes[places], self.size))
+            best, indices = of_level.topk(min(config.nms_pre, of_level.shape[0]))
+            anchors = getattr(self, f"anchors_{level}")[indices]
+            boxes.append(_decoded(head.bbox_coder, anchors, changes[indices], self.size))
             scores.append(best)
             levels.append(torch.full_like(best, level))
         every, certain = torch.cat(boxes), torch.cat(scores)

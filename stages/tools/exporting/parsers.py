@@ -51,7 +51,7 @@ def graph(path: Path) -> Graph:
         example=(torch.zeros(2, 3, trained.size + 8, trained.size + 16),),
         inputs={"faces": FACES},
         outputs={
-            "labels": "uint8 (batch, height, width): the class of each pixel, a place in the list of classes",
+            "labels": "uint8 (batch, height, width): the class of each pixel, an index into the list of classes",
             "logits": "float32 (batch, classes, height, width): softmax over the classes gives probabilities",
         },
         free={"faces": SIDES},

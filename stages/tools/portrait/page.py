@@ -214,38 +214,38 @@ class _Actions:
         """Show another face."""
         if now is None or not now.faces:
             return _warn(NOTHING)
-        return self._shown(now, _place(now, which))[3:]
+        return self._shown(now, _index(now, which))[3:]
 
     def put(self, now: Sitting | None, which: int | None, style: str, position: str, color: str) -> Any:
         """Put a mask on."""
         if now is None or not now.faces:
             return _warn(NOTHING)
-        place = _place(now, which)
+        index = _index(now, which)
         try:
-            changed = sitting.with_mask(now, place, sitting.look_of(style, position, color), self.tools)
+            changed = sitting.with_mask(now, index, sitting.look_of(style, position, color), self.tools)
         except UnmaskError as error:
             return _warn(str(error))
-        return self._shown(changed, place)
+        return self._shown(changed, index)
 
     def fill_again(self, now: Sitting | None, which: int | None, layers: list[Pixels]) -> Any:
         """Fill in what was painted."""
         if now is None or not now.faces:
             return _warn(NOTHING)
-        place = _place(now, which)
+        index = _index(now, which)
         region = np.zeros((EDITED, EDITED), np.uint8)
         for layer in layers:
             there = cv2.resize(layer[..., 3], (EDITED, EDITED), interpolation=cv2.INTER_AREA)
             region |= np.where(there >= 32, np.uint8(255), np.uint8(0))
-        changed = sitting.corrected(now, place, region, self.tools)
-        face = changed.faces[place]
+        changed = sitting.corrected(now, index, region, self.tools)
+        face = changed.faces[index]
         return changed, _seen_closely(changed.photo, changed.filled(), face), self._strip(face)
 
-    def _shown(self, now: Sitting, place: int) -> Any:
+    def _shown(self, now: Sitting, index: int) -> Any:
         name = f"**{_plain(now.name)}**"
         if not now.faces:
             nobody = f"{name}: no face found. Is it turned away, or very small?"
             return now, nobody, gr.update(visible=False), (now.photo, now.photo), "", None
-        face, n = now.faces[place], len(now.faces)
+        face, n = now.faces[index], len(now.faces)
         masks = sum(bool(one.worn) for one in now.faces)
         if now.masked:
             says = f"{name} before and after the mask. *Correct the region* fills it in again."
@@ -258,7 +258,7 @@ class _Actions:
         return (
             now,
             says,
-            gr.update(choices=choices, value=place, visible=n > 1),
+            gr.update(choices=choices, value=index, visible=n > 1),
             _seen_closely(before, after, face),
             self._strip(face),
             _to_paint(face),
@@ -292,7 +292,7 @@ def _warn(text: str) -> Any:
     return gr.skip()
 
 
-def _place(now: Sitting, which: int | None) -> int:
+def _index(now: Sitting, which: int | None) -> int:
     return which if isinstance(which, int) and 0 <= which < len(now.faces) else 0
 
 
