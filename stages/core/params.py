@@ -15,6 +15,28 @@ PARAMS_FILE = Path("params.yaml")
 # DVC's run cache drops keys of these names, at any depth, from what it knows a stage by: of outs, they are counts. If
 # such a param changes, `dvc repro` brings back the results of its old value under the new one's name.
 UNSEEN = frozenset({"size", "nfiles"})
+# Keys of earlier versions, and their last part's name now.
+RENAMED = {
+    "clean.limit.people": "identities",
+    "try_photo.certain": "worn_threshold",
+    "try_photo.possible": "possible_threshold",
+    "train_landmarker.masked": "mask_prob",
+    "train_landmarker.elsewhere": "background_prob",
+    "train_parser.scanet.occluded": "occluder_prob",
+    "train_parser.scanet.bearded": "beard_prob",
+    "train_parser.extractor.occluded": "occluder_prob",
+    "train_parser.extractor.bearded": "beard_prob",
+    "train_detector.bearded": "beard_prob",
+    "evaluate_detector.certain": "score_threshold",
+    "remove_masks.certain": "score_threshold",
+    "remove_masks.grow": "dilation",
+    "train_recognizer.masked": "mask_prob",
+    "train_gender.masked": "mask_prob",
+    "inpainter.blended": "blend_prob",
+    "inpainter.averaging": "ema_momentum",
+    "inpaint.grow": "dilation",
+    "distill_recognizer.masked": "mask_prob",
+}
 
 
 FilePath = Annotated[Path, Field(strict=False)]  # which YAML writes as a text
@@ -123,20 +145,25 @@ def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...]
             keys = location if location and location[0] in top_level else (*section, *location)
             line = _line(commented, keys)
             where = f"{path}, line {line}" if line else str(path)
-            lines.append(f"{where}: {_dotted(keys)}: {_wrong(model, problem)}")
+            lines.append(f"{where}: {_dotted(keys)}: {_wrong(model, problem, _dotted(keys))}")
         raise UnmaskError("\n".join(lines)) from None
+
+
+def spelling(key: str) -> str:
+    """Return what to do about an unknown dotted key of params.yaml: its new name, if it had another one before."""
+    return f"it is called {RENAMED[key]} now" if key in RENAMED else "check its spelling"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
     return ".".join(str(key) for key in location) or "(whole file)"
 
 
-def _wrong(model: type[BaseModel], problem: Any) -> str:
+def _wrong(model: type[BaseModel], problem: Any, key: str) -> str:
     allowed = _allowed(model, problem["loc"])
     if problem["type"] == "missing":
         return f"is missing{f' ({allowed})' if allowed else ''}"
     if problem["type"] == "extra_forbidden":
-        return "is not a known key; check its spelling"
+        return f"is not a known key; {spelling(key)}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     return f"{problem['input']!r} is not allowed: {allowed or problem['msg']}"

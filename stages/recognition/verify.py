@@ -55,8 +55,8 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
     Returns:
         By head and series (`masked-bare`: probes masked, references bare): AUC, EER, TAR by FAR (null where there are
         too few impostor pairs to measure it), false rejects at the thresholds of the bare pairs (NIST IR 8311), and
-        intervals over people of AUC, of TAR, and of both minus those of `masked-bare` without a head; the decidability on
-        the people of split `val`, by which one may choose; the remedy with the best of these (null if `val` has no pairs);
+        intervals over people of AUC, of TAR, and of both minus those of plain `masked-bare`; the decidability on the
+        people of split `val`, by which one may choose; the remedy with the best of these (null if `val` has no pairs);
         and how many pairs and people there are.
 
     Raises:
