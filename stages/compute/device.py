@@ -85,8 +85,8 @@ def apply(work: Callable[..., Any], on: torch.device, *columns: Sequence[Array])
     """
     found: list[Any] = []
     with torch.inference_mode():
-        for some in batches(columns[0], on):
-            said = work(*(_tensor(column[some]).to(on, non_blocking=True) for column in columns))
+        for batch in batches(columns[0], on):
+            said = work(*(_tensor(column[batch]).to(on, non_blocking=True) for column in columns))
             if isinstance(said, Tensor):
                 found.extend(said.cpu().numpy())
             else:

@@ -76,12 +76,12 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, para
     networks, fold_of = classifier.load_all(weights)
     cases: dict[str, list[Case]] = {"bare": [], "masked": []}
     pairs = training.pairs(faces, masked, fold_of)
-    while some := list(itertools.islice(pairs, BATCH)):
-        rows = [(face, image) for face, data in some for image in data.values()]
+    while batch := list(itertools.islice(pairs, BATCH)):
+        rows = [(face, image) for face, data in batch for image in data.values()]
         folds = _judged(networks, [f"fold_{fold_of[face['identity']]}" for face, _ in rows], rows)
         tested = [(face, image) for face, image in rows if face["split"] == "test"]
         final = iter(_judged(networks, ["all"] * len(tested), tested))
-        conditions = [condition for _, data in some for condition in data]
+        conditions = [condition for _, data in batch for condition in data]
         for condition, (face, _), right in zip(conditions, rows, folds, strict=True):
             last = next(final) if face["split"] == "test" else None
             cases[condition].append(Case(face["identity"], face["sex"], right, last))
@@ -96,9 +96,9 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, figure: Path, para
     )
     identities = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
     result: dict[str, Any] = {"identities": identities, "folds": {}, "test_people": {}}
-    for condition, some in cases.items():
-        folds = [(case.identity, case.sex, case.fold) for case in some]
-        test = [(case.identity, case.sex, case.final) for case in some if case.final is not None]
+    for condition, of_condition in cases.items():
+        folds = [(case.identity, case.sex, case.fold) for case in of_condition]
+        test = [(case.identity, case.sex, case.final) for case in of_condition if case.final is not None]
         result["folds"][condition] = _scores(folds, params)
         result["test_people"][condition] = _scores(test, params)
     rare = min(identities, key=lambda sex: identities[sex])

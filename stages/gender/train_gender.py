@@ -54,8 +54,8 @@ def train_gender(faces: Path, templates: Path, out: Path, curve: Path, costs: Pa
     )
     of_fold = {fold: [face for face in rows if fold_of[face["identity"]] != fold] for fold in range(params.folds)}
     runs = {
-        f"fold_{fold}": training.fit(some, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
-        for fold, some in of_fold.items()
+        f"fold_{fold}": training.fit(others, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
+        for fold, others in of_fold.items()
     }
     final = [face for face in rows if face["split"] == "train"]
     runs["all"] = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True)

@@ -137,12 +137,12 @@ def evaluate_inpainting(
     judged: list[Judged] = []
     tiles: list[dict[str, Pixels]] = []
     cases = _cases(faces, masked, inpainted, params.split)
-    while some := list(itertools.islice(cases, BATCH)):
-        columns = [case.masked for case in some], [case.found for case in some]
+    while batch := list(itertools.islice(cases, BATCH)):
+        columns = [case.masked for case in batch], [case.found for case in batch]
         made = {name: fill(*columns) for name, fill in together.items()}
         made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
-        made[OURS] = [case.inpainted for case in some]
-        for index, case in enumerate(some):
+        made[OURS] = [case.inpainted for case in batch]
+        for index, case in enumerate(batch):
             filled = {name: made[name][index] for name in ways}
             rows = {name: scores.compare(image, case.photo, case.mask) for name, image in filled.items()}
             if lpips is not None:

@@ -85,8 +85,8 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
     intervals = _intervals(compared, len(number), params)
     on_val = _on_val(table, correct)
     result: dict[str, Any] = {}
-    for (one, some), interval in zip(compared, intervals, strict=True):
-        curve = some.curve
+    for (one, pairs), interval in zip(compared, intervals, strict=True):
+        curve = pairs.curve
         for far in params.fars:
             if not curve.measurable(far):
                 interval |= {f"tar_at_{far:g}": None, f"tar_at_{far:g}_ahead_of_masked": None}
@@ -104,8 +104,8 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
             "decidability_val": on_val.get((one.head, one.name)),
             "pairs": {"genuine": int(curve.accepted_genuine[-1]), "impostor": int(curve.accepted_impostor[-1])},
         }
-        if wanted is not None and len(np.unique(some.fold)) > 1:
-            mean, spread = verification.folds_accuracy(some.scores, some.genuine, some.fold)
+        if wanted is not None and len(np.unique(pairs.fold)) > 1:
+            mean, spread = verification.folds_accuracy(pairs.scores, pairs.genuine, pairs.fold)
             scores["folds_accuracy"] = {"mean": mean, "standard_deviation": spread}
         if missing:
             scores["pairs"]["missing"] = missing
@@ -114,8 +114,8 @@ def verify(embeddings: Path, heads: Path, figure: Path, params: Params) -> dict[
     remedies = {key: value for key, value in on_val.items() if key in there and series.is_remedy(key[1])}
     best = max(remedies, key=lambda key: remedies[key], default=None)
     lines = {
-        (one.name, one.head): (some.curve.far, some.curve.tar)
-        for one, some in compared
+        (one.name, one.head): (pairs.curve.far, pairs.curve.tar)
+        for one, pairs in compared
         if one.name == series.BARE or series.is_remedy(one.name)
     }
     plots.roc(figure, lines, title="True over false accepts, people not seen in training")
@@ -229,18 +229,18 @@ def _intervals(compared: list[tuple[series.Series, Pairs]], n_identities: int, p
     drawn = generator(params.seed, "verify").integers(n_identities, size=(params.resamples, n_identities))
     counts = np.stack([np.bincount(row, minlength=n_identities) for row in drawn])
     values = [
-        np.column_stack(verification.resampled(some.scores, some.genuine, some.people, counts, params.fars))
-        for _, some in compared
+        np.column_stack(verification.resampled(pairs.scores, pairs.genuine, pairs.people, counts, params.fars))
+        for _, pairs in compared
     ]
     names = [one.name for one, _ in compared]
     base = values[names.index("masked-bare" if "masked-bare" in names else names[0])]
     keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
     return [
         {
-            **{key: _bounds(some[:, index]) for index, key in enumerate(keys)},
-            **{f"{key}_ahead_of_masked": _bounds((some - base)[:, index]) for index, key in enumerate(keys)},
+            **{key: _bounds(resampled[:, index]) for index, key in enumerate(keys)},
+            **{f"{key}_ahead_of_masked": _bounds((resampled - base)[:, index]) for index, key in enumerate(keys)},
         }
-        for some in values
+        for resampled in values
     ]
 
 
