@@ -191,5 +191,7 @@ def test_a_space_that_does_not_fit_is_named(faces: dict[str, Path], tmp_path: Pa
     where = {"low": 0.1, "high": 0.9, "log": False}
     with pytest.raises(UnmaskError, match=r"'schedule\.rate' is no number"):
         search(faces, tmp_path / "h.csv", 1, **{"schedule.rate": where})
+    with pytest.raises(UnmaskError, match=r"'masked' is no number .*; it is called mask_prob now"):
+        search(faces, tmp_path / "h.csv", 1, masked=where)
     with pytest.raises(UnmaskError, match=r"space\.mask_prob: train_gender does not allow 1\.5"):
         search(faces, tmp_path / "h.csv", 1, mask_prob={**where, "high": 1.5})

@@ -64,7 +64,7 @@ def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) 
         for start in range(0, len(examples), BATCH)
         for one in found_in([example.image for example in examples[start : start + BATCH]])
     ]
-    certain = [
+    above_threshold = [
         one.regions[0]
         if len(one.scores) and one.scores[0] >= params.score_threshold
         else np.zeros(example.image.shape[:2], bool)
@@ -73,7 +73,7 @@ def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) 
     by_style: dict[str, list[float]] = {}
     by_position: dict[str, list[float]] = {}
     missed = wrong = 0
-    for face, example, region in zip(rows, examples, certain, strict=True):
+    for face, example, region in zip(rows, examples, above_threshold, strict=True):
         truth = example.regions[0] > 0 if example.regions else np.zeros(region.shape, bool)
         if not truth.any():
             wrong += int(region.any())
@@ -84,7 +84,7 @@ def evaluate_detector(faces: Path, weights: Path, figure: Path, params: Params) 
         by_position.setdefault(face["mask_position"], []).append(iou)
     shown = [
         (example.name.split("/", 1)[1], example.image, region.astype(np.uint8))
-        for example, region in zip(examples, certain, strict=True)
+        for example, region in zip(examples, above_threshold, strict=True)
     ]
     sheets.show_labels(shown, figure, title="Masks that the detector finds, on people not seen in training")
     every = [iou for style in by_style.values() for iou in style]

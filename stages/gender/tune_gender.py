@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
-from stages.core.params import Section, StageParams
+from stages.core.params import Section, StageParams, spelling
 from stages.core.tables import Face
 from stages.gender import classifier, training
 from stages.masks import looks
@@ -165,7 +165,8 @@ def _changed(section: training.Training, values: dict[str, float]) -> training.T
         for step in steps:
             place = place.get(step) if isinstance(place, dict) else None
         if not isinstance(place, dict) or not isinstance(place.get(name), float):
-            raise UnmaskError(f"tune_gender.space: {key!r} is no number with a point in section train_gender")
+            hint = spelling(f"train_gender.{key}")
+            raise UnmaskError(f"tune_gender.space: {key!r} is no number with a point in section train_gender; {hint}")
         place[name] = value
     try:
         return training.Training(**content)
