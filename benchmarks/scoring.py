@@ -19,11 +19,11 @@ NUMBERS = 512
 SIZES = {"c-RMFRD": (831, 3627, 248), "large": (10_000, 100_000, 5_000)}
 
 
-def drawn(n: int, people: int, seed: int) -> tuple[np.ndarray, list[str]]:
+def drawn(n: int, identities: int, seed: int) -> tuple[np.ndarray, list[str]]:
     """Return n embeddings of length 1, noise around a center of each person, and whom they show."""
-    centers = np.random.default_rng(0).normal(size=(people, NUMBERS)).astype(np.float32)
+    centers = np.random.default_rng(0).normal(size=(identities, NUMBERS)).astype(np.float32)
     rng = np.random.default_rng(seed)
-    owner = rng.integers(people, size=n)
+    owner = rng.integers(identities, size=n)
     found = centers[owner] + 2 * rng.normal(size=(n, NUMBERS)).astype(np.float32)
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     return found, [f"p{person}" for person in owner]
@@ -31,9 +31,9 @@ def drawn(n: int, people: int, seed: int) -> tuple[np.ndarray, list[str]]:
 
 def measure(size: str) -> None:
     """Score once and print."""
-    n_gallery, n_probes, people = SIZES[size]
-    gallery, enrolled = drawn(n_gallery, people, 1)
-    probes, asked = drawn(n_probes, people, 2)
+    n_gallery, n_probes, identities = SIZES[size]
+    gallery, enrolled = drawn(n_gallery, identities, 1)
+    probes, asked = drawn(n_probes, identities, 2)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     curve = verification.of_all_pairs(gallery, probes, (enrolled, asked), same_photos=False)

@@ -114,8 +114,8 @@ def in_words(seconds: float) -> str:
 def datasets(seconds: dict[str, float], megabytes: float) -> Iterator[str]:
     """Yield the rows of the table of large datasets, from what 1,000 faces take."""
     alone = seconds.get("embed", 0.0)
-    for name, (photos_, people) in DATASETS.items():
-        parts = tables.n_parts({f"{name}/{person:06d}": photos_ // people for person in range(people)})
+    for name, (photos_, identities) in DATASETS.items():
+        parts = tables.n_parts({f"{name}/{person:06d}": photos_ // identities for person in range(identities)})
         one = (sum(seconds.values()) - alone) * photos_ / 1000
         times = [in_words(one / faster) for faster in FASTER.values()] + [in_words(alone * photos_ / 1000)]
         yield f"| {name} | {photos_:,} | {parts:,} | {' | '.join(times)} | {megabytes * photos_ / 1e6:.1f} |"

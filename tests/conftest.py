@@ -173,7 +173,7 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(repository / "metrics")  # of the default run, which has other recognizers
     edit_params(
         repository,
-        clean__limit__people=PEOPLE,  # two of them are women
+        clean__limit__identities=PEOPLE,  # two of them are women
         clean__limit__photos=PHOTOS,
         clean__split__salt=SALT,
         evaluate_parser__timed_images=2,

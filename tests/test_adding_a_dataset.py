@@ -59,7 +59,7 @@ def test_the_guide_works(orl_photo: Callable[[str], Pixels], tmp_path: Path):
             with (repository / file).open("a", encoding="utf-8") as opened:
                 opened.write(content)
     metrics = json.loads((repository / "metrics/clean-friends.json").read_text())
-    assert (metrics["faces"], metrics["people"], metrics["unexplained"]) == (14, 3, 0)
+    assert (metrics["faces"], metrics["identities"], metrics["unexplained"]) == (14, 3, 0)
     assert metrics["rejected"] == {"curated": 1, "unreadable": 1}
     kept = [face["face_id"] for face in tables.read(repository / "data/masked/friends", ["face_id"])]
     assert "friends/anna/5" not in kept

@@ -11,7 +11,7 @@ from tests.conftest import ROOT, commit, copy_repository, run
 
 GUIDE = ROOT / "docs/adding-a-model.md"
 SMALLER = {  # what is done to params.yaml before, so that data stages and training are short
-    r"^    people:$": "    people: 8",
+    r"^    identities:": "    identities: 8",
     r"photos: +(?=# of each person)": "photos: 4  ",
     r"steps: 260$": "steps: 20",
 }

@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "near_duplicates": 12,
     "require_face": False,
     "split": {"train": 0.5, "val": 0.1, "test": 0.4, "salt": 0},
-    "limit": {"people": None, "photos": None},
+    "limit": {"identities": None, "photos": None},
 }
 
 
@@ -59,7 +59,7 @@ GOOD = {f"p{index // 3}/p{index // 3}_{index % 3:04d}.jpg": encoded(photo(index)
 
 def test_good_photos_are_kept_as_they_are(tmp_path: Path):
     result, rejects = run(people(tmp_path, GOOD))
-    assert (result["photos"], result["faces"], result["people"], result["unexplained"]) == (12, 12, 4, 0)
+    assert (result["photos"], result["faces"], result["identities"], result["unexplained"]) == (12, 12, 4, 0)
     assert rejects == []
     by_id = {face["face_id"]: face for face in tables.read(Path("table"))}
     assert by_id["lfw/p1/p1_0002"]["image"] == GOOD["p1/p1_0002.jpg"]
@@ -107,7 +107,7 @@ def test_photos_of_every_kind_are_stored_as_png(tmp_path: Path):
     result, rejects = run(people(tmp_path, kinds))
     assert rejects == []
     assert result["stored_anew_as_png"] == 5
-    assert result["people_with_one_photo"] == 5
+    assert result["identities_with_one_photo"] == 5
     for face in tables.read(Path("table")):
         stored = Image.open(io.BytesIO(face["image"]))
         assert stored.format == "PNG"
@@ -209,7 +209,7 @@ def test_an_exclusion_list_without_header(tmp_path: Path):
 
 
 def test_a_limit_leaves_out_and_says_so(tmp_path: Path):
-    result, rejects = run(people(tmp_path, GOOD), limit={"people": 2, "photos": 2})
+    result, rejects = run(people(tmp_path, GOOD), limit={"identities": 2, "photos": 2})
     assert [face["face_id"] for face in sorted(tables.read(Path("table")), key=lambda face: face["face_id"])] == [
         "lfw/p0/p0_0000",
         "lfw/p0/p0_0001",
@@ -237,8 +237,8 @@ def test_the_split_is_by_person_and_stays_when_people_are_added(tmp_path: Path):
     result, _ = run(people(tmp_path / "all", content))
     after = splits()
     assert {person: after[person] for person in before} == before
-    assert result["splits"]["train"]["people"] == sum(split == "train" for split in after.values())
-    assert 20 <= result["splits"]["train"]["people"] <= 40  # half of 60
+    assert result["splits"]["train"]["identities"] == sum(split == "train" for split in after.values())
+    assert 20 <= result["splits"]["train"]["identities"] <= 40  # half of 60
     run(people(tmp_path / "all", {}), split={"train": 0.5, "val": 0.1, "test": 0.4, "salt": 1})
     assert splits() != after
 

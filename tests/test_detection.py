@@ -162,7 +162,7 @@ def train(faces: Path, out: Path) -> dict:
 
 
 def evaluate(faces: Path, out: Path, split: str = "test") -> dict:
-    chosen = evaluate_detector.Params(split=split, certain=0.5)
+    chosen = evaluate_detector.Params(split=split, score_threshold=0.5)
     return evaluate_detector.evaluate_detector(faces, out / "d.safetensors", Results(out / "evaluation"), chosen)
 
 
@@ -183,7 +183,7 @@ def masked(*, some: bool = True) -> list[tables.Face]:
 
 def test_a_detector_is_trained_and_scored(tmp_path: Path):
     numbers = train(write_table(tmp_path / "faces", rows()), tmp_path)
-    assert (numbers["faces"], numbers["people"], numbers["images"]) == (8, 2, 8)
+    assert (numbers["faces"], numbers["identities"], numbers["images"]) == (8, 2, 8)
     assert not list(Path(".scratch").rglob("*.png"))
     result = evaluate(write_table(tmp_path / "masked", masked()), tmp_path)
     assert (result["faces"], result["masks"]) == (4, 2)

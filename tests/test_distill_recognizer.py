@@ -34,7 +34,7 @@ def distill(tmp_path: Path, dlib_recognizer: Path) -> dict:
 
 def test_a_copy_learns_and_is_a_recognizer_like_its_teacher(dlib_recognizer: Path, tmp_path: Path):
     result = distill(tmp_path, dlib_recognizer)
-    assert (result["faces"], result["people"]) == (4, 1)
+    assert (result["faces"], result["identities"]) == (4, 1)
     before, after = (weights.load(file, recognizer.KIND) for file in (dlib_recognizer, tmp_path / "masked.safetensors"))
     assert after[0] == {**before[0], "precision": json.loads((tmp_path / "costs/copy.json").read_text())["precision"]}
     assert before[1].keys() == after[1].keys()

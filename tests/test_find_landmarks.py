@@ -238,7 +238,7 @@ def test_the_network_is_trained(tmp_path: Path):
     result = train_landmarker.train_landmarker(
         table, ROOT / "data/mask_templates", tmp_path / "w.safetensors", Results(tmp_path / "training"), chosen
     )
-    assert (result["faces"], result["people"]) == (6, 2)
+    assert (result["faces"], result["identities"]) == (6, 2)
     _, state = weights.load(tmp_path / "w.safetensors", landmarker.KIND)
     assert state["last.weight"].dtype == torch.float16
     some = train_landmarker.Samples(rows, {}, chosen)

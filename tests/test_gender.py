@@ -29,7 +29,7 @@ def section(**changes: object) -> train_gender.Params:
         "seed": 0,
         "render_masks": params.read_yaml(ROOT / "params.yaml")["render_masks"],
         "network": network().model_dump(),
-        "masked": 0.0,
+        "mask_prob": 0.0,
         "folds": 2,
         "schedule": schedule.model_dump(),
     }
@@ -66,7 +66,7 @@ def train(faces: Path, to: Path, **changes: object) -> dict:
 
 def test_it_learns_and_is_judged_by_people_it_did_not_see(faces: dict[str, Path], tmp_path: Path):
     result = train(faces["bare"], tmp_path)
-    assert result["people"] == {"female": 3, "male": 3}
+    assert result["identities"] == {"female": 3, "male": 3}
     _, fold_of = classifier.load_all(tmp_path / "w.safetensors")
     assert fold_of.keys() == {f"p{number}" for number in range(8)}
     for fold in (0, 1):  # two women and two men in each
@@ -191,5 +191,7 @@ def test_a_space_that_does_not_fit_is_named(faces: dict[str, Path], tmp_path: Pa
     where = {"low": 0.1, "high": 0.9, "log": False}
     with pytest.raises(UnmaskError, match=r"'schedule\.rate' is no number"):
         search(faces, tmp_path / "h.csv", 1, **{"schedule.rate": where})
-    with pytest.raises(UnmaskError, match=r"space\.masked: train_gender does not allow 1\.5"):
-        search(faces, tmp_path / "h.csv", 1, masked={**where, "high": 1.5})
+    with pytest.raises(UnmaskError, match=r"'masked' is no number .*; it is called mask_prob now"):
+        search(faces, tmp_path / "h.csv", 1, masked=where)
+    with pytest.raises(UnmaskError, match=r"space\.mask_prob: train_gender does not allow 1\.5"):
+        search(faces, tmp_path / "h.csv", 1, mask_prob={**where, "high": 1.5})

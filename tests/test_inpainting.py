@@ -362,7 +362,7 @@ def faces(tmp_path: Path) -> dict[str, Path]:
 def run_inpaint(
     faces: Path, models: dict[str, Path], out: Path, unmasked: Path = Path("none"), **changes: object
 ) -> dict:
-    chosen = inpaint.Params(**{"region_from": "truth", "grow": 1.0, "sex_from": "known"} | changes)
+    chosen = inpaint.Params(**{"region_from": "truth", "dilation": 1.0, "sex_from": "known"} | changes)
     given = {name: models[name] for name in ("gender", "shared", "female", "male") if name in models}
     return inpaint.inpaint(faces, unmasked, out=out, results=Results(out.parent / "f"), params=chosen, **given)
 
@@ -409,7 +409,7 @@ def test_inpaint_fills_what_remove_masks_found(faces: dict[str, Path], models: d
         tmp_path / "out",
         write_table(tmp_path / "unmasked", some),
         region_from="remove_masks",
-        grow=2.0,
+        dilation=2.0,
     )
     assert result["filled"] == 6
     for face in tables.read(tmp_path / "out"):
@@ -454,7 +454,7 @@ def test_a_generator_whose_file_is_missing_is_named(faces: dict[str, Path], mode
 def test_a_folder_of_photos_has_no_truth_and_no_known_sex(models: dict[str, Path], tmp_path: Path):
     (tmp_path / "photos").mkdir()
     for name, value in (("region_from", "truth"), ("sex_from", "known")):
-        chosen = inpaint.Params(**{"region_from": "remove_masks", "grow": 1.0, "sex_from": "nobody", name: value})
+        chosen = inpaint.Params(**{"region_from": "remove_masks", "dilation": 1.0, "sex_from": "nobody", name: value})
         none = Path("none")
         with pytest.raises(UnmaskError, match=rf"inpaint\.{name} is '{value}'"):
             inpaint.photos_folder(
@@ -475,7 +475,7 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
         Results(tmp_path / "f"),
     )
     result = evaluate(chosen)
-    assert (result["images"], result["people"], result["pixels_changed_outside"]) == (4, 1, 0)
+    assert (result["images"], result["identities"], result["pixels_changed_outside"]) == (4, 1, 0)
     assert {"masked", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "ours"} <= result["ways"].keys()
     ways = result["ways"]
     assert all(way.keys() == ways["ours"].keys() for way in ways.values())
@@ -507,12 +507,12 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
     result = pretrain_inpainter.pretrain_inpainter(
         **without, out=pretrained, params=pretrain_inpainter.Params(**section)
     )
-    assert (result["faces"], result["people"]) == (4, 1)
+    assert (result["faces"], result["identities"]) == (4, 1)
     assert result["last"].keys() == {"loss", "loss_hole", "loss_context"}
     result = train_shared_inpainter.train_shared_inpainter(
         **common, pretrained=pretrained, out=shared, params=train_shared_inpainter.Params(**section)
     )
-    assert (result["faces"], result["people"]) == (4, 1)
+    assert (result["faces"], result["identities"]) == (4, 1)
     assert result["last"].keys() >= {"loss_structure", "loss_adversarial", "loss_features", "loss_identity"}
     female = functools.partial(
         train_inpainter.train_inpainter,
@@ -521,7 +521,7 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
         out=tmp_path / "sex.safetensors",
         params=train_inpainter.Params(**section, without_faces="error"),
     )
-    assert female("female")["people"] == 1
+    assert female("female")["identities"] == 1
     _, mean = weights.load(pretrained, inpainter.KIND)
     _, before = weights.load(shared, inpainter.KIND)
     _, after = weights.load(tmp_path / "sex.safetensors", inpainter.KIND)
@@ -531,7 +531,7 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
     with pytest.raises(UnmaskError, match=r"no bare male face .* in split 'train'.*shared goes on without"):
         female("male")
     as_shared = train_inpainter.Params(**section, without_faces="shared")
-    assert female("male", params=as_shared) == {"faces": 0, "people": 0}
+    assert female("male", params=as_shared) == {"faces": 0, "identities": 0}
     assert (tmp_path / "sex.safetensors").read_bytes() == shared.read_bytes()
     assert common["results"].curve.read_text() == "step,loss_hole\n"
     with pytest.raises(UnmaskError, match="must be one of female, male"):

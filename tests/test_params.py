@@ -7,7 +7,8 @@ import pytest
 from pydantic import Field
 
 from stages.core.errors import UnmaskError
-from stages.core.params import Section, StageParams, load
+from stages.core.params import RENAMED, Section, StageParams, leaves, load, read_yaml
+from tests.conftest import ROOT
 
 
 class Inner(Section):
@@ -75,6 +76,22 @@ def test_names_the_key_the_line_and_the_range(old: str, new: str, expected: str)
     with pytest.raises(UnmaskError) as error:
         load(Params, "draw", write(GOOD.replace(old, new)))
     assert expected in str(error.value)
+
+
+def test_a_key_of_an_earlier_version_is_told_its_new_name():
+    class Inpaint(StageParams):
+        dilation: float
+
+    with pytest.raises(UnmaskError) as error:
+        load(Inpaint, "inpaint", write("inpaint:\n  dilation: 1.0\n  grow: 1.0\n"))
+    assert str(error.value) == "params.yaml, line 3: inpaint.grow: is not a known key; it is called dilation now"
+
+
+def test_new_names_are_keys_and_old_ones_are_not():
+    keys = {".".join(map(str, path[:n])) for path in leaves(read_yaml(ROOT / "params.yaml")) for n in range(1, 9)}
+    for old, name in RENAMED.items():
+        assert f"{old.rpartition('.')[0]}.{name}" in keys
+        assert old not in keys
 
 
 def test_all_problems_are_told_at_once():

@@ -235,7 +235,7 @@ def evaluate(model: str, inputs: dict[str, Path], out: Path, split: str = "test"
 def test_a_parser_is_trained_and_scored(model: str, tables_of_faces: dict[str, Path], tmp_path: Path):
     numbers = train(model, tables_of_faces, tmp_path, stage_params(tmp_path))
     assert numbers["faces"] == 8
-    assert numbers["people"] == 2
+    assert numbers["identities"] == 2
     assert numbers["labels_by"] == {"landmarks": 8}
     costs = json.loads((tmp_path / "costs/training.json").read_text())
     measured = {"seconds", "images_per_second", "peak_memory_mb"}

@@ -313,7 +313,7 @@ def test_one_and_two_workers_write_the_same_lock(small_repository: Path, tmp_pat
 def test_a_missing_curation_list_is_asked_for(tmp_path: Path):
     repository = copy_repository(tmp_path / "unmask")
     (repository / "data/curation/orl.csv").write_text("face_id,reason\norl/s1/11,not there\n")
-    edit_params(repository, clean__limit__people=1)
+    edit_params(repository, clean__limit__identities=1)
     commit(repository, "a wrong line")
     done = run("dvc", "repro", "clean@orl", cwd=repository, check=False)
     assert done.returncode != 0

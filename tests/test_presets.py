@@ -133,8 +133,11 @@ def test_a_key_that_is_not_there_changes_nothing(file: Path, tmp_path: Path):
     about = "about: {what: x, paper: null, data: x, hardware: x, prints: x}"
     (tmp_path / "odd.yaml").write_text(f"{about}\nparams: {{seed: 3, train_parser.scanet.stepz: 1}}\n")
     before = file.read_bytes()
-    with pytest.raises(UnmaskError, match=r"train_parser\.scanet\.stepz is no key of"):
+    with pytest.raises(UnmaskError, match=r"train_parser\.scanet\.stepz is no key of .*; check its spelling"):
         apply("odd", file, tmp_path)
+    (tmp_path / "old.yaml").write_text(f"{about}\nparams: {{seed: 3, inpaint.grow: 2.0}}\n")
+    with pytest.raises(UnmaskError, match=r"inpaint\.grow is no key of .*; it is called dilation now"):
+        apply("old", file, tmp_path)
     assert file.read_bytes() == before
     (tmp_path / "poor.yaml").write_text("about: {what: x}\nparams: {seed: 3}\n")
     with pytest.raises(UnmaskError, match=r"poor\.yaml, line 1: about\.hardware: is missing"):

@@ -36,7 +36,7 @@ def test_two_queued_experiments_run_at_once(experiments: Path, start: tuple[str,
     """The first has code of its own, which the checkout has no longer when the experiments run."""
     code = experiments / "stages/recognition/verify.py"
     before = code.read_text()
-    after = before.replace('"people":', '"of_its_own_code": 1,\n        "people":', 1)
+    after = before.replace('"identities":', '"of_its_own_code": 1,\n        "identities":', 1)
     assert after != before
     code.write_text(after)
     queue(experiments, "few")
@@ -54,7 +54,7 @@ def test_two_queued_experiments_run_at_once(experiments: Path, start: tuple[str,
     } == RESAMPLES
     scores = {name: data["metrics"][METRICS]["data"] for name, data in found.items()}
     assert {name: "of_its_own_code" in of for name, of in scores.items()} == {"few": True, "more": False}
-    same, other = (scores[name]["series"]["as_it_is"]["bare-bare"] for name in RESAMPLES)
+    same, other = (scores[name]["series"]["none"]["bare-bare"] for name in RESAMPLES)
     assert same["auc"] == other["auc"]
     assert same["interval"] != other["interval"]
 

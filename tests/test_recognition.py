@@ -52,7 +52,7 @@ def train(faces: Path, to: Path, *, masks: str = "bare", loss: str = "arcface") 
         return train_recognizer.train_recognizer(loss, faces, out, results, section())
     recipe = section().model_dump(exclude={"seed"})
     looks = params.read_yaml(ROOT / "params.yaml")["render_masks"]
-    chosen = train_masked_recognizer.Params(seed=0, render_masks=looks, train_recognizer=recipe, masked=1.0)
+    chosen = train_masked_recognizer.Params(seed=0, render_masks=looks, train_recognizer=recipe, mask_prob=1.0)
     templates = ROOT / "data/mask_templates"
     return train_masked_recognizer.train_masked_recognizer(loss, faces, templates, out, results, chosen)
 
@@ -78,7 +78,7 @@ def test_faces_of_one_person_come_together(tmp_path: Path, loss: str, masks: str
         face["face_id"] = f"drawn/{face['identity']}/{index:03d}"
     table = write_table(tmp_path / "faces", rows)
     result = train(table, tmp_path, loss=loss, masks=masks)
-    assert (result["faces"], result["people"]) == (12, 3)
+    assert (result["faces"], result["identities"]) == (12, 3)
     one = recognizer.load(tmp_path / "w.safetensors")
     found = one.embed([images.decode(face["image"]) for face in tables.read(table)])
     identities = [face["identity"] for face in tables.read(table)]

@@ -110,8 +110,8 @@ def test_one_person_alone_teaches_no_unmasking():
 def trained(table: Path, tmp_path: Path) -> Path:
     found = train_heads.train_heads(table, tmp_path / "heads.safetensors", chosen(train_heads.Params, "train_heads"))
     closeness = found["masked"]["cosine_to_bare"]
-    assert closeness["mean_shift"] > closeness["as it is"]
-    assert (found["masked"]["faces"], found["masked"]["people"]) == (16, 4)
+    assert closeness["mean_shift"] > closeness["none"]
+    assert (found["masked"]["faces"], found["masked"]["identities"]) == (16, 4)
     return tmp_path / "heads.safetensors"
 
 
@@ -119,7 +119,7 @@ def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Pat
     few = {"resamples": 100, "interval_pairs": 1000, "fars": [0.5, 0.0001]}
     found = verify.verify(table, trained, Results(tmp_path / "roc"), chosen(verify.Params, "verify", **few))
     by_head = found["series"]
-    bare, masked = by_head["as_it_is"]["bare-bare"], by_head["as_it_is"]["masked-bare"]
+    bare, masked = by_head["none"]["bare-bare"], by_head["none"]["masked-bare"]
     assert bare["pairs"] == {"genuine": 4 * 6, "impostor": 16 * 15 // 2 - 4 * 6}
     assert masked["pairs"] == {"genuine": 2 * 4 * 6, "impostor": 16 * 15 - 2 * 4 * 6}
     assert masked["auc"] < by_head["mean_shift"]["masked-bare"]["auc"] <= bare["auc"] + 0.02
@@ -131,7 +131,7 @@ def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Pat
     rejected = masked["false_rejects_at_bare_threshold"]
     assert 0 <= rejected["0.5"] < 1
     assert rejected["0.0001"] is None
-    assert found["best_on_val"]["series"] in by_head["as_it_is"]
+    assert found["best_on_val"]["series"] in by_head["none"]
     assert (tmp_path / "figures/roc.png").stat().st_size > 5000
 
 
@@ -139,11 +139,11 @@ def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path:
     found = identify.identify(
         table, trained, Results(tmp_path / "cmc"), chosen(identify.Params, "identify", resamples=100)
     )
-    bare = found["series"]["as_it_is"]["bare-bare"]
-    assert (bare["gallery"], bare["probes"], found["people"]) == (4, 12, 4)
+    bare = found["series"]["none"]["bare-bare"]
+    assert (bare["gallery"], bare["probes"], found["identities"]) == (4, 12, 4)
     assert bare["rank"]["1"] <= bare["rank"]["5"] == 1.0
     assert bare["rank_1_interval"]["low"] <= bare["rank"]["1"] <= bare["rank_1_interval"]["high"]
-    masked = found["series"]["as_it_is"]["masked-bare"]["rank"]["1"]
+    masked = found["series"]["none"]["masked-bare"]["rank"]["1"]
     assert masked < found["series"]["mean_shift"]["masked-bare"]["rank"]["1"]
     assert bare["strangers"] > 0
 
@@ -160,7 +160,7 @@ def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Pat
     found = verify.verify(
         table, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **settings, missing="count")
     )
-    assert found["series"]["as_it_is"]["masked-bare"]["pairs"] == {"genuine": 1, "impostor": 1, "missing": 1}
+    assert found["series"]["none"]["masked-bare"]["pairs"] == {"genuine": 1, "impostor": 1, "missing": 1}
     gallery = tmp_path / "gallery.csv"
     gallery.write_text("p02/0.png\np02/0.png\n")
     with pytest.raises(UnmaskError, match="names p02/0 twice"):
@@ -257,15 +257,15 @@ def real(tmp_path: Path) -> Path:
 def test_real_masks_are_compared_with_other_photos(real: Path, trained: Path, tmp_path: Path):
     few = {"resamples": 100, "interval_pairs": 1000, "fars": [0.5]}
     found = verify.verify(real, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **few))["series"]
-    as_it_is = found["as_it_is"]
-    assert as_it_is["bare-bare"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
-    assert as_it_is["masked-bare"]["pairs"] == {"genuine": 4 * 4, "impostor": 64 - 16}
-    assert as_it_is["masked-masked"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
-    assert found["mean_shift"]["masked-bare"]["auc"] > as_it_is["masked-bare"]["auc"]
+    plain = found["none"]
+    assert plain["bare-bare"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
+    assert plain["masked-bare"]["pairs"] == {"genuine": 4 * 4, "impostor": 64 - 16}
+    assert plain["masked-masked"]["pairs"] == {"genuine": 4, "impostor": 8 * 7 // 2 - 4}
+    assert found["mean_shift"]["masked-bare"]["auc"] > plain["masked-bare"]["auc"]
     found = identify.identify(
         real, trained, Results(tmp_path / "g"), chosen(identify.Params, "identify", resamples=100)
     )
-    masked = found["series"]["as_it_is"]["masked-bare"]
+    masked = found["series"]["none"]["masked-bare"]
     assert (masked["gallery"], masked["probes"], found["missing"]) == (4, 8, 0)
 
 
@@ -284,18 +284,18 @@ def test_lists_name_real_masks_and_bare_photos_as_they_come(real: Path, trained:
     pairs.write_text("".join(["Input,Target,Label\n", *lines]))
     settings = {"pairs": pairs, "resamples": 100, "interval_pairs": 1000}
     found = verify.verify(real, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **settings))
-    as_it_is = found["series"]["as_it_is"]
-    assert as_it_is["masked-bare"]["pairs"] == {"genuine": 3, "impostor": 3}
-    assert as_it_is["bare-bare"]["pairs"] == {"genuine": 1, "impostor": 1}
-    assert as_it_is["masked-masked"]["pairs"] == {"genuine": 1, "impostor": 1}
+    plain = found["series"]["none"]
+    assert plain["masked-bare"]["pairs"] == {"genuine": 3, "impostor": 3}
+    assert plain["bare-bare"]["pairs"] == {"genuine": 1, "impostor": 1}
+    assert plain["masked-masked"]["pairs"] == {"genuine": 1, "impostor": 1}
     gallery, probes = tmp_path / "gallery.csv", tmp_path / "probes.csv"
     gallery.write_text("".join(f"p{person:02d}/2.png\n" for person in (2, 5, 8, 11)))
     probes.write_text("p02/0.png\np05/1.png\n")
     lists = {"gallery": gallery, "probes": probes, "resamples": 100}
     found = identify.identify(real, trained, Results(tmp_path / "g"), chosen(identify.Params, "identify", **lists))
-    masked = found["series"]["as_it_is"]["masked-bare"]
+    masked = found["series"]["none"]["masked-bare"]
     assert (masked["gallery"], masked["probes"]) == (4, 2)
-    assert "bare-bare" not in found["series"]["as_it_is"]
+    assert "bare-bare" not in found["series"]["none"]
     pairs.write_text("Input,Target,Label\np02/0.png,p02/1.png,1\n")
     with pytest.raises(UnmaskError, match="no series of photos has pairs of both kinds"):
         verify.verify(real, trained, Results(tmp_path / "f"), chosen(verify.Params, "verify", **settings))
@@ -304,7 +304,7 @@ def test_lists_name_real_masks_and_bare_photos_as_they_come(real: Path, trained:
 def test_intervals_come_from_some_pairs_and_curves_from_all(table: Path):
     some = embeddings.read(table)
     one, other = embeddings.both(some["bare"].of("test"), some["masked"].of("test"))
-    compared = series.Series("masked-bare", series.AS_IT_IS, one, other, same_photos=True)
+    compared = series.Series("masked-bare", heads.NO_HEAD, one, other, same_photos=True)
     rng = np.random.default_rng(0)
     rows, columns = verify._drawn(compared, rng, 10_000)
     assert len({*zip(rows.tolist(), columns.tolist(), strict=True)}) == len(rows) == 16 * 15
@@ -312,7 +312,7 @@ def test_intervals_come_from_some_pairs_and_curves_from_all(table: Path):
     rows, columns = verify._drawn(compared, rng, 20)
     genuine = np.array(other.identities)[rows] == np.array(one.identities)[columns]
     assert (len(rows), int(genuine.sum())) == (20, 10)
-    symmetric = series.Series("masked-masked", series.AS_IT_IS, other, other, same_photos=True)
+    symmetric = series.Series("masked-masked", heads.NO_HEAD, other, other, same_photos=True)
     rows, columns = verify._drawn(symmetric, rng, 10_000)
     assert len(rows) == 16 * 15 // 2
     assert (columns > rows).all()

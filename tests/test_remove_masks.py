@@ -42,7 +42,7 @@ def green(image: Pixels) -> tuple[Pixels, Pixels]:
 
 
 def chosen(**changes: object) -> Params:
-    return Params(**{"by": "parser", "certain": 0.5, "grow": 0.0, **changes})
+    return Params(**{"by": "parser", "score_threshold": 0.5, "dilation": 0.0, **changes})
 
 
 def table(tmp_path: Path) -> Path:
@@ -81,7 +81,7 @@ def test_masks_of_a_table_become_0_and_nothing_else_changes(tmp_path: Path):
 
 
 def test_growing_widens_the_region(tmp_path: Path):
-    run(table(tmp_path), tmp_path, params=chosen(grow=2.0))
+    run(table(tmp_path), tmp_path, params=chosen(dilation=2.0))
     regions = [images.decode_gray(face["found_mask"]) for face in tables.read(tmp_path / "out")]
     assert regions[0][56, 50] == 0
     assert regions[0][58, 50] == regions[0][101, 50] == 255

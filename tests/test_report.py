@@ -60,11 +60,11 @@ def results(tmp_path: Path) -> Path:
         value = {name: 0.99 - 0.05 * number for number, name in enumerate(names)}
         val = {name: 2.0 + (name == "zeroed-bare") - place / 2 for name in names}
         verified = {
-            "series": {"as_it_is": {name: scores(value[name] - place / 10, val[name]) for name in names}},
-            "best_on_val": {"head": "as_it_is", "series": "zeroed-bare"},
+            "series": {"none": {name: scores(value[name] - place / 10, val[name]) for name in names}},
+            "best_on_val": {"head": "none", "series": "zeroed-bare"},
         }
         (folder / f"verify-{recognizer}.json").write_text(json.dumps(verified))
-        identified = {"series": {"as_it_is": {name: ranks(value[name]) for name in names}}}
+        identified = {"series": {"none": {name: ranks(value[name]) for name in names}}}
         (folder / f"identify-{recognizer}.json").write_text(json.dumps(identified))
     rng = np.random.default_rng(0)
     for name in ("verify-one", "identify-one", "clean-orl", "inpaint-orl"):
@@ -113,9 +113,9 @@ def test_the_best_on_val_is_told_and_stressed(written: tuple[str, str]):
     stressed = re.findall(r'<tr class="best">(.*?)</tr>', page, re.DOTALL)
     assert [row.split("</td>")[0].rpartition(">")[2] for row in stressed] == ["one", "one", "zeroed-bare"]
     of_two = summary[summary.index("### two: all") :]
-    order = re.findall(r"^\| (\S+-\S+) \| as it is", of_two, re.MULTILINE)
+    order = re.findall(r"^\| (\S+-\S+) \| none", of_two, re.MULTILINE)
     assert order == ["bare-bare", "masked-bare", "zeroed-bare", "inpainted-bare", "upper-bare_upper"]
-    assert "| zeroed-bare | as it is | 79.0 (78 to 80) |" in of_two
+    assert "| zeroed-bare | none | 79.0 (78 to 80) |" in of_two
     assert "n/a" in summary  # what could not be measured
 
 
@@ -164,7 +164,7 @@ def test_the_model_card_says_what_it_knows_and_what_not(written: tuple[str, str]
     headings = re.findall("^## (.*)", card, re.MULTILINE)
     assert headings[:5] == ["Model details", "Intended use", "Factors", "Metrics", "Training and evaluation data"]
     assert headings[5:] == ["Quantitative analyses", "Ethical considerations", "Caveats"]
-    people = json.loads((ROOT / "metrics/clean-orl.json").read_text())["splits"]["test"]["people"]
+    people = json.loads((ROOT / "metrics/clean-orl.json").read_text())["splits"]["test"]["identities"]
     assert f"tested on {people} people" in card
     for name in params.read_yaml(ROOT / "dvc.yaml")["artifacts"]:
         assert f"| {name} | `models/{name}.safetensors` |" in card
@@ -226,19 +226,19 @@ def test_readme_gets_the_short_tables(results: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("series", "head", "remedied", "expected"),
     [
-        ("upper-bare_upper", "as_it_is", 0.891, "comparing upper halves gives 14 back (89 %)."),
+        ("upper-bare_upper", "none", 0.891, "comparing upper halves gives 14 back (89 %)."),
         (
             "zeroed-bare",
             "mean_shift",
             0.7,
             "to 0, with a mean shift of the embeddings gives nothing back and costs 5 more",
         ),
-        ("masked-masked", "as_it_is", 0.75, "comparing masked with masked faces gives nothing back (75 %)."),
+        ("masked-masked", "none", 0.75, "comparing masked with masked faces gives nothing back (75 %)."),
     ],
 )
 def test_the_result_in_one_sentence(series: str, head: str, remedied: float, expected: str):
     best = ("dlib", head, series)
-    tars = {("dlib", "as_it_is", "bare-bare"): 1.0, ("dlib", "as_it_is", "masked-bare"): 0.75, best: remedied}
+    tars = {("dlib", "none", "bare-bare"): 1.0, ("dlib", "none", "masked-bare"): 0.75, best: remedied}
     rows = {key: scores(tar + 0.1, 1.0) for key, tar in tars.items()}
     said = recognition.Comparison(rows, {"dlib": best}).sentence()
     assert said.startswith("A mask costs dlib 25 points of TAR at FAR 1 % (100 % to 75 %); ")

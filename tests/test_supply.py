@@ -223,7 +223,7 @@ def test_the_first_stages_need_no_network(tmp_path: Path):
 
     repository = copy_repository(tmp_path / "unmask")
     (repository / "dvc.lock").unlink()
-    edit_params(repository, clean__limit__people=3, clean__limit__photos=2)
+    edit_params(repository, clean__limit__identities=3, clean__limit__photos=2)
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed/sitecustomize.py").write_text(BLOCK)
     # Where the system lets a test do so, it takes the network away altogether, from programs in other languages, too.

@@ -154,7 +154,7 @@ def test_results_are_written_and_checkpoints_deleted(tmp_path: Path):
     assert trained.work.exists()
     faces = [{"identity": name} for name in ("a", "b", "a")]
     written = trained.write(tmp_path / "m/w.safetensors", {"kind": "line"}, Results(tmp_path / "line"), faces)
-    assert (written["faces"], written["people"], written["parameters"]) == (3, 2, 2 * 16 + 2 * 16 + 16 + 1)
+    assert (written["faces"], written["identities"], written["parameters"]) == (3, 2, 2 * 16 + 2 * 16 + 16 + 1)
     assert written["last"] == {"loss": trained.rows[-1]["loss"]}
     assert not trained.work.exists()
     assert json.loads((tmp_path / "costs/line.json").read_text())["precision"] == "float32"

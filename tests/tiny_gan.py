@@ -33,14 +33,14 @@ def halves(n: int = 6) -> samples.Samples:
         region = hole(*image.shape[:2])
         return np.where((region > 0)[..., None], np.uint8(200), image), region
 
-    return samples.Samples([face_row(index) for index in range(n)], draw, blended=0.5, size=32, seed=0)
+    return samples.Samples([face_row(index) for index in range(n)], draw, blend_prob=0.5, size=32, seed=0)
 
 
 def network(**losses: float) -> training.Network:
     """Return the smallest networks, and weights of the losses."""
     default = {"hole": 6.0, "context": 1.0, "structure": 1.0, "adversarial": 0.1, "features": 1.0, "identity": 0.0}
     sizes = {"side": 32, "channels": 4, "discriminator_channels": 4}
-    return training.Network(**sizes, blended=0.5, averaging=0.2, losses=LossWeights(**{**default, **losses}))
+    return training.Network(**sizes, blend_prob=0.5, ema_momentum=0.2, losses=LossWeights(**{**default, **losses}))
 
 
 def schedule(steps: int, **changes: object) -> loop.Schedule:

@@ -85,8 +85,8 @@ def apply(work: Callable[..., Any], on: torch.device, *columns: Sequence[Array])
     """
     found: list[Any] = []
     with torch.inference_mode():
-        for some in batches(columns[0], on):
-            said = work(*(_tensor(column[some]).to(on, non_blocking=True) for column in columns))
+        for batch in batches(columns[0], on):
+            said = work(*(_tensor(column[batch]).to(on, non_blocking=True) for column in columns))
             if isinstance(said, Tensor):
                 found.extend(said.cpu().numpy())
             else:
@@ -95,7 +95,7 @@ def apply(work: Callable[..., Any], on: torch.device, *columns: Sequence[Array])
 
 
 def batches(items: Sequence[Array], on: torch.device) -> Iterator[slice]:
-    """Yield the places of batches of arrays (h, w, …): neighbors of one shape, as many as the device is best with.
+    """Yield the indices of batches of arrays (h, w, …): neighbors of one shape, as many as the device is best with.
 
     They are about as long as each other, so that no face is left over: for one small image, torch takes other kernels
     than for several, which round otherwise.
@@ -104,7 +104,7 @@ def batches(items: Sequence[Array], on: torch.device) -> Iterator[slice]:
     for shape, alike in itertools.groupby(item.shape for item in items):
         n = len(list(alike))
         n_batches = math.ceil(n / max(1, AT_ONCE[on.type] // math.prod(shape[:2])))
-        ends = [start + n * place // n_batches for place in range(n_batches + 1)]
+        ends = [start + n * index // n_batches for index in range(n_batches + 1)]
         yield from map(slice, ends[:-1], ends[1:])
         start += n
 
@@ -115,12 +115,12 @@ def _tensor(arrays: Sequence[Array]) -> Tensor:
 
 
 def by_name(names: Sequence[str], work: Callable[[str, list[int]], Sequence[Result]]) -> list[Result]:
-    """Return a result for each place in `names`: `work` is called once a name, with the places that have it."""
+    """Return a result for each index in `names`: `work` is called once a name, with the indices that have it."""
     found: dict[int, Result] = {}
     for name in dict.fromkeys(names):
-        places = [place for place, one in enumerate(names) if one == name]
-        found |= dict(zip(places, work(name, places), strict=True))
-    return [found[place] for place in range(len(names))]
+        indices = [index for index, one in enumerate(names) if one == name]
+        found |= dict(zip(indices, work(name, indices), strict=True))
+    return [found[index] for index in range(len(names))]
 
 
 def providers(available: Sequence[str]) -> list[Any]:

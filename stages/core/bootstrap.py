@@ -21,18 +21,18 @@ def interval(
     """Return the bounds of a 95 % percentile interval (B. Efron, 1979), resampling people.
 
     Args:
-        statistic: of the photos at some places; a place may come several times.
-        people: whose photo stands at each place.
-        strata: of each place, such as the sex: as many people are drawn of each as there are. A person's places have
+        statistic: of the photos at some indices; an index may come several times.
+        people: whose photo stands at each index.
+        strata: of each index, such as the sex: as many people are drawn of each as there are. A person's indices have
             one stratum.
         n: how many times people are drawn.
         seed: of chance.
     """
-    places: dict[Hashable, dict[Hashable, list[int]]] = {}
-    for place, person in enumerate(people):
-        of = strata[place] if strata is not None else None
-        places.setdefault(of, {}).setdefault(person, []).append(place)
-    groups = [[np.array(of) for of in persons.values()] for persons in places.values()]
+    indices: dict[Hashable, dict[Hashable, list[int]]] = {}
+    for index, person in enumerate(people):
+        of = strata[index] if strata is not None else None
+        indices.setdefault(of, {}).setdefault(person, []).append(index)
+    groups = [[np.array(of) for of in persons.values()] for persons in indices.values()]
     rng = generator(seed, "bootstrap")
     values = []
     for _ in range(n):

@@ -19,6 +19,30 @@ KINDS = {"integer": "a whole number", "number": "a number", "string": "a text", 
 KINDS |= {"null": "null"}
 BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 BOUNDS |= {"pattern": "like"}
+# Keys of earlier versions, and their last part's name now.
+RENAMED = {
+    "clean.limit.people": "identities",
+    "try_photo.certain": "worn_threshold",
+    "try_photo.possible": "possible_threshold",
+    "train_landmarker.masked": "mask_prob",
+    "train_landmarker.elsewhere": "background_prob",
+    "train_parser.scanet.occluded": "occluder_prob",
+    "train_parser.scanet.bearded": "beard_prob",
+    "train_parser.extractor.occluded": "occluder_prob",
+    "train_parser.extractor.bearded": "beard_prob",
+    "train_detector.bearded": "beard_prob",
+    "evaluate_detector.certain": "score_threshold",
+    "remove_masks.certain": "score_threshold",
+    "remove_masks.grow": "dilation",
+    "recognizers.trained": "bare (and masked)",
+    "train_recognizer.masked": "train_masked_recognizer.mask_prob",
+    "train_recognizer.softmax": "norm_softmax",
+    "train_gender.masked": "mask_prob",
+    "inpainter.blended": "blend_prob",
+    "inpainter.averaging": "ema_momentum",
+    "inpaint.grow": "dilation",
+    "distill_recognizer.masked": "mask_prob",
+}
 
 
 FilePath = Annotated[Path, Field(strict=False)]  # which YAML writes as a text
@@ -86,7 +110,7 @@ def load(model: type[_Model], section: str, path: Path = PARAMS_FILE) -> _Model:
 
 
 def leaves(content: Any) -> dict[tuple[int | str, ...], Any]:
-    """Return what stands at the ends of nested mappings and lists, by its keys and places; empty ones are ends, too."""
+    """Return what stands at the ends of nested mappings and lists, by keys and indices; empty ones are ends, too."""
     if not content or not isinstance(content, dict | list):
         return {(): content}
     inner = content if isinstance(content, dict) else dict(enumerate(content))
@@ -108,7 +132,7 @@ def check(model: type[_Model], values: Any, path: Path, section: tuple[str, ...]
             # "[key]" is pydantic's way to say that the key before it is wrong, not its value.
             keys = tuple(key for key in problem["loc"] if key != "[key]")
             keys = keys if keys and keys[0] in top_level else (*section, *keys)
-            problems.append((keys, _wrong(model, problem)))
+            problems.append((keys, _wrong(model, problem, ".".join(map(str, keys)))))
         raise _error(path, problems) from None
 
 
@@ -123,12 +147,17 @@ def _error(path: Path, problems: list[tuple[tuple[int | str, ...], str]]) -> Unm
     return UnmaskError("\n".join(lines))
 
 
-def _wrong(model: type[BaseModel], problem: Any) -> str:
+def spelling(key: str) -> str:
+    """Return what to do about an unknown dotted key of params.yaml: its new name, if it had another one before."""
+    return f"it is called {RENAMED[key]} now" if key in RENAMED else "check its spelling"
+
+
+def _wrong(model: type[BaseModel], problem: Any, key: str) -> str:
     allowed = _allowed(model, problem["loc"])
     if problem["type"] == "missing":
         return f"is missing{f' ({allowed})' if allowed else ''}"
     if problem["type"] == "extra_forbidden":
-        return "is not a known key; check its spelling"
+        return f"is not a known key; {spelling(key)}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     return f"{problem['input']!r} is not allowed: {allowed or problem['msg']}"

@@ -56,7 +56,7 @@ class Split(Section):
 class Limit(Section):
     """Keep no more than so many people, and photos of each, the first by name; null keeps all."""
 
-    people: int | None = Field(ge=1)
+    identities: int | None = Field(ge=1)
     photos: int | None = Field(ge=1)
 
 
@@ -115,19 +115,19 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         title="Photos kept, and their split",
         caption=lambda face: f"{face['face_id'].split('/', 1)[1]} {face['split']}",
     )
-    people = Counter(one.photo.identity for one in seen)
+    identities = Counter(one.photo.identity for one in seen)
     label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
     numbers = {
         "photos": listed,
         "faces": len(seen),
-        "people": len(people),
-        "people_with_one_photo": sum(count == 1 for count in people.values()),
+        "identities": len(identities),
+        "identities_with_one_photo": sum(count == 1 for count in identities.values()),
         "rejected": Counter(reject.reason for reject in rejects),
         "unexplained": listed - len(seen) - len(rejects),
         "splits": {
             split: {
                 "faces": sum(splits[one.photo.identity] == split for one in seen),
-                "people": sum(splits[identity] == split for identity in people),
+                "identities": sum(splits[identity] == split for identity in identities),
             }
             for split in tables.SPLITS
         },
@@ -193,9 +193,9 @@ def _limited(photos: dict[str, Photo], limit: Limit) -> tuple[dict[str, Photo], 
     of_person: Counter[str] = Counter()
     for face_id, photo in photos.items():
         is_new = photo.identity not in of_person
-        too_many_people = limit.people is not None and is_new and len(of_person) >= limit.people
+        too_many_identities = limit.identities is not None and is_new and len(of_person) >= limit.identities
         too_many_photos = limit.photos is not None and of_person[photo.identity] >= limit.photos
-        if too_many_people or too_many_photos:
+        if too_many_identities or too_many_photos:
             rejects.append(Reject(photo.file, "beyond_limit", "clean.limit in params.yaml", face_id))
         else:
             of_person[photo.identity] += 1

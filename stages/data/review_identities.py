@@ -73,14 +73,14 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
         raise UnmaskError(f"{faces} has {len(people)} people with landmarks: there is nobody to compare them with")
     found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
     order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
-    proposed = [place for place in order.tolist() if np.isfinite(found.doubt[place])]
+    proposed = [index for index in order.tolist() if np.isfinite(found.doubt[index])]
     lines = []
-    for place in proposed:
-        reason = "nearer to another person" if found.doubt[place] > 0 else "far from the person's other photos"
-        cosines = [f"{value[place]:.4f}" for value in (found.own, found.other)]
-        lines.append(["", kept[place]["face_id"], reason, *cosines, people[found.nearest[place]]])
+    for index in proposed:
+        reason = "nearer to another person" if found.doubt[index] > 0 else "far from the person's other photos"
+        cosines = [f"{value[index]:.4f}" for value in (found.own, found.other)]
+        lines.append(["", kept[index]["face_id"], reason, *cosines, people[found.nearest[index]]])
     write_csv(out, COLUMNS, lines)
-    _draw(faces, figure, [(kept[place], str(people[found.nearest[place]])) for place in proposed[:SHOWN]])
+    _draw(faces, figure, [(kept[index], str(people[found.nearest[index]])) for index in proposed[:SHOWN]])
     return {
         "faces": len(rows),
         "proposed": len(proposed),

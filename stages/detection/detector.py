@@ -126,7 +126,7 @@ class Detector:
     def __call__(self, images: Sequence[Pixels]) -> list[Found]:
         """Return the masks found in RGB images (H, W, 3) of any size, the most certain first."""
         on = device.of(self.network)
-        return [one for some in device.batches(images, on) for one in self._found_in(images[some])]
+        return [one for batch in device.batches(images, on) for one in self._found_in(images[batch])]
 
     def _found_in(self, images: Sequence[Pixels]) -> list[Found]:
         inputs, samples = [], []

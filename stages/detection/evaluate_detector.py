@@ -24,7 +24,7 @@ class Params(StageParams):
     """Section `evaluate_detector:` of params.yaml."""
 
     split: Literal["train", "val", "test"]
-    certain: float = Field(ge=0, le=1)
+    score_threshold: float = Field(ge=0, le=1)
     """From this score on, what was found counts as a mask."""
 
 
@@ -59,9 +59,9 @@ def evaluate_detector(faces: Path, weights: Path, results: Results, params: Para
         for face in rows
     ]
     found = found_in([example.image for example in examples])
-    certain = [one.regions[:1][one.scores[:1] >= params.certain].any(0) for one in found]
+    above_threshold = [one.regions[:1][one.scores[:1] >= params.score_threshold].any(0) for one in found]
     masked, missed, wrong = list[tables.Face](), 0, 0
-    for face, example, region in zip(rows, examples, certain, strict=True):
+    for face, example, region in zip(rows, examples, above_threshold, strict=True):
         truth = example.regions[0] > 0 if example.regions else np.zeros(region.shape, bool)
         if not truth.any():
             wrong += int(region.any())
@@ -70,7 +70,7 @@ def evaluate_detector(faces: Path, weights: Path, results: Results, params: Para
         masked.append({**face, "iou": regions.scores(truth, region)["iou"]})
     shown = [
         (example.name.split("/", 1)[1], example.image, region.astype(np.uint8))
-        for example, region in zip(examples, certain, strict=True)
+        for example, region in zip(examples, above_threshold, strict=True)
     ]
     sheets.show_labels(shown, results.figure, title="Masks that the detector finds, on people not seen in training")
     return {

@@ -41,8 +41,8 @@ class Params(StageParams):
     """Longer side of its input, pixels."""
     looks: int = Field(ge=1)
     """How many masks are drawn on each face to train on."""
-    bearded: float = Field(ge=0, le=1)
-    """Share of the images with a drawn beard below the mask, which is none of it."""
+    beard_prob: float = Field(ge=0, le=1)
+    """Share of the training images with a drawn beard below the mask, which is none of it."""
     schedule: loop.Schedule
 
 
@@ -96,7 +96,7 @@ def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Ite
         image = images.decode(face["image"])
         for number in range(params.looks):
             rng = generator(params.seed, NAME, face["face_id"], number)
-            below = beards.draw_on_some(image, face["landmarks"], rng, params.bearded)
+            below = beards.draw_on_some(image, face["landmarks"], rng, params.beard_prob)
             hidden, region = masked(face, below, rng, looks=looks, own=own)
             if region.any():
                 yield coco.Example(f"{face['face_id']}/{number}", hidden, (region,))

@@ -77,15 +77,15 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, 
     if not every:
         raise UnmaskError(f"{faces} holds nobody whom {weights} was trained and folded on: train it again")
     plots.confusion_matrix(results.figure, _confusion(every), SEXES, title="Of each true sex, what was found")
-    people = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
-    result: dict[str, Any] = {"people": people}
+    identities = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
+    result: dict[str, Any] = {"identities": identities}
     for judge, by_condition in cases.items():
         result[judge] = {condition: _scores(some, params) for condition, some in by_condition.items()}
-    rare = min(people, key=lambda sex: people[sex])
-    if people[rare] < FEW:
+    rare = min(identities, key=lambda sex: identities[sex])
+    if identities[rare] < FEW:
         result["warning"] = (
-            f"only {people[rare]} people are {rare}: each is worth {100 / max(people[rare], 1):.0f} points of that "
-            f"sex's share, so these figures prove next to nothing about people at large"
+            f"only {identities[rare]} people are {rare}: each is worth {100 / max(identities[rare], 1):.0f} points of "
+            f"that sex's share, so these figures prove next to nothing about people at large"
         )
     return result
 
@@ -106,8 +106,8 @@ def _scores(cases: Sequence[Case], params: Params) -> dict[str, Any]:
         return {"images": len(cases)}  # of one sex alone, balanced accuracy says nothing
     identities, sexes, right = zip(*cases, strict=True)
 
-    def balanced(places: NDArray[np.intp]) -> float:
-        return training.balanced_accuracy([sexes[place] for place in places], [right[place] for place in places])
+    def balanced(indices: NDArray[np.intp]) -> float:
+        return training.balanced_accuracy([sexes[index] for index in indices], [right[index] for index in indices])
 
     low, high = bootstrap.interval(balanced, identities, sexes, n=params.resamples, seed=params.seed)
     return {

@@ -48,11 +48,13 @@ def train_gender(faces: Path, templates: Path, out: Path, results: Results, para
     fold_of = training.folds(rows, params.folds, params.seed)
     key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
     drawn = params.render_masks.in_training()
-    change = functools.partial(looks.perhaps_masked, share=params.masked, looks=drawn, own=drawn.own_styles(templates))
+    change = functools.partial(
+        looks.perhaps_masked, share=params.mask_prob, looks=drawn, own=drawn.own_styles(templates)
+    )
     of_fold = {fold: [face for face in rows if fold_of[face["identity"]] != fold] for fold in range(params.folds)}
     runs = {
-        f"fold_{fold}": training.fit(some, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
-        for fold, some in of_fold.items()
+        f"fold_{fold}": training.fit(others, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
+        for fold, others in of_fold.items()
     }
     final = [face for face in rows if face["split"] == "train"]
     runs["all"] = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True)
@@ -65,7 +67,7 @@ def train_gender(faces: Path, templates: Path, out: Path, results: Results, para
     cost |= {"images_per_second": cost["images"] / max(cost["seconds"], 1e-9), "trainings": len(runs)}
     return {
         **runs["all"].write(out, about, results, final, classifier.Networks(networks)),
-        "people": training.people(final),
+        "identities": training.identities(final),
         "folds": params.folds,
         "parameters": sum(weight.numel() for weight in networks["all"].parameters()),
     }

@@ -23,7 +23,7 @@ class Training(Section):
     """What a gender classifier is and how it is trained; most of section `train_gender` of params.yaml."""
 
     network: classifier.Network
-    masked: float = Field(ge=0, le=1)
+    mask_prob: float = Field(ge=0, le=1)
     """Share of the training images with a mask, another one each time."""
     folds: int = Field(ge=2)
     """Into so many parts the people are divided; each is judged by a network that saw the others."""
@@ -42,8 +42,8 @@ def known(faces: Path) -> list[Face]:
     return rows
 
 
-def people(rows: Sequence[Face]) -> dict[str, int]:
-    """Return how many women and men there are."""
+def identities(rows: Sequence[Face]) -> dict[str, int]:
+    """Return how many identities of each sex there are."""
     return {sex: len({face["identity"] for face in rows if face["sex"] == sex}) for sex in SEXES}
 
 
@@ -53,14 +53,14 @@ def folds(rows: Sequence[Face], n: int, seed: int) -> dict[str, int]:
     Raises:
         UnmaskError: a sex has fewer people than there are folds.
     """
-    least = min(people(rows).values())
+    least = min(identities(rows).values())
     if least < n:
         raise UnmaskError(
             f"train_gender.folds is {n}, but of one sex there are {least} people: each fold needs one to be judged by"
         )
     sexes, groups = [face["sex"] for face in rows], [face["identity"] for face in rows]
     split = StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(np.zeros(len(rows)), sexes, groups)
-    return {groups[place]: fold for fold, (_, held_out) in enumerate(split) for place in held_out}
+    return {groups[index]: fold for fold, (_, held_out) in enumerate(split) for index in held_out}
 
 
 def fit(

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
-from stages.core.params import Section, StageParams
+from stages.core.params import Section, StageParams, spelling
 from stages.gender import classifier, training
 from stages.masks import looks
 from stages.training import checkpoints
@@ -84,7 +84,7 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
     except ImportError:
         raise UnmaskError("a search needs Optuna: pip install '.[tune]'") from None
     rows = [face for face in training.known(faces) if face["split"] != "test"]
-    n = min(params.train_gender.folds, *training.people(rows).values())
+    n = min(params.train_gender.folds, *training.identities(rows).values())
     fold_of = training.folds(rows, n, params.seed)
     for bound in ("low", "high"):  # an error now, and not in the middle of the search
         _changed(params.train_gender, {key: getattr(where, bound) for key, where in params.space.items()})
@@ -95,7 +95,7 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
     def objective(trial: "Trial") -> float:
         numbers = {key: trial.suggest_float(key, at.low, at.high, log=at.log) for key, at in params.space.items()}
         chosen = _changed(params.train_gender, numbers)
-        change = functools.partial(looks.perhaps_masked, share=chosen.masked, looks=drawn, own=own)
+        change = functools.partial(looks.perhaps_masked, share=chosen.mask_prob, looks=drawn, own=own)
         sexes, right = [], []
         for fold in sorted(set(fold_of.values())):
             others = [face for face in rows if fold_of[face["identity"]] != fold]
@@ -143,7 +143,8 @@ def _changed(section: training.Training, values: dict[str, float]) -> training.T
         for step in steps:
             place = place.get(step) if isinstance(place, dict) else None
         if not isinstance(place, dict) or not isinstance(place.get(name), float):
-            raise UnmaskError(f"tune_gender.space: {key!r} is no number with a point in section train_gender")
+            hint = spelling(f"train_gender.{key}")
+            raise UnmaskError(f"tune_gender.space: {key!r} is no number with a point in section train_gender; {hint}")
         place[name] = value
     try:
         return training.Training(**content)

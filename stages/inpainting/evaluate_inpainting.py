@@ -137,13 +137,13 @@ def evaluate_inpainting(
     judged: list[Judged] = []
     tiles: list[dict[str, Pixels]] = []
     cases = _cases(faces, masked, inpainted, params.split)
-    while some := list(itertools.islice(cases, BATCH)):
-        columns = [case.masked for case in some], [case.found for case in some]
+    while batch := list(itertools.islice(cases, BATCH)):
+        columns = [case.masked for case in batch], [case.found for case in batch]
         made = {name: fill(*columns) for name, fill in together.items()}
         made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
-        made[OURS] = [case.inpainted for case in some]
-        for place, case in enumerate(some):
-            filled = {name: made[name][place] for name in ways}
+        made[OURS] = [case.inpainted for case in batch]
+        for index, case in enumerate(batch):
+            filled = {name: made[name][index] for name in ways}
             rows = {name: scores.compare(image, case.photo, case.mask) for name, image in filled.items()}
             if lpips is not None:
                 for name, distance in zip(ways, lpips(list(filled.values()), [case.photo] * len(ways)), strict=True):
@@ -196,8 +196,8 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
     psnr = {name: np.array([one.scores[name]["hole_psnr"] for one in judged]) for name in ways}
     bare = np.stack([one.embeddings[0] for one in judged])
     result: dict[str, Any] = {"ways": {}, "hole_psnr_by_style": {}, "hole_psnr_by_sex": {}}
-    for place, name in enumerate(ways, 1):
-        embeddings = np.stack([one.embeddings[place] for one in judged])
+    for index, name in enumerate(ways, 1):
+        embeddings = np.stack([one.embeddings[index] for one in judged])
         rows = [one.scores[name] for one in judged]
         result["ways"][name] = {
             **{key: float(np.mean([row[key] for row in rows])) for key in rows[0]},
@@ -214,14 +214,14 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
         "pixels_changed_outside": sum(one.changed_outside for one in judged),
         "split": params.split,
         "images": len(judged),
-        "people": len(set(identities)),
+        "identities": len(set(identities)),
     }
 
 
 def _known(faces: Path, params: Params) -> list[Pixels]:
     rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
     drawn = generator(params.seed, "evaluate_inpainting").permutation(len(rows))[: params.known_faces]
-    return [images.decode(rows[place]["image"]) for place in sorted(drawn)]
+    return [images.decode(rows[index]["image"]) for index in sorted(drawn)]
 
 
 def _means(values: NDArray[np.floating], groups: Sequence[str | None]) -> dict[str, float]:
@@ -231,7 +231,7 @@ def _means(values: NDArray[np.floating], groups: Sequence[str | None]) -> dict[s
 
 def _ahead(differences: NDArray[np.floating], identities: Sequence[str], params: Params) -> dict[str, float]:
     low, high = bootstrap.interval(
-        lambda places: float(differences[places].mean()), identities, n=params.resamples, seed=params.seed
+        lambda indices: float(differences[indices].mean()), identities, n=params.resamples, seed=params.seed
     )
     return {"mean": float(differences.mean()), "low": low, "high": high}
 

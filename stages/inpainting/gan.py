@@ -23,7 +23,7 @@ class LossWeights(Section):
     hole: float = Field(ge=0)
     """Mean absolute difference in the hole."""
     context: float = Field(ge=0)
-    """The same around it."""
+    """Mean absolute difference around the hole."""
     structure: float = Field(ge=0)
     """1 - SSIM of the brightness in the hole."""
     adversarial: float = Field(ge=0)
@@ -46,7 +46,7 @@ class InpaintingGAN(BaseModel):  # type: ignore[misc] -- mmengine has no types
         discriminator: trained with it; not used where `weights` has neither `adversarial` nor `features`.
         recognizer: maps images (n, 3, h, w), 0 to 1, to embeddings; it is not trained.
         weights: of the losses.
-        momentum: of the moving average of the generator's weights, in which the newest counts this much.
+        ema_momentum: share of the newest weights in the generator's exponential moving average.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class InpaintingGAN(BaseModel):  # type: ignore[misc] -- mmengine has no types
         discriminator: Discriminator,
         recognizer: nn.Module | None,
         weights: LossWeights,
-        momentum: float,
+        ema_momentum: float,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.recognizer = generator, discriminator, recognizer
-        self.averaged = ExponentialMovingAverage(generator, momentum)
+        self.averaged = ExponentialMovingAverage(generator, ema_momentum)
         self.weights = weights
         if recognizer is not None:
             recognizer.requires_grad_(False)

@@ -48,8 +48,8 @@ class Params(StageParams):
 
     region_from: Literal["remove_masks", "truth"]
     """What says where the mask is: what `remove_masks` found, or the table's own column `mask`."""
-    grow: float = Field(ge=0, le=20)
-    """By how much that is widened, in hundredths of the image's width, so that no thread of the mask is left."""
+    dilation: float = Field(ge=0, le=20)
+    """By how much the region is widened, in hundredths of the image's width, so that no thread of the mask is left."""
     sex_from: Literal["predicted", "known", "nobody"]
     """What decides on the generator: the gender classifier, the table's column `sex`, or nothing (the shared one)."""
 
@@ -74,8 +74,8 @@ class Filler:
             sexes = _classifier(self.gender).sexes(faces)
         names = [sex if sex in self.generators else SHARED for sex in sexes]
 
-        def filled(name: str, places: list[int]) -> list[Pixels]:
-            some = [[column[place] for place in places] for column in (faces, holes)]
+        def filled(name: str, indices: list[int]) -> list[Pixels]:
+            some = [[column[index] for index in indices] for column in (faces, holes)]
             return _generator(self.generators[name])(*some)
 
         return list(zip(device.by_name(names, filled), names, strict=True))
@@ -123,7 +123,7 @@ def inpaint(
     column = "mask" if truth else "found_mask"
     numbers = tables.map_many(
         functools.partial(
-            _filled, filler=_filler(params, gender, shared, female, male), column=column, grow=params.grow
+            _filled, filler=_filler(params, gender, shared, female, male), column=column, dilation=params.dilation
         ),
         faces,
         out,
@@ -162,7 +162,7 @@ def photos_folder(
         _filled_photo,
         filler=_filler(params, gender, shared, female, male),
         find=removing.finder(parser, detector),
-        grow=params.grow,
+        dilation=params.dilation,
         search=load(Search, "find_landmarks.search"),
         align=load(Align, "align_faces"),
     )
@@ -176,19 +176,19 @@ def _filler(params: Params, gender: Path, shared: Path, female: Path | None, mal
     return Filler(gender.absolute() if params.sex_from == "predicted" else None, generators)
 
 
-def _filled(faces: Sequence[Face], filler: Filler, column: str, grow: float) -> list[tables.Mapped]:
+def _filled(faces: Sequence[Face], filler: Filler, column: str, dilation: float) -> list[tables.Mapped]:
     pictures = [images.decode(face["image"]) for face in faces]
     holes = [
         np.zeros(picture.shape[:2], np.uint8)
         if face[column] is None
-        else regions.widened(images.decode_gray(face[column]), grow)
+        else regions.widened(images.decode_gray(face[column]), dilation)
         for face, picture in zip(faces, pictures, strict=True)
     ]
-    masked = [place for place, hole in enumerate(holes) if hole.any()]
-    sexes = [faces[place].get("sex") for place in masked]
-    filled = filler([pictures[place] for place in masked], [holes[place] for place in masked], sexes)
+    masked = [index for index, hole in enumerate(holes) if hole.any()]
+    sexes = [faces[index].get("sex") for index in masked]
+    filled = filler([pictures[index] for index in masked], [holes[index] for index in masked], sexes)
     done = dict(zip(masked, filled, strict=True))
-    return [_result(face, hole, done.get(place)) for place, (face, hole) in enumerate(zip(faces, holes, strict=True))]
+    return [_result(face, hole, done.get(index)) for index, (face, hole) in enumerate(zip(faces, holes, strict=True))]
 
 
 def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tuple[Face, Mapping[str, float]]:
@@ -202,13 +202,13 @@ def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tupl
 
 
 def _filled_photo(
-    name: str, photo: Pixels, filler: Filler, find: Finder, grow: float, search: Search, align: Align
+    name: str, photo: Pixels, filler: Filler, find: Finder, dilation: float, search: Search, align: Align
 ) -> photos.Outcome:
     del name
     result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
     faces = crops(photo, find, search, align)
     masked = [
-        replace(crop, region=regions.widened(crop.region, grow))
+        replace(crop, region=regions.widened(crop.region, dilation))
         for crop in faces
         if crop is not None and crop.region.any()
     ]

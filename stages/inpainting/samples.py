@@ -27,22 +27,22 @@ class Samples(FaceSamples):
     Args:
         faces: bare ones, rows with `image`, kept encoded.
         draw: draws a mask.
-        blended: share of the faces that are blended with another one. Between two aligned faces lies that of somebody
-            else, so a network that saw few people learns less by heart.
+        blend_prob: share of the faces that are blended with another one. Between two aligned faces lies that of
+            somebody else, so a network that saw few people learns less by heart.
         size: side of the images to train on, in pixels.
         seed: of all chance.
     """
 
     name = "train_inpainter"
 
-    def __init__(self, faces: Sequence[Face], draw: Draw, *, blended: float, size: int, seed: int) -> None:
+    def __init__(self, faces: Sequence[Face], draw: Draw, *, blend_prob: float, size: int, seed: int) -> None:
         super().__init__(faces, seed)
-        self.draw, self.blended, self.size = draw, blended, size
+        self.draw, self.blend_prob, self.size = draw, blend_prob, size
 
     def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
         """Return a face, perhaps blended, with a mask, and without one; see `sample`."""
         photo = images.decode(face["image"])
-        if rng.random() < self.blended:
+        if rng.random() < self.blend_prob:
             other = images.decode(self.faces[int(rng.integers(len(self.faces)))]["image"])
             photo = blend(photo, other, rng.uniform(0.2, 0.8))
         masked, region = self.draw(face, photo, rng)

@@ -85,7 +85,7 @@ def _as_shared(shared: Path, out: Path, results: Results) -> dict[str, Any]:
         staging.write_text("step,loss_hole\n", encoding="utf-8")
     with whole_file(out) as staging:
         shutil.copyfile(shared, staging)
-    return {"faces": 0, "people": 0}
+    return {"faces": 0, "identities": 0}
 
 
 if __name__ == "__main__":

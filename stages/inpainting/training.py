@@ -34,10 +34,10 @@ class Network(Section):
     """Of the generator's finest features."""
     discriminator_channels: int = Field(ge=4)
     """Of the discriminator's first features."""
-    blended: float = Field(ge=0, le=1)
+    blend_prob: float = Field(ge=0, le=1)
     """Share of the training faces that are blended with another one."""
-    averaging: float = Field(gt=0, lt=1)
-    """Share of the newest weights in the moving average of the generator's."""
+    ema_momentum: float = Field(gt=0, lt=1)
+    """Share of the newest weights in the generator's exponential moving average."""
     losses: LossWeights
 
 
@@ -62,7 +62,7 @@ def samples(rows: Sequence[Face], params: Params, templates: Path) -> Samples:
     """
     drawn, network = params.render_masks.flattened(), params.inpainter
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
-    return Samples(rows, draw, blended=network.blended, size=network.side, seed=params.seed)
+    return Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=params.seed)
 
 
 def train(
@@ -94,7 +94,7 @@ def train(
         networks = Networks(header(network))
         start(networks)
         return InpaintingGAN(
-            networks.generator, networks.discriminator, recognizer, network.losses, momentum=network.averaging
+            networks.generator, networks.discriminator, recognizer, network.losses, ema_momentum=network.ema_momentum
         )
 
     trained = loop.train(build, samples, schedule, name=name, key=key, parts=("generator", "discriminator"))

@@ -37,9 +37,9 @@ class Params(StageParams):
 
     seed: int = Field(ge=0)
     render_masks: looks.Looks
-    masked: float = Field(ge=0, le=1)
+    mask_prob: float = Field(ge=0, le=1)
     """Share of the training faces with a mask."""
-    elsewhere: float = Field(ge=0, lt=1)
+    background_prob: float = Field(ge=0, lt=1)
     """Share of the training crops that show no face, or next to nothing of one."""
     schedule: loop.Schedule
 
@@ -110,12 +110,12 @@ class Samples(FaceSamples):
     def sample(self, face: Face, rng: np.random.Generator) -> dict[str, Any]:
         """Return a crop and what it shows."""
         photo, points = images.decode(face["image"]), face["landmarks"]
-        is_face = rng.random() >= self.params.elsewhere
+        is_face = rng.random() >= self.params.background_prob
         square = _near(Square.around(points), rng) if is_face else _elsewhere(Square.around(points), photo, rng)
         matrix = square.matrix(float(rng.normal(0, 10)))
         image, points = crop(photo, matrix), alignment.apply(matrix, points)
         masked = False
-        if rng.random() < self.params.masked:
+        if rng.random() < self.params.mask_prob:
             image, region = looks.masked({**face, "landmarks": points}, image, rng, looks=self.looks, own=self.own)
             masked = bool(region.any())
         if rng.random() < 0.5:

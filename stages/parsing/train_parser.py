@@ -38,10 +38,10 @@ class Extractor(Section):
 
     side: int = Field(ge=32, le=1024)
     """Side of its input, pixels."""
-    occluded: float = Field(ge=0, le=1)
-    """Share of the training images on which something is drawn; the others stay bare."""
-    bearded: float = Field(ge=0, le=1)
-    """Share that gets a drawn beard, below what is drawn else."""
+    occluder_prob: float = Field(ge=0, le=1)
+    """Share of the training images that get an occluder (SCANet's are masks); the others stay bare."""
+    beard_prob: float = Field(ge=0, le=1)
+    """Share of the training images that get a drawn beard, below the occluder."""
     schedule: loop.Schedule
 
     def changes(self) -> dict[str, Any]:
@@ -172,8 +172,8 @@ def _changed(
     """
     if face_alone:
         labels = parts.visible_face(labels)
-    image = beards.draw_on_some(image, face["landmarks"], rng, chosen.bearded)
-    if rng.random() >= chosen.occluded:
+    image = beards.draw_on_some(image, face["landmarks"], rng, chosen.beard_prob)
+    if rng.random() >= chosen.occluder_prob:
         return image, labels
     hidden, region = draw(face, image, rng)
     return hidden, parts.covered(labels, region, by=parts.HIDDEN if face_alone else parts.MASK)

@@ -26,7 +26,7 @@ class Params(StageParams):
 
     seed: int = Field(ge=0)
     render_masks: looks.Looks
-    masked: float = Field(ge=0, le=1)
+    mask_prob: float = Field(ge=0, le=1)
     """Share of the training images with a mask; the others keep it as good on bare faces."""
     schedule: loop.Schedule
 
@@ -52,7 +52,9 @@ def distill_recognizer(
     """
     rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
     drawn = params.render_masks.flattened()
-    change = functools.partial(looks.perhaps_masked, share=params.masked, looks=drawn, own=drawn.own_styles(templates))
+    change = functools.partial(
+        looks.perhaps_masked, share=params.mask_prob, looks=drawn, own=drawn.own_styles(templates)
+    )
     network, about = embedders.load_dlib(teacher)
     trained = loop.train(
         lambda: distillation.Training(network),

@@ -31,9 +31,9 @@ MEAN, SCALE = (122.782, 117.001, 104.298), 256  # of the pixels, dlib's input_rg
 LAYERS = {b"con_4": 0, b"affine_": 0, b"fc_2": 2}
 # Channels of the residual blocks, and whether a block halves the image.
 BLOCKS = tuple(
-    (channels, halves and not place)
+    (channels, halves and not index)
     for channels, blocks, halves in ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
-    for place in range(blocks)
+    for index in range(blocks)
 )
 
 
@@ -109,13 +109,13 @@ def network() -> ResNet29:
 def _tensors(data: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the name and the weights of each layer that has any, as dlib's `serialize` wrote them."""
     for marker in re.finditer(b"|".join(LAYERS), data):
-        place = marker.end()
+        offset = marker.end()
         numbers = []
         for _ in range(LAYERS[marker.group()] + 5):  # a tensor is its version, its four sides, then its values
-            length = data[place] & 15  # an integer is its length in bytes, then the bytes
-            numbers.append(int.from_bytes(data[place + 1 : place + 1 + length], "little"))
-            place += 1 + length
-        yield marker.group().decode(), np.frombuffer(data, "<f4", int(np.prod(numbers[-4:])), place).copy()
+            length = data[offset] & 15  # an integer is its length in bytes, then the bytes
+            numbers.append(int.from_bytes(data[offset + 1 : offset + 1 + length], "little"))
+            offset += 1 + length
+        yield marker.group().decode(), np.frombuffer(data, "<f4", int(np.prod(numbers[-4:])), offset).copy()
 
 
 class Embedder:

@@ -90,9 +90,9 @@ def embed(  # noqa: PLR0913 -- four tables of each of two datasets
     done: Counter[str] = Counter()
 
     def batches() -> Iterator[tuple[str, embeddings.Faces]]:
-        for some, splits in datasets:
-            real, drawn = _real_masks(some.faces, params, numbers), _drawn(some.faces, splits, params)
-            for condition, (table, change) in some.conditions().items():
+        for source, splits in datasets:
+            real, drawn = _real_masks(source.faces, params, numbers), _drawn(source.faces, splits, params)
+            for condition, (table, change) in source.conditions().items():
                 rows = _rows(table, condition, real, drawn, numbers)
                 before = done[condition]
                 while batch := list(itertools.islice(rows, BATCH)):

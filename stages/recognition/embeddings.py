@@ -36,10 +36,10 @@ class Faces:
         """Return the number of faces."""
         return len(self.face_ids)
 
-    def at(self, places: Sequence[int]) -> "Faces":
-        """Return the faces at some places."""
-        columns = ([column[place] for place in places] for column in (self.face_ids, self.identities, self.splits))
-        return Faces(*columns, self.embeddings[list(places)])
+    def at(self, indices: Sequence[int]) -> "Faces":
+        """Return the faces at some indices."""
+        columns = ([column[index] for index in indices] for column in (self.face_ids, self.identities, self.splits))
+        return Faces(*columns, self.embeddings[list(indices)])
 
     def with_embeddings(self, embeddings: NDArray[np.float32]) -> "Faces":
         """Return the same faces with other embeddings."""
@@ -47,14 +47,14 @@ class Faces:
 
     def of(self, split: str) -> "Faces":
         """Return the faces of a split."""
-        return self.at([place for place, name in enumerate(self.splits) if name == split])
+        return self.at([index for index, name in enumerate(self.splits) if name == split])
 
 
 def both(one: Faces, other: Faces) -> tuple[Faces, Faces]:
     """Return the faces that are in both, in the first one's order."""
-    place = {face_id: number for number, face_id in enumerate(other.face_ids)}
-    kept = [number for number, face_id in enumerate(one.face_ids) if face_id in place]
-    return one.at(kept), other.at([place[one.face_ids[number]] for number in kept])
+    index = {face_id: number for number, face_id in enumerate(other.face_ids)}
+    kept = [number for number, face_id in enumerate(one.face_ids) if face_id in index]
+    return one.at(kept), other.at([index[one.face_ids[number]] for number in kept])
 
 
 def together(one: Faces, other: Faces) -> Faces:
@@ -111,8 +111,8 @@ def read(path: Path) -> Mapping[str, Faces]:
     values = table["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, size)
     found = {}
     for condition in dict.fromkeys(conditions.tolist()):
-        places = np.flatnonzero(conditions == condition)
-        some = table.take(places)
+        indices = np.flatnonzero(conditions == condition)
+        some = table.take(indices)
         columns = (some[name].to_pylist() for name in ("face_id", "identity", "split"))
-        found[condition] = Faces(*columns, np.ascontiguousarray(values[places]))
+        found[condition] = Faces(*columns, np.ascontiguousarray(values[indices]))
     return found

@@ -21,6 +21,7 @@ from stages.recognition.networks import normalized
 
 KIND = "heads"
 NAMES = ("mean_shift", "unmasking")
+NO_HEAD = "none"  # in place of a name: the embedding stays as the recognizer gave it
 Embeddings = NDArray[np.float32]
 
 

@@ -71,7 +71,7 @@ def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, peo
     if not len(gallery):
         raise UnmaskError("the gallery is empty: there is nobody to look for")
     names = sorted(set(enrolled))
-    number = {name: place for place, name in enumerate(names)}
+    number = {name: index for index, name in enumerate(names)}
     owner = np.array([number[name] for name in enrolled])
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(len(names)))
@@ -79,11 +79,11 @@ def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, peo
     wanted = np.array([number.get(name, -1) for name in people], np.int64)
     rank, best = np.zeros(len(probes), np.int64), np.zeros(len(probes), np.int32)
     for start in range(0, len(probes), BLOCK):
-        place = slice(start, start + BLOCK)
-        of_people = np.maximum.reduceat(compared(probes[place]), starts, axis=1)
-        best[place] = of_people.max(1)
-        mated = np.flatnonzero(wanted[place] >= 0)
-        own = of_people[mated, wanted[place][mated]]
+        block = slice(start, start + BLOCK)
+        of_people = np.maximum.reduceat(compared(probes[block]), starts, axis=1)
+        best[block] = of_people.max(1)
+        mated = np.flatnonzero(wanted[block] >= 0)
+        own = of_people[mated, wanted[block][mated]]
         rank[start + mated] = (of_people[mated] >= own[:, None]).sum(1)
     return Search(rank, similarity.as_cosines(best))
 
@@ -119,17 +119,17 @@ def search_index(
         found.add(gallery)
     except RuntimeError as error:
         raise UnmaskError(f"identify.index: {index!r} cannot be made of {len(gallery)} photos: {error}") from None
-    _, places = found.search(probes, min(NEAREST, len(gallery)))
-    there = places >= 0  # an index may find fewer than it was asked for
-    scores = np.full(places.shape, -2, np.float32)
-    scores[there] = similarity.of_pairs(probes, gallery, (np.nonzero(there)[0], places[there]))
+    _, indices = found.search(probes, min(NEAREST, len(gallery)))
+    there = indices >= 0  # an index may find fewer than it was asked for
+    scores = np.full(indices.shape, -2, np.float32)
+    scores[there] = similarity.of_pairs(probes, gallery, (np.nonzero(there)[0], indices[there]))
     in_gallery = set(enrolled)
     rank = np.zeros(len(probes), np.int64)
     for probe, person in enumerate(people):
         if person not in in_gallery:
             continue
-        found_ones = zip(places[probe][there[probe]], scores[probe][there[probe]], strict=True)
-        candidates = [(enrolled[place], score) for place, score in found_ones]
+        found_ones = zip(indices[probe][there[probe]], scores[probe][there[probe]], strict=True)
+        candidates = [(enrolled[photo], score) for photo, score in found_ones]
         own = max((score for name, score in candidates if name == person), default=-2)
         ahead = {name for name, score in candidates if score >= own} - {person}
         rank[probe] = len(ahead) + 1
@@ -137,10 +137,10 @@ def search_index(
 
 
 def first_of_each(identities: Sequence[str]) -> list[int]:
-    """Return the place of each person's first photo."""
+    """Return the index of each person's first photo."""
     first: dict[str, int] = {}
-    for place, identity in enumerate(identities):
-        first.setdefault(identity, place)
+    for index, identity in enumerate(identities):
+        first.setdefault(identity, index)
     return list(first.values())
 
 
@@ -160,6 +160,6 @@ def rank_1_of_first(gallery: Embeddings, probes: Embeddings, identities: Sequenc
     if not asked:
         return None
     found = search(
-        gallery[enrolled], [identities[place] for place in enrolled], probes[asked], [identities[i] for i in asked]
+        gallery[enrolled], [identities[index] for index in enrolled], probes[asked], [identities[i] for i in asked]
     )
     return found.cmc([1])["1"]

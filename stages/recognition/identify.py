@@ -82,7 +82,7 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
         people = [name for name, rank in zip(probes.identities, found.rank, strict=True) if rank]
         ranks = found.cmc(params.ranks)
         low, high = bootstrap.interval(
-            lambda places, first=first: float(first[places].mean()), people, n=params.resamples, seed=params.seed
+            lambda indices, first=first: float(first[indices].mean()), people, n=params.resamples, seed=params.seed
         )
         opened = _open_set(gallery, probes, params)
         result.setdefault(one.head, {})[one.name] = {
@@ -94,13 +94,13 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
             "strangers": int((opened.rank == 0).sum()),
         }
         shares = found.cmc(range(1, min(SHOWN_RANKS, len(set(gallery.identities))) + 1))
-        if one.head == series.AS_IT_IS and one.name in plots.CONDITIONS:
+        if one.head == correcting.NO_HEAD and one.name in plots.CONDITIONS:
             lines[one.name] = list(shares.values())
     plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
     return {
         "series": result,
         "split": params.split,
-        "people": len(set(table["bare"].of(params.split).identities)),
+        "identities": len(set(table["bare"].of(params.split).identities)),
         "missing": not_enrolled + not_asked,
     }
 
@@ -111,7 +111,7 @@ def _read(file: Path | None, what: str, known: set[str], params: Params) -> tupl
         return None, 0
     names = protocols.read_list(file)
     if len(set(names)) < len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise UnmaskError(f"{file} names {twice} twice")
     return protocols.available(names, lambda name: (name,), known, f"identify.{what}", params.missing)
 
@@ -130,8 +130,8 @@ def _chosen(one: series.Series, gallery: list[str] | None, probes: list[str] | N
 
 
 def _named(faces: Faces, names: list[str]) -> Faces:
-    place = series.places(faces)
-    return faces.at([place[name] for name in names if name in place])
+    index = series.indices(faces)
+    return faces.at([index[name] for name in names if name in index])
 
 
 def _open_set(gallery: Faces, probes: Faces, params: Params) -> identification.Search:
@@ -139,8 +139,8 @@ def _open_set(gallery: Faces, probes: Faces, params: Params) -> identification.S
     people = sorted(set(gallery.identities))
     n = max(1, round(params.strangers * len(people)))
     drawn = generator(params.seed, "strangers").permutation(len(people))[:n]
-    strangers = {people[place] for place in drawn}
-    kept = [place for place, name in enumerate(gallery.identities) if name not in strangers]
+    strangers = {people[index] for index in drawn}
+    kept = [index for index, name in enumerate(gallery.identities) if name not in strangers]
     if not kept:
         return identification.Search(np.zeros(0, np.int64), np.zeros(0, np.float32))
     return _search(gallery.at(kept), probes, params)

@@ -45,11 +45,11 @@ def doubts(embeddings: NDArray[np.float32], identities: Sequence[str]) -> Doubts
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
     own = np.full(len(embeddings), np.nan, np.float32)
     for person in range(len(people)):
-        places = np.flatnonzero(number == person)
-        if len(places) > 1:
-            cosines = similarity.cosines(embeddings[places], embeddings[places])
-            others = cosines[~np.eye(len(places), dtype=bool)].reshape(len(places), -1)
-            own[places] = np.median(others, axis=1)
+        indices = np.flatnonzero(number == person)
+        if len(indices) > 1:
+            cosines = similarity.cosines(embeddings[indices], embeddings[indices])
+            others = cosines[~np.eye(len(indices), dtype=bool)].reshape(len(indices), -1)
+            own[indices] = np.median(others, axis=1)
     compared = similarity.against(means)
     other, nearest = np.zeros(len(embeddings), np.float32), np.zeros(len(embeddings), np.int64)
     for start in range(0, len(embeddings), BLOCK):

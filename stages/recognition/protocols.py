@@ -85,10 +85,10 @@ def _pairs(path: Path, lines: list[tuple[int, str]]) -> Iterator[Pair]:
         yield from (_labeled(path, number, line) for number, line in lines[1:])
     elif all(word.isdecimal() for word in head) and len(head) in {1, 2}:
         in_fold = 2 * int(head[-1])
-        yield from (_numbered(path, *line, place // max(in_fold, 1)) for place, line in enumerate(lines[1:]))
+        yield from (_numbered(path, *line, index // max(in_fold, 1)) for index, line in enumerate(lines[1:]))
     elif head[-1] in {"0", "1"} and len(head) == 3 and "." in head[0]:
         in_fold = 600 if len(lines) == 6000 else len(lines)
-        yield from (_labeled(path, *line, place // in_fold) for place, line in enumerate(lines))
+        yield from (_labeled(path, *line, index // in_fold) for index, line in enumerate(lines))
     else:
         yield from (_numbered(path, *line, 0) for line in lines)
 

@@ -7,7 +7,6 @@ from stages.recognition import embeddings as stored
 from stages.recognition import heads
 from stages.recognition.embeddings import Faces
 
-AS_IT_IS = "as_it_is"
 BARE = "bare-bare"
 
 
@@ -17,7 +16,7 @@ class Series:
 
     Attributes:
         name: `probe-reference`, by their conditions.
-        head: what corrected the probes (and references under the same condition), or `AS_IT_IS`.
+        head: what corrected the probes (and references under the same condition), or `heads.NO_HEAD`.
         references: the faces that are known.
         probes: those that are asked about.
         same_photos: both are the same photos in the same order, one of them with a drawn mask, so that no photo is
@@ -40,7 +39,7 @@ def all_of(table: Mapping[str, Faces], correct: heads.Heads, split: str) -> Iter
         split: train, val or test.
     """
     bare = table["bare"].of(split)
-    yield Series(BARE, AS_IT_IS, bare, bare, same_photos=True)
+    yield Series(BARE, heads.NO_HEAD, bare, bare, same_photos=True)
     for condition in stored.CONDITIONS[1:]:
         references, probes = bare, table[condition].of(split)
         upper = table[stored.BARE_UPPER].of(split)
@@ -48,14 +47,14 @@ def all_of(table: Mapping[str, Faces], correct: heads.Heads, split: str) -> Iter
         if drawn:
             references, probes = stored.both(bare, probes)
             _, upper = stored.both(probes, upper)
-        for head in (AS_IT_IS, *heads.NAMES):
+        for head in (heads.NO_HEAD, *heads.NAMES):
             changed = probes
-            if head != AS_IT_IS:
+            if head != heads.NO_HEAD:
                 changed = probes.with_embeddings(correct.correct(condition, head, probes.embeddings))
             yield Series(f"{condition}-bare", head, references, changed, drawn)
             yield Series(f"{condition}-{condition}", head, changed, changed, same_photos=True)
         if condition == "upper":
-            yield Series(f"{condition}-{stored.BARE_UPPER}", AS_IT_IS, upper, probes, drawn)
+            yield Series(f"{condition}-{stored.BARE_UPPER}", heads.NO_HEAD, upper, probes, drawn)
 
 
 def sides(one: Series) -> tuple[Faces, Faces]:
@@ -69,17 +68,17 @@ def sides(one: Series) -> tuple[Faces, Faces]:
     return every, every
 
 
-def places(faces: Faces) -> dict[str, int]:
-    """Return the place of each face by its name in published lists, `person/photo`, the end of its face_id."""
-    return {face_id.split("/", 1)[1]: place for place, face_id in enumerate(faces.face_ids)}
+def indices(faces: Faces) -> dict[str, int]:
+    """Return the index of each face by its name in published lists, `person/photo`, the end of its face_id."""
+    return {face_id.split("/", 1)[1]: index for index, face_id in enumerate(faces.face_ids)}
 
 
 def names(table: Mapping[str, Faces], split: str) -> set[str]:
     """Return the names of all faces of a split, bare and masked."""
-    return {name for condition in ("bare", "masked") for name in places(table[condition].of(split))}
+    return {name for condition in ("bare", "masked") for name in indices(table[condition].of(split))}
 
 
 def is_remedy(name: str) -> bool:
-    """Tell whether a series asks about a masked face where bare ones are known, as it is or with a remedy."""
+    """Tell whether a series asks about a masked face where bare ones are known, with or without a remedy."""
     _, reference = name.split("-")
     return name != BARE and reference in {"bare", stored.BARE_UPPER}

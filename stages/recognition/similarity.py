@@ -42,7 +42,7 @@ def cosines(some: Embeddings, others: Embeddings) -> Scores:
 
 
 def of_pairs(some: Embeddings, others: Embeddings, pairs: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Scores:
-    """Return the scores of pairs, float32 (k,): of `some` (n, d) at places (k,), and `others` (m, d) at places (k,)."""
+    """Return the scores of pairs, float32 (k,): of `some` (n, d) and `others` (m, d) at indices (k,) of each."""
     found = np.empty(len(pairs[0]), np.float32)
     for start in range(0, len(found), PAIRS_AT_A_TIME):
         block = slice(start, start + PAIRS_AT_A_TIME)

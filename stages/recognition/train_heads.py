@@ -66,10 +66,10 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
             ),
         }
         trained.put(condition, found)
-        closeness = {"as it is": float((bare.embeddings * other.embeddings).sum(1).mean())}
+        closeness = {heads.NO_HEAD: float((bare.embeddings * other.embeddings).sum(1).mean())}
         for name, head in found.items():
             closeness[name] = float((bare.embeddings * heads.apply(head, other.embeddings)).sum(1).mean())
-        result[condition] = {"faces": len(bare), "people": len(set(bare.identities)), "cosine_to_bare": closeness}
+        result[condition] = {"faces": len(bare), "identities": len(set(bare.identities)), "cosine_to_bare": closeness}
     weights.save(out, trained, {"kind": heads.KIND, "size": trained.size, "hidden": trained.hidden})
     return result
 

@@ -27,7 +27,7 @@ class Params(StageParams):
     render_masks: looks.Looks
     train_recognizer: training.Recipe
     """All else is as in the training with bare faces, so that the two can be compared."""
-    masked: float = Field(ge=0, le=1)
+    mask_prob: float = Field(ge=0, le=1)
     """Share of the training images with a mask."""
 
 
@@ -56,7 +56,7 @@ def train_masked_recognizer(
     trained = training.train(
         loss,
         recipe,
-        training.Samples(rows, recipe.network.side, params.seed, draw, params.masked),
+        training.Samples(rows, recipe.network.side, params.seed, draw, params.mask_prob),
         name=f"train_masked_recognizer-{loss}",
         key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [faces, templates], Path(__file__)),
     )

@@ -82,10 +82,10 @@ class Curve:
     def eer(self) -> float:
         """Return the rate at which as many genuine pairs are rejected as impostors accepted, on straight lines."""
         ahead = self.far - (1 - self.tar)  # rises from -1 to 1
-        place = int(np.argmax(ahead >= 0))
-        before, after = ahead[place - 1], ahead[place]
+        index = int(np.argmax(ahead >= 0))
+        before, after = ahead[index - 1], ahead[index]
         share = before / (before - after)
-        return float(self.far[place - 1] + share * (self.far[place] - self.far[place - 1]))
+        return float(self.far[index - 1] + share * (self.far[index] - self.far[index - 1]))
 
     def tar_at(self, far: float) -> float | None:
         """Return the largest TAR with a FAR of at most `far`.
@@ -211,9 +211,9 @@ def resampled(
         above, above_or_equal = (np.cumsum(steps @ others, axis=0)[:-1] for steps in (higher, as_high))
         with np.errstate(invalid="ignore", divide="ignore"):
             auc[block] = 1 - (weights * (above + above_or_equal)).sum(0) / (2 * n_own * n_others)
-            for place, far in enumerate(fars):
+            for index, far in enumerate(fars):
                 accepted = (weights * (above_or_equal <= far * n_others + 1e-9)).sum(0)
-                tar[block, place] = np.where(n_others > 0, accepted / n_own, np.nan)
+                tar[block, index] = np.where(n_others > 0, accepted / n_own, np.nan)
     return auc, tar
 
 

@@ -56,7 +56,7 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     Returns:
         By head and series (`masked-bare`: probes masked, references bare): AUC, EER, TAR by FAR (null where there are
         too few impostor pairs to measure it), false rejects at the thresholds of the bare pairs (NIST IR 8311), and
-        intervals over people of AUC, of TAR, and of both minus those of `masked-bare` as it is; the decidability on the
+        intervals over people of AUC, of TAR, and of both minus those of plain `masked-bare`; the decidability on the
         people of split `val`, by which one may choose; the remedy with the best of these (null if `val` has no pairs);
         and how many pairs and people there are.
 
@@ -73,8 +73,8 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
             "verify.pairs",
             params.missing,
         )
-    people = {*table["bare"].of(params.split).identities, *table["masked"].of(params.split).identities}
-    number = {name: place for place, name in enumerate(sorted(people))}
+    identities = {*table["bare"].of(params.split).identities, *table["masked"].of(params.split).identities}
+    number = {name: index for index, name in enumerate(sorted(identities))}
     compared = [
         (one, pairs)
         for one in series.all_of(table, correct, params.split)
@@ -86,8 +86,8 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     intervals = _intervals(compared, len(number), params)
     on_val = _on_val(table, correct)
     result: dict[str, Any] = {}
-    for (one, some), interval in zip(compared, intervals, strict=True):
-        curve = some.curve
+    for (one, pairs), interval in zip(compared, intervals, strict=True):
+        curve = pairs.curve
         for far in params.fars:
             if not curve.measurable(far):
                 interval |= {f"tar_at_{far:g}": None, f"tar_at_{far:g}_ahead_of_masked": None}
@@ -96,15 +96,17 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
             "eer": curve.eer(),
             "tar_at_far": {f"{far:g}": curve.tar_at(far) for far in params.fars},
             "false_rejects_at_bare_threshold": {
-                f"{far:g}": curve.rejected(limit) if bare and (limit := bare.threshold_at(far)) is not None else None
+                f"{far:g}": curve.rejected(threshold)
+                if bare and (threshold := bare.threshold_at(far)) is not None
+                else None
                 for far in params.fars
             },
             "interval": interval,
             "decidability_val": on_val.get((one.head, one.name)),
             "pairs": {"genuine": int(curve.accepted_genuine[-1]), "impostor": int(curve.accepted_impostor[-1])},
         }
-        if wanted is not None and len(np.unique(some.fold)) > 1:
-            mean, spread = verification.folds_accuracy(some.scores, some.genuine, some.fold)
+        if wanted is not None and len(np.unique(pairs.fold)) > 1:
+            mean, spread = verification.folds_accuracy(pairs.scores, pairs.genuine, pairs.fold)
             scores["folds_accuracy"] = {"mean": mean, "standard_deviation": spread}
         if missing:
             scores["pairs"]["missing"] = missing
@@ -115,14 +117,14 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     lines = {
         one.name: (some.curve.far, some.curve.tar)
         for one, some in compared
-        if one.head == series.AS_IT_IS and one.name in plots.CONDITIONS
+        if one.head == correcting.NO_HEAD and one.name in plots.CONDITIONS
     }
     plots.roc(results.figure, lines, title="True over false accepts, people not seen in training")
     return {
         "series": result,
         "best_on_val": best and {"head": best[0], "series": best[1]},
         "split": params.split,
-        "people": len(people),
+        "identities": len(identities),
     }
 
 
@@ -170,10 +172,10 @@ def _pairs(
         rows, columns = _drawn(one, generator(params.seed, "verify pairs"), params.interval_pairs)
         fold = np.zeros(len(rows), np.int64)
     else:
-        probe, reference = series.places(probes), series.places(references)
+        probe, reference = series.indices(probes), series.indices(references)
         there = [pair for pair in wanted if pair.one in reference and pair.other in probe]
-        places = [(probe[pair.other], reference[pair.one], pair.fold) for pair in there]
-        rows, columns, fold = np.array(places, np.int64).reshape(-1, 3).T
+        indices = [(probe[pair.other], reference[pair.one], pair.fold) for pair in there]
+        rows, columns, fold = np.array(indices, np.int64).reshape(-1, 3).T
     of_references, of_probes = (
         np.array([number[name] for name in faces.identities], np.int64) for faces in (references, probes)
     )
@@ -195,7 +197,7 @@ def _pairs(
 
 
 def _drawn(one: series.Series, rng: np.random.Generator, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of probes and references of at most `n` pairs of a series, drawn by chance.
+    """Return the indices of probes and references of at most `n` pairs of a series, drawn by chance.
 
     At most half of them are genuine: among all pairs of thousands of people hardly one would be.
     """
@@ -223,23 +225,23 @@ def _apart(one: series.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return pairs[columns > rows if one.references is one.probes else columns != rows]
 
 
-def _intervals(compared: list[tuple[series.Series, Pairs]], people: int, params: Params) -> list[dict[str, Any]]:
+def _intervals(compared: list[tuple[series.Series, Pairs]], n_identities: int, params: Params) -> list[dict[str, Any]]:
     """Return the bounds of 95 % intervals, people drawn anew, the same ones for all series."""
-    drawn = generator(params.seed, "verify").integers(people, size=(params.resamples, people))
-    counts = np.stack([np.bincount(row, minlength=people) for row in drawn])
+    drawn = generator(params.seed, "verify").integers(n_identities, size=(params.resamples, n_identities))
+    counts = np.stack([np.bincount(row, minlength=n_identities) for row in drawn])
     values = [
-        np.column_stack(verification.resampled(some.scores, some.genuine, some.people, counts, params.fars))
-        for _, some in compared
+        np.column_stack(verification.resampled(pairs.scores, pairs.genuine, pairs.people, counts, params.fars))
+        for _, pairs in compared
     ]
     names = [one.name for one, _ in compared]
     base = values[names.index("masked-bare" if "masked-bare" in names else names[0])]
     keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
     return [
         {
-            **{key: _bounds(some[:, place]) for place, key in enumerate(keys)},
-            **{f"{key}_ahead_of_masked": _bounds((some - base)[:, place]) for place, key in enumerate(keys)},
+            **{key: _bounds(resampled[:, index]) for index, key in enumerate(keys)},
+            **{f"{key}_ahead_of_masked": _bounds((resampled - base)[:, index]) for index, key in enumerate(keys)},
         }
-        for some in values
+        for resampled in values
     ]
 
 

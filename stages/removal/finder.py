@@ -36,23 +36,25 @@ class Finder:
         by: which network, SCANet's class `mask` or Mask R-CNN.
         parser: SCANet's weights, an absolute path.
         detector: Mask R-CNN's weights, an absolute path.
-        certain: from this score on, what the detector found is a mask.
-        grow: by how much the region is widened, in hundredths of the image's width.
+        score_threshold: from this score on, what the detector found is a mask.
+        dilation: by how much the region is widened, in hundredths of the image's width.
     """
 
     by: By
     parser: Path
     detector: Path
-    certain: float
-    grow: float
+    score_threshold: float
+    dilation: float
 
     def __call__(self, faces: Sequence[Pixels]) -> list[Pixels]:
         """Return the region of the mask in each aligned face, uint8 (H, W), 0 or 255; all 0 if there is none."""
         if self.by == "parser":
             regions = [labels == parts.MASK for labels in _parser(self.parser)(faces)]
         else:
-            regions = [one.regions[one.scores >= self.certain].any(0) for one in _detector(self.detector)(faces)]
-        return [widened(np.where(region, np.uint8(255), np.uint8(0)), self.grow) for region in regions]
+            regions = [
+                one.regions[one.scores >= self.score_threshold].any(0) for one in _detector(self.detector)(faces)
+            ]
+        return [widened(np.where(region, np.uint8(255), np.uint8(0)), self.dilation) for region in regions]
 
 
 _parser = functools.cache(functools.partial(parsing.load, name="scanet"))

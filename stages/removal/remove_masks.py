@@ -42,14 +42,14 @@ class Params(StageParams):
 
     by: By
     """What finds the mask: SCANet's class `mask`, or Mask R-CNN."""
-    certain: float = Field(ge=0, le=1)
+    score_threshold: float = Field(ge=0, le=1)
     """From this score on, what the detector found is a mask."""
-    grow: float = Field(ge=0, le=20)
+    dilation: float = Field(ge=0, le=20)
     """By how much the region is widened, in hundredths of the image's width: no thread of the mask is left."""
 
     def finder(self, parser: Path, detector: Path) -> Finder:
         """Return what finds masks, given both networks' weights."""
-        return Finder(self.by, parser.absolute(), detector.absolute(), self.certain, self.grow)
+        return Finder(self.by, parser.absolute(), detector.absolute(), self.score_threshold, self.dilation)
 
 
 def remove_masks(

@@ -64,10 +64,10 @@ def _trainings(results: Path) -> Iterator[dict[str, str]]:
         if name.startswith(TRAININGS) and "parameters" in found:
             size = found["parameters"]
             size = size.get("generator") if isinstance(size, dict) else size
-            people = found.get("people")
-            people = sum(people.values()) if isinstance(people, dict) else people
+            identities = found.get("identities")
+            identities = sum(identities.values()) if isinstance(identities, dict) else identities
             photos = number(found.get("faces"))
-            yield {"stage": name, "photos": photos, "people": number(people), "parameters": number(size)}
+            yield {"stage": name, "photos": photos, "people": number(identities), "parameters": number(size)}
 
 
 def _factors(results: Path) -> list[Table]:

@@ -8,7 +8,7 @@ from typing import Any
 from stages.figures.plots import CONDITIONS
 from stages.reports.content import NONE, Share, Table, percent, read
 
-PLAIN = "as_it_is"
+PLAIN = "none"
 HEADS = {  # in the order of the tables: by what a remedy's sentence goes on
     PLAIN: "",
     "mean_shift": ", with a mean shift of the embeddings",

@@ -74,13 +74,13 @@ def data(metrics: Path, shown: Sequence[Picture] = ()) -> Section:
     """Return how many photos each dataset has, and why others were left out."""
     rows = []
     for name, found in read(metrics, "clean-").items():
-        split = {name: number(of["people"]) for name, of in found["splits"].items()}
+        split = {name: number(of["identities"]) for name, of in found["splits"].items()}
         rejected = ", ".join(f"{reason} {count:,}" for reason, count in found["rejected"].items() if count)
         rows.append(
             {
                 "dataset": name,
                 "photos": number(found["faces"]),
-                "people": number(found["people"]),
+                "people": number(found["identities"]),
                 "to train on": split["train"],
                 "to choose by": split["val"],
                 "to test": split["test"],

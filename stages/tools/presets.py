@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from stages.core.command import errors_in_words
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
-from stages.core.params import PARAMS_FILE, Section, check, read_yaml
+from stages.core.params import PARAMS_FILE, Section, check, read_yaml, spelling
 from stages.data.sources import catalogue as sources
 
 FOLDER = Path("presets")
@@ -89,7 +89,7 @@ def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogu
         for step in steps:
             place = place.get(step) if isinstance(place, dict) else None
         if not isinstance(place, dict) or last not in place:
-            raise UnmaskError(f"{folder / name}.yaml: {key} is no key of {params}")
+            raise UnmaskError(f"{folder / name}.yaml: {key} is no key of {params}; {spelling(key)}")
         if place[last] != value:
             changes.append(f"{key}: {_short(place[last])} -> {_short(value)}")
             _put(place, last, value)

@@ -47,12 +47,12 @@ class Params(StageParams):
     """What of a masked face is compared with the bare faces: `upper` with their upper halves."""
     nearest: int = Field(ge=1, le=20)
     """People that are shown of each face."""
-    certain: float = Field(ge=0, le=1)
+    worn_threshold: float = Field(ge=0, le=1)
     """From this probability on, which the landmarker gives, a mask is worn."""
-    possible: float = Field(ge=0, le=1)
-    """From this probability on, the region that was found may say that a mask is worn."""
+    possible_threshold: float = Field(ge=0, le=1)
+    """From this probability on, a found region of at least `min_share` says so, too."""
     min_share: float = Field(ge=0, le=1)
-    """It does so from this share of the aligned face on."""
+    """Share of the aligned face from which on a found region counts."""
 
 
 def load_tools(params: Params, models: Path, data: Path) -> Tools:
@@ -82,12 +82,12 @@ def load_tools(params: Params, models: Path, data: Path) -> Tools:
         parse=lambda face: parts([face])[0],
         female=lambda face: sexes.female([face])[0],
         fill=lambda face, region, sex: filler([face], [region], [sex])[0],
-        grow=filling.grow,
+        dilation=filling.dilation,
         gallery=gallery.load(embed, data / "embeddings" / f"{params.recognizer}.parquet", data / "aligned"),
         compared=params.compared,
         n_nearest=params.nearest,
-        certain=params.certain,
-        possible=params.possible,
+        worn_threshold=params.worn_threshold,
+        possible_threshold=params.possible_threshold,
         min_share=params.min_share,
     )
     _warm(tools, generators)
@@ -164,8 +164,8 @@ def try_photo(
             "unreadable": said.unreadable,
             "nearest_by": params.recognizer,
             "mask_worn_if": {
-                "probability_from": params.certain,
-                "or_probability_from": params.possible,
+                "probability_from": params.worn_threshold,
+                "or_probability_from": params.possible_threshold,
                 "and_region_share_from": params.min_share,
             },
         }

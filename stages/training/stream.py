@@ -42,8 +42,8 @@ class Stream(Sampler[int]):
         """Yield this process's keys of the epoch."""
         start = self.epoch * self.per_epoch
         drawn, order = -1, torch.empty(0)
-        for place in range(start + self.rank, start + self.per_epoch, self.world):
-            turn = place // self.n
+        for position in range(start + self.rank, start + self.per_epoch, self.world):
+            turn = position // self.n
             if turn != drawn:
                 drawn, order = turn, generator(self.seed, "order", turn).permutation(self.n)
-            yield turn * self.n + int(order[place % self.n])
+            yield turn * self.n + int(order[position % self.n])

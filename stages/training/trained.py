@@ -64,7 +64,7 @@ class Trained:
         self.forget()
         return {
             "faces": len(faces),
-            "people": len({face["identity"] for face in faces}),
+            "identities": len({face["identity"] for face in faces}),
             "parameters": sum(weight.numel() for weight in network.parameters()),
             "last": {name: value for name, value in self.rows[-1].items() if "loss" in name},
         }

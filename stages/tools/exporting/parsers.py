@@ -39,7 +39,7 @@ def graph(path: Path) -> Graph:
         module=Module(trained).eval(),
         example=(example(trained.size),),
         outputs={
-            "labels": "uint8 (batch, height, width): the class of each pixel, a place in the list of classes",
+            "labels": "uint8 (batch, height, width): the class of each pixel, an index into the list of classes",
             "logits": "float32 (batch, classes, height, width): softmax over the classes gives probabilities",
         },
         pipeline=lambda face: {"labels": np.stack(own([images.decode(face["image"])]))},

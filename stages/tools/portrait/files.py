@@ -51,8 +51,8 @@ def _remedy(data: bytes, error: images.UnreadableImageError) -> str:
         return "is empty: copy or download it again"
     if error.reason == "too_large":
         return f"has {error}, more than {photos.MAX_PIXELS // 10**6} million in all: shrink it first"
-    for place, mark, kind in OTHER_FORMATS:
-        if data[place : place + len(mark)] == mark:
+    for offset, mark, kind in OTHER_FORMATS:
+        if data[offset : offset + len(mark)] == mark:
             return f"is {kind}, which is not read here: {AS_JPEG}"
     if b"\0" not in data[:1000] and data[:1000].isascii():
         return "is a text and no photo: give a JPEG or PNG"

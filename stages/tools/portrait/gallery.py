@@ -58,10 +58,10 @@ class Gallery:
         known = self.faces[embeddings.BARE_UPPER if upper else "bare"]
         cosines = similarity.cosines(known.embeddings, self.embed([face], [points]))[:, 0]
         found: dict[str, Neighbor] = {}
-        for place in np.argsort(-cosines, kind="stable").tolist():
-            identity = known.identities[place]
+        for index in np.argsort(-cosines, kind="stable").tolist():
+            identity = known.identities[index]
             if identity not in found:
-                found[identity] = Neighbor(identity, known.face_ids[place], float(cosines[place]))
+                found[identity] = Neighbor(identity, known.face_ids[index], float(cosines[index]))
                 if len(found) == n:
                     break
         return list(found.values())

@@ -133,31 +133,31 @@ class _Actions:
     @_said
     def put(self, now: Sitting | None, which: int | None, style: str, position: str, color: str) -> Any:
         """Put a mask on."""
-        now, place = _face_of(now, which)
-        return self._shown(sitting.with_mask(now, place, sitting.look_of(style, position, color), self.tools), place)
+        now, index = _face_of(now, which)
+        return self._shown(sitting.with_mask(now, index, sitting.look_of(style, position, color), self.tools), index)
 
     @_said
     def fill_again(self, now: Sitting | None, which: int | None, painted: dict[str, Any]) -> Any:
         """Fill in what was painted; the editor stays, so that its strokes can be undone."""
-        now, place = _face_of(now, which)
+        now, index = _face_of(now, which)
         region = np.zeros((EDITED, EDITED), np.bool_)
         for layer in painted["layers"]:
             region |= cv2.resize(layer[..., 3], (EDITED, EDITED), interpolation=cv2.INTER_AREA) >= 32
-        changed = sitting.corrected(now, place, region, self.tools)
-        return *self._shown(changed, place, filled=True)[:-1], gr.skip()
+        changed = sitting.corrected(now, index, region, self.tools)
+        return *self._shown(changed, index, filled=True)[:-1], gr.skip()
 
-    def _shown(self, now: Sitting, place: int, *, filled: bool = False) -> tuple[Any, ...]:
+    def _shown(self, now: Sitting, index: int, *, filled: bool = False) -> tuple[Any, ...]:
         """Return what is shown of a face, with the mask that was put on, or filled in if it was not or is `filled`."""
         if not now.faces:
             nobody = f"**{now.name}**: no face found. Is it turned away, or very small?"
             return now, nobody, gr.update(visible=False), (now.photo, now.photo), "", None
-        face = now.faces[place]
+        face = now.faces[index]
         choices = [(f"{at + 1} ({'mask' if one.worn else 'bare'})", at) for at, one in enumerate(now.faces)]
         before, after = (now.original, now.photo) if now.masked and not filled else (now.photo, now.filled())
         return (
             now,
             _of_the_photo(now),
-            gr.update(choices=choices, value=place, visible=len(now.faces) > 1),
+            gr.update(choices=choices, value=index, visible=len(now.faces) > 1),
             _seen_closely(before, after, face),
             self._strip(face),
             _to_paint(face),
@@ -191,7 +191,7 @@ def _figure(picture: Pixels, caption: str) -> str:
 
 
 def _face_of(now: Sitting | None, which: int | None) -> tuple[Sitting, int]:
-    """Return the photo, and the place of the face that was chosen; the first one if none was.
+    """Return the photo, and the index of the face that was chosen; the first one if none was.
 
     Raises:
         UnmaskError: there is no photo, or no face in it.

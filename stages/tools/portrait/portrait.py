@@ -96,12 +96,12 @@ class Tools:
         parse: maps a face to its label map.
         female: how likely a face is a woman's.
         fill: fills faces.
-        grow: by how much a region is widened to be filled in, in hundredths of the image's width.
+        dilation: by how much a region is widened to be filled in, in hundredths of the image's width.
         gallery: of known people.
         compared: what of a masked face is compared with the gallery.
         n_nearest: how many people are looked up.
-        certain: from this probability of the landmarker on, a mask is worn.
-        possible: from this one on, the region may say so.
+        worn_threshold: from this probability of the landmarker on, a mask is worn.
+        possible_threshold: from this one on, the region may say so.
         min_share: from this share of the aligned face on, a region is a mask.
     """
 
@@ -111,12 +111,12 @@ class Tools:
     parse: Callable[[Pixels], Pixels]
     female: Callable[[Pixels], float]
     fill: Fill
-    grow: float
+    dilation: float
     gallery: Gallery
     compared: Compared
     n_nearest: int
-    certain: float
-    possible: float
+    worn_threshold: float
+    possible_threshold: float
     min_share: float
 
 
@@ -173,14 +173,14 @@ def _portrait(points: Points, by: str, crop: Crop, probability: float, tools: To
     share = float((crop.region > 0).mean())
     # The parser takes sunglasses or a colored light for a mask more often than the landmarker misses one.
     says = {
-        "landmarker": probability >= tools.certain,
-        "region": share >= tools.min_share and probability >= tools.possible,
+        "landmarker": probability >= tools.worn_threshold,
+        "region": share >= tools.min_share and probability >= tools.possible_threshold,
     }
     worn = Worn(probability, share, tuple(name for name, is_so in says.items() if is_so))
     female = tools.female(face)
     removed, filled, generator, to_fill = face, face, None, np.zeros_like(crop.region)
     if worn:
-        removed, to_fill = removal.remove(face, crop.region), regions.widened(crop.region, tools.grow)
+        removed, to_fill = removal.remove(face, crop.region), regions.widened(crop.region, tools.dilation)
         if to_fill.any():
             filled, generator = tools.fill(face, to_fill, _sex(female))
     compared = tools.compared if worn else "bare"

@@ -68,14 +68,14 @@ def opened(data: bytes, name: str, tools: Tools, side: int) -> Sitting:
     return Sitting(name, photo, photo, tuple(face for face in portraits(photo, tools) if face is not None))
 
 
-def with_mask(sitting: Sitting, place: int, look: Look, tools: Tools) -> Sitting:
-    """Return the photo with a mask drawn on the bare face at a place, in place of a mask that was put on before.
+def with_mask(sitting: Sitting, index: int, look: Look, tools: Tools) -> Sitting:
+    """Return the photo with a mask drawn on the bare face at an index, in place of a mask that was put on before.
 
     Raises:
         UnmaskError: the face wears a mask already, or its landmarks lie on a line.
     """
-    points, by = sitting.faces[place].points, sitting.faces[place].found_by
-    bare = portrait_of(sitting.original, points, by, tools) if sitting.masked else sitting.faces[place]
+    points, by = sitting.faces[index].points, sitting.faces[index].found_by
+    bare = portrait_of(sitting.original, points, by, tools) if sitting.masked else sitting.faces[index]
     if bare is None or bare.worn:
         raise UnmaskError("this face wears a mask already: choose a bare face")
     rng = np.random.default_rng(0)  # of cloth's second color: the same each time
@@ -119,19 +119,19 @@ def rgb(color: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def corrected(sitting: Sitting, place: int, painted: npt.NDArray[np.bool_], tools: Tools) -> Sitting:
-    """Return the sitting with another region of the face at a place filled in.
+def corrected(sitting: Sitting, index: int, painted: npt.NDArray[np.bool_], tools: Tools) -> Sitting:
+    """Return the sitting with another region of the face at an index filled in.
 
     Args:
         sitting: a photo and its faces.
-        place: of the face.
+        index: of the face.
         painted: the region, bool (h, w) of any size that shows the aligned face, true where it is to be filled.
         tools: what fills.
     """
-    face = sitting.faces[place]
+    face = sitting.faces[index]
     size = face.crop.region.shape[::-1]
     shares = cv2.resize(np.where(painted, np.uint8(255), np.uint8(0)), size, interpolation=cv2.INTER_AREA)
     region = np.where(shares >= 128, np.uint8(255), np.uint8(0))
     changed = refilled(face, region, tools)
-    faces = (*sitting.faces[:place], changed, *sitting.faces[place + 1 :])
+    faces = (*sitting.faces[:index], changed, *sitting.faces[index + 1 :])
     return replace(sitting, faces=faces)
