@@ -17,7 +17,7 @@ ROOT = STAGES.parent
 PIPELINE = ROOT / "dvc.yaml"
 AT_MOST = 1.3  # times as many files as are imported
 ADAPTERS = STAGES / "data/adapters"
-WIDTH = 113  # of the lines of a list in dvc.yaml
+WIDTH = 119  # of the lines of a list in dvc.yaml
 
 
 def file_of(stage: str) -> Path:
@@ -87,13 +87,14 @@ def _with_code(found: re.Match[str]) -> str:
     named = re.split(r",\s*", found[0].strip().removeprefix("deps: [").removesuffix("]"))
     data = [dep for dep in named if not dep.strip('"').startswith("stages/")]
     code = [f'"{dep}"' if "{" in dep else dep for dep in listed(file_of(stage))]
-    # Data and code begin a line each, so that the data are seen at once.
-    filled = [textwrap.wrap(", ".join(deps), WIDTH, break_on_hyphens=False) for deps in (data, code)]
-    return (
-        "    deps: ["
-        + ",\n".join("\n".join(f"      {line}" for line in lines) for lines in filled if lines).strip()
-        + "]"
-    )
+    # Data and code begin a line each, so that the data are seen at once. A comma follows the data.
+    start, indent = "    deps: [", " " * 6
+    filled = [
+        textwrap.fill(", ".join(deps), WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
+        for deps, first in ((data, start), (code, indent))
+        if deps
+    ]
+    return start + ",\n".join(filled).removeprefix(start).lstrip() + "]"
 
 
 if __name__ == "__main__":

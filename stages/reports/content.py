@@ -13,6 +13,7 @@ import jinja2
 
 from stages.core import images
 
+HERE = Path(__file__).parent
 NONE = "n/a"  # what was not measured
 LARGE = 200_000  # bytes of a PNG; a smaller one (a plot, not a contact sheet) is kept as it is
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
@@ -108,7 +109,7 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
 @functools.cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(HERE),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
