@@ -22,7 +22,7 @@ EXTRACT = {"extractall", "extract", "unpack_archive"}
 LOAD_ARRAY = {"np.load", "numpy.load"}
 ALLOWED = {
     ("stages/core/cluster.py", "cloudpickle.loads"): "a task of our own, which only a Dask scheduler hands over",
-    ("stages/training/loop.py", "torch.load"): "a checkpoint of our own, tensors and plain values alone",
+    ("stages/training/checkpoints.py", "torch.load"): "a checkpoint of our own, tensors and plain values alone",
     ("stages/compute/weights.py", "torch.load"): "published weights the user names, tensors and plain values alone",
     ("tests/test_datasets.py", "pickle.loads"): "what the test has pickled itself",
 }

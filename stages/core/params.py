@@ -19,7 +19,7 @@ KINDS = {"integer": "a whole number", "number": "a number", "string": "a text", 
 KINDS |= {"null": "null"}
 BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 BOUNDS |= {"pattern": "like"}
-# Keys of earlier versions, and their last part's name now.
+# Keys of earlier versions, and what their last part is called now, or the whole key.
 RENAMED = {
     "clean.limit.people": "identities",
     "try_photo.certain": "worn_threshold",
@@ -34,7 +34,7 @@ RENAMED = {
     "evaluate_detector.certain": "score_threshold",
     "remove_masks.certain": "score_threshold",
     "remove_masks.grow": "dilation",
-    "recognizers.trained": "bare (and masked)",
+    "recognizers.trained": "bare",
     "train_recognizer.masked": "train_masked_recognizer.mask_prob",
     "train_recognizer.softmax": "norm_softmax",
     "train_gender.masked": "mask_prob",

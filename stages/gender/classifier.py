@@ -16,7 +16,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, ResNet
-from torchvision.transforms.functional import normalize
 
 from stages.compute import device, weights
 from stages.core import images
@@ -103,7 +102,9 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
 
 def normalized(faces: Tensor) -> Tensor:
     """Return faces uint8 (n, 3, h, w) as torchvision's networks take them, float32."""
-    return normalize(faces.float() / 255, MEAN, STD)
+    # torchvision's normalize looks whether a deviation is 0, for which a GPU has to be waited for.
+    mean, std = (faces.new_tensor(values, dtype=torch.float32)[:, None, None] for values in (MEAN, STD))
+    return (faces.float() / 255 - mean) / std
 
 
 class Samples(FaceSamples):
