@@ -217,6 +217,17 @@ def test_command_line_names_what_is_missing(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         run_stage("landmarks.align_faces", ["--faces", "x"])
     assert "required: --out" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run_stage("landmarks.align_faces", ["--faces", "x", "--out", "y", "--results", "metrics/y.json"])
+    assert "a name is expected, without an ending" in capsys.readouterr().err
+
+
+def test_help_says_what_each_option_is(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run_stage("landmarks.align_faces", ["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--faces FACES a table with landmarks." in said
+    assert "--out OUT the table to write" in said
 
 
 def test_command_line_tells_the_user_without_a_traceback():

@@ -77,6 +77,8 @@ def _run(module: Any, name: str, arguments: list[str] | None) -> None:
         parser.add_argument(flag, type=kind, help=described)
     parser.add_argument("--results", type=Path, help=f"name of what is reported: metrics/{name}, for one")
     given = vars(parser.parse_args(arguments))
+    if given["results"] and given["results"].suffix == ".json":
+        parser.error(f"--results {given['results']}: a name is expected, without an ending")
     if on_photos and given["faces"] and not any(given["faces"].glob(PARTS)):
         stage = on_photos
     wanted = _options(stage)
