@@ -192,6 +192,21 @@ def test_no_file_lies_beside_a_module_unseen():
             assert known or others[file.relative_to(ROOT).as_posix()] in line, f"{file}: {line}"
 
 
+def test_the_tree_says_which_stages_a_change_runs():
+    text = (ROOT / "docs/tree.md").read_text()
+    rows = re.findall(r"^\| (?:`(\w+):` in params.yaml|(stages/\S+)) \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 7
+    for param, file, said in rows:
+        run = {
+            name
+            for name, stage in PIPELINE.items()
+            for dep in stage.get("params" if param else "deps", [])
+            if f"{param or file}/".startswith(f"{dep}/".replace("${item.dataset}", "lfw"))
+        }
+        named = set(re.findall(r"`(\w+)`", said))
+        assert run == (PIPELINE.keys() - named if said.startswith("all but") else named), param or file
+
+
 def test_core_works_without_torch():
     for file in (ROOT / "stages/core").glob("*.py"):
         assert not re.search(r"^\s*(import|from) torch", file.read_text(), re.MULTILINE), file
