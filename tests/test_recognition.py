@@ -119,14 +119,14 @@ def loss_at(loss: str, degrees: float, **changes: float) -> float:
 
 
 def own_cosine(loss: str, degrees: float) -> float:
-    """Return what stands for the cosine to the own person; the other one's is 0, so loss = log(1 + exp(-scale * it))."""
+    """Return what stands for the cosine to the own person, c; the other one's is 0: loss = log(1 + exp(-scale * c))."""
     return -np.log(np.expm1(loss_at(loss, degrees))) / LOSSES[loss]["scale"]
 
 
 ROOT_3 = np.sqrt(3)
 
 
-.mark.parametrize(
+@pytest.mark.parametrize(
     ("loss", "degrees", "expected"),
     [
         ("norm_softmax", 60, 0.5),
@@ -151,7 +151,7 @@ def test_a_loss_is_that_of_its_paper(loss: str, degrees: float, expected: float)
     assert loss_at(loss, degrees) == pytest.approx(np.log(1 + np.exp(-2 * expected)), abs=1e-5)
 
 
-.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_is_the_mean_over_faces_whatever_their_length(loss: str):
     """A face between the two people, at 30 degrees to the second one, its own, and one at 60 to the first one."""
     faces = torch.cat([torch.tensor([[0.1, 0.1 * ROOT_3, 0.0]]), at(60, length=0.3)])
@@ -161,7 +161,7 @@ def test_a_loss_is_the_mean_over_faces_whatever_their_length(loss: str):
     assert criterion(loss)(faces, torch.tensor([1, 0])).item() == pytest.approx(expected, abs=1e-5)
 
 
-.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_never_falls_with_the_angle(loss: str):
     cosines = [own_cosine(loss, degrees) for degrees in range(181)]
     assert np.diff(cosines).max() < 1e-4
@@ -169,18 +169,21 @@ def test_a_loss_never_falls_with_the_angle(loss: str):
     assert min(cosines) > {"cosface": -1.51, "arcface": -1.27}.get(loss, -1.0001)
 
 
-.mark.parametrize("loss", NEUTRAL)
-.mark.parametrize("degrees", [0, 20, 60, 90, 120, 150, 179])
-def test_a_larger_margin_costs_more_and_none_is_a_softmax(loss: str, degrees: float):
-    margin = LOSSES[loss]["margin"]
-    small, usual, large = (loss_at(loss, degrees, margin=margin * factor) for factor in (0.8, 1, 1.13))
-    ends = loss == "sphereface" and (degrees == 0 or degrees > 120)  # the angle 0, or 180 and more, as often as one likes
-    assert small == usual == large if ends and degrees == 0 else small <= usual <= large if ends else small < usual < large
-    none = loss_at(loss, degrees, margin=NEUTRAL[loss])
-    assert none == pytest.approx(loss_at("norm_softmax", degrees), abs=1e-4)
+@pytest.mark.parametrize("loss", NEUTRAL)
+@pytest.mark.parametrize("degrees", [20, 60, 90, 110])
+def test_a_larger_margin_costs_more(loss: str, degrees: float):
+    costs = [loss_at(loss, degrees, margin=LOSSES[loss]["margin"] * factor) for factor in (0.8, 0.9, 1, 1.1)]
+    assert min(np.diff(costs)) > 1e-3
 
 
-.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", NEUTRAL)
+@pytest.mark.parametrize("degrees", [0, 20, 60, 90, 120, 150, 179])
+def test_without_its_margin_a_loss_is_a_softmax(loss: str, degrees: float):
+    cost = loss_at(loss, degrees, margin=NEUTRAL[loss])
+    assert cost == pytest.approx(loss_at("norm_softmax", degrees), abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_larger_scale_is_stricter(loss: str):
     """A face that is nearer to its own person costs less, one that is nearer to another one costs more."""
     assert loss_at(loss, 20, scale=4.0) < loss_at(loss, 20, scale=2.0)
@@ -195,7 +198,7 @@ def test_a_margin_of_sphereface_need_not_be_whole():
         criterion("sphereface", margin=0.5)
 
 
-.mark.parametrize("degrees", [0, 1, 60, 130, 180])
+@pytest.mark.parametrize("degrees", [0, 1, 60, 130, 180])
 def test_sphereface_draws_a_face_to_its_person_from_everywhere(degrees: float):
     face = at(degrees).requires_grad_()
     loss = criterion("sphereface")
