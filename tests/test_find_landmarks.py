@@ -329,7 +329,9 @@ def test_face_alignment_backend(orl_photo: Callable[[str], Pixels], tmp_path: Pa
 def test_face_alignment_that_is_not_installed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     face_alignment._network.cache_clear()
-    with pytest.raises(UnmaskError, match=r"^find_landmarks\.search\.backends names .* pip install '\.\[face-alignment\]'$"):
+    with pytest.raises(
+        UnmaskError, match=r"^find_landmarks\.search\.backends names .* pip install '\.\[face-alignment\]'$"
+    ):
         face_alignment.points(np.zeros((90, 90, 3), np.uint8), Box(0, 0, 90, 90, "hog"))
 
 

@@ -98,12 +98,17 @@ LOSSES = {
 NEUTRAL = {"sphereface": 1.0, "cosface": 1e-6, "arcface": 1e-6}
 
 
+def vectors(*rows: tuple[float, float, float]) -> torch.Tensor:
+    """Return vectors of eight numbers, the least an embedding has, of which all but three are 0."""
+    return torch.nn.functional.pad(torch.tensor(rows), (0, 5))
+
+
 def criterion(loss: str, **changes: float) -> nn.Module:
     """Return a loss for two people, one to the right, one up, whose vectors have other lengths than 1."""
-    chosen = section(network=network(embedding=3).model_dump(), **{loss: LOSSES[loss] | changes})
+    chosen = section(network=network(embedding=8).model_dump(), **{loss: LOSSES[loss] | changes})
     found = chosen.criterion(loss, 2)
     (weight,) = found.parameters()
-    people = torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.5, 0.0]])
+    people = vectors((3.0, 0.0, 0.0), (0.0, 0.5, 0.0))
     weight.data = people if weight.shape == people.shape else people.T.contiguous()
     return found
 
@@ -111,7 +116,7 @@ def criterion(loss: str, **changes: float) -> nn.Module:
 def at(degrees: float, length: float = 7.0) -> torch.Tensor:
     """Return an embedding at an angle to the first person and at 90 degrees to the second one."""
     angle = np.radians(degrees)
-    return torch.tensor([[length * np.cos(angle), 0.0, length * np.sin(angle)]], dtype=torch.float32)
+    return vectors((float(length * np.cos(angle)), 0.0, float(length * np.sin(angle))))
 
 
 def loss_at(loss: str, degrees: float, **changes: float) -> float:
@@ -154,7 +159,7 @@ def test_a_loss_is_that_of_its_paper(loss: str, degrees: float, expected: float)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_is_the_mean_over_faces_whatever_their_length(loss: str):
     """A face between the two people, at 30 degrees to the second one, its own, and one at 60 to the first one."""
-    faces = torch.cat([torch.tensor([[0.1, 0.1 * ROOT_3, 0.0]]), at(60, length=0.3)])
+    faces = torch.cat([vectors((0.1, 0.1 * 3**0.5, 0.0)), at(60, length=0.3)])
     own = {"norm_softmax": ROOT_3 / 2, "sphereface": np.sqrt(0.5), "cosface": ROOT_3 / 2 - 0.5, "arcface": 0.5}[loss]
     first = np.log(np.exp(2 * own) + np.exp(2 * 0.5)) - 2 * own
     expected = (first + np.log(1 + np.exp(-2 * (0.5 if loss == "norm_softmax" else 0.0)))) / 2

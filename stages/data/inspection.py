@@ -105,10 +105,10 @@ def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
             if first not in copy_of and index not in copy_of:
                 copy_of[index] = first, "same_look"
     rejects = []
-    for index, (first, reason) in sorted(copy_of.items()):
+    for index, (first, how) in sorted(copy_of.items()):
         kept, _ = copy_of.get(first, (first, ""))  # the first of equal bytes may look like a photo before it
         one, other = seen[index], seen[kept]
-        reason += ANOTHER_PERSON if one.photo.identity != other.photo.identity else ""
+        reason = how if one.photo.identity == other.photo.identity else how + ANOTHER_PERSON
         rejects.append(Reject(one.photo.file, reason, f"{AS}{other.face_id}", one.face_id))
     return rejects
 
