@@ -93,6 +93,25 @@ def test_every_reason_is_counted_and_listed(tmp_path: Path):
     details = {reject["file"]: reject["detail"] for reject in rejects}
     assert details["p0/p0_1004.jpg"] == "12000x12000 pixels"
     assert details["p0/p0_1006.jpg"] == "as lfw/p0/p0_0000"
+    (of_two_people,) = [reject for reject in rejects if reject["file"] == "p9/p9_0000.jpg"]
+    assert (of_two_people["face_id"], of_two_people["detail"]) == ("lfw/p9/p9_0000", "as lfw/p0/p0_0001")
+
+
+def test_of_a_photo_under_three_names_each_line_names_the_one_that_is_kept(tmp_path: Path):
+    anew = encoded(photo(0), quality=60)
+    result, rejects = run(people(tmp_path, {**GOOD, "p4/p4_0000.jpg": anew, "p5/p5_0000.jpg": anew}))
+    assert [(reject["face_id"], reject["reason"], reject["detail"]) for reject in rejects] == [
+        ("lfw/p4/p4_0000", "same_look_as_another_person", "as lfw/p0/p0_0000"),
+        ("lfw/p5/p5_0000", "same_bytes_as_another_person", "as lfw/p0/p0_0000"),
+    ]
+    assert (result["faces"], result["unexplained"]) == (12, 0)
+
+
+def test_a_photo_under_two_names_is_kept_under_the_other_once_one_is_left_out(tmp_path: Path):
+    raw = people(tmp_path, {**GOOD, "p9/p9_0000.jpg": GOOD["p0/p0_0001.jpg"]})
+    _, rejects = run(raw, "lfw/p0/p0_0001,the same photo as lfw/p9/p9_0000\n")
+    assert [(reject["face_id"], reject["reason"]) for reject in rejects] == [("lfw/p0/p0_0001", "curated")]
+    assert "lfw/p9/p9_0000" in {face["face_id"] for face in tables.read(Path("table"))}
 
 
 def test_photos_of_every_kind_are_stored_as_png(tmp_path: Path):

@@ -1,5 +1,6 @@
 """find_landmarks: who found what, on photos that are easy, hard, hopeless or crowded."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,15 @@ def test_face_alignment_backend(orl_photo: Callable[[str], Pixels], tmp_path: Pa
     assert found.by == "face_alignment_hog"
     assert found.points.shape == (68, 2)
     assert found.points.dtype == np.float32
+
+
+def test_face_alignment_that_is_not_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    face_alignment._network.cache_clear()
+    with pytest.raises(
+        UnmaskError, match=r"^find_landmarks\.search\.backends names .* pip install '\.\[face-alignment\]'$"
+    ):
+        face_alignment.points(np.zeros((90, 90, 3), np.uint8), Box(0, 0, 90, 90, "hog"))
 
 
 def test_face_alignment_without_weights(orl_photo: Callable[[str], Pixels], monkeypatch: pytest.MonkeyPatch):

@@ -181,6 +181,32 @@ def test_a_search_goes_on_where_it_stopped(faces: dict[str, Path], tmp_path: Pat
     assert 0.0005 <= float(lines[0]["schedule.learning_rate"]) <= 0.005
 
 
+def test_a_trial_that_was_killed_goes_on_with_its_own_numbers_alone(
+    faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each of two folds takes 16 steps and has a checkpoint after 8."""
+    step, steps = classifier.Training.train_step, 0
+
+    def counted(self: classifier.Training, data: object, optim_wrapper: object) -> dict:
+        nonlocal steps
+        steps += 1
+        if steps == killed_at:
+            raise KeyboardInterrupt
+        return step(self, data, optim_wrapper)
+
+    monkeypatch.setattr(classifier.Training, "train_step", counted)
+    killed_at = 12
+    with pytest.raises(KeyboardInterrupt):
+        search(faces, tmp_path / "h.csv", 1)
+    killed_at, steps = 0, 0
+    other = {"schedule.learning_rate": {"low": 0.0006, "high": 0.005, "log": True}}
+    assert search(faces, tmp_path / "other.csv", 1, **other)["best"]["trial"] == 0  # the number of the killed one
+    assert steps == 32
+    steps = 0
+    search(faces, tmp_path / "h.csv", 1)
+    assert steps == 24
+
+
 def test_a_search_needs_an_extra(faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UnmaskError, match=r"a search needs Optuna: pip install '\.\[tune\]'"):

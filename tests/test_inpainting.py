@@ -483,10 +483,39 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
     assert ways["ours"] == ways["shared_gan"] == ways["l1_alone"]
     assert result["hole_psnr_ahead_of"]["l1_alone"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert result["hole_psnr_by_style"]["ours"] == {"cloth": ways["ours"]["hole_psnr"]}
+    assert ways["ours"]["identity"] < 1
+    assert -1 < result["identity_of_another_photo"] < 1
+    assert result["identity_of_others"] is None  # there is one person
     assert (tmp_path / "figures/f.png").stat().st_size > 1000
     chosen = chosen.model_copy(update={"split": "val"})
     with pytest.raises(UnmaskError, match="no face with a drawn mask and landmarks in split 'val'"):
         evaluate(chosen)
+
+
+def test_the_cosine_with_the_truth_has_a_scale():
+    embeddings = np.float32([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]])
+    own, others = evaluate_inpainting.mean_cosines(embeddings, ["a", "a", "b", "c"])
+    assert own == pytest.approx(0.6)  # of one pair
+    assert others == pytest.approx((0 - 1 + 0.8 - 0.6 + 0) / 5)
+    assert evaluate_inpainting.mean_cosines(embeddings[:2], ["a", "b"]) == (None, pytest.approx(0.6))
+
+
+def test_faces_that_are_missing_at_the_end_are_not_dropped(
+    faces: dict[str, Path], models: dict[str, Path], tmp_path: Path
+):
+    fewer = write_table(tmp_path / "fewer", rows(masked=True)[:6])
+    run_inpaint(fewer, models, tmp_path / "out")
+    chosen = evaluate_inpainting.Params(seed=0, split="test", known_faces=3, resamples=100, alexnet=None)
+    with pytest.raises(UnmaskError, match="are not of the same faces: run inpaint again"):
+        evaluate_inpainting.evaluate_inpainting(
+            faces["bare"],
+            faces["masked"],
+            tmp_path / "out",
+            models["shared"],
+            models["pretrained"],
+            Results(tmp_path / "f"),
+            chosen,
+        )
 
 
 def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):

@@ -1,5 +1,7 @@
 """params.yaml: what is wrong is named, with its line and what is allowed."""
 
+import ast
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -92,6 +94,24 @@ def test_new_names_are_keys_and_old_ones_are_not():
     for old, name in RENAMED.items():
         assert (name if "." in name else f"{old.rpartition('.')[0]}.{name}") in keys
         assert old not in keys
+
+
+def test_each_param_that_a_message_names_is_there():
+    """Texts of the code that name a param by its dotted key; what is put into a text while it runs is not seen."""
+    content = read_yaml(ROOT / "params.yaml")
+    keys = {".".join(map(str, path[:n])) for path in leaves(content) for n in range(1, 9)}
+    dotted = re.compile(rf"(?<![\w./])(?:{'|'.join(content)})(?:\.[a-z]\w*)+")
+    named = {
+        (key, file.relative_to(ROOT).as_posix())
+        for file in (ROOT / "stages").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for key in dotted.findall(node.value)
+    }
+    assert ("find_landmarks.search.backends", "stages/landmarks/face_alignment.py") in named
+    assert len(named) > 30
+    known = {(old, "stages/core/params.py") for old in RENAMED}
+    assert sorted(one for one in named - known if one[0] not in keys) == []
 
 
 def test_all_problems_are_told_at_once():

@@ -8,6 +8,8 @@ import dlib
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
+from torch import nn
 
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
@@ -83,6 +85,135 @@ def test_faces_of_one_person_come_together(tmp_path: Path, loss: str, masks: str
     found = one.embed([images.decode(face["image"]) for face in tables.read(table)])
     identities = [face["identity"] for face in tables.read(table)]
     assert identification.rank_1_of_first(found, found, identities) == 1.0
+
+
+# ---------------------------------------------------------------- losses
+
+LOSSES = {
+    "norm_softmax": {"scale": 2.0},
+    "sphereface": {"margin": 1.5, "scale": 2.0},
+    "cosface": {"margin": 0.5, "scale": 2.0},
+    "arcface": {"margin": 30.0, "scale": 2.0},
+}
+NEUTRAL = {"sphereface": 1.0, "cosface": 1e-6, "arcface": 1e-6}
+
+
+def vectors(*rows: tuple[float, float, float]) -> torch.Tensor:
+    """Return vectors of eight numbers, the least an embedding has, of which all but three are 0."""
+    return torch.nn.functional.pad(torch.tensor(rows), (0, 5))
+
+
+def criterion(loss: str, **changes: float) -> nn.Module:
+    """Return a loss for two people, one to the right, one up, whose vectors have other lengths than 1."""
+    chosen = section(network=network(embedding=8).model_dump(), **{loss: LOSSES[loss] | changes})
+    found = chosen.criterion(loss, 2)
+    (weight,) = found.parameters()
+    people = vectors((3.0, 0.0, 0.0), (0.0, 0.5, 0.0))
+    weight.data = people if weight.shape == people.shape else people.T.contiguous()
+    return found
+
+
+def at(degrees: float, length: float = 7.0) -> torch.Tensor:
+    """Return an embedding at an angle to the first person and at 90 degrees to the second one."""
+    angle = np.radians(degrees)
+    return vectors((float(length * np.cos(angle)), 0.0, float(length * np.sin(angle))))
+
+
+def loss_at(loss: str, degrees: float, **changes: float) -> float:
+    return criterion(loss, **changes)(at(degrees), torch.tensor([0])).item()
+
+
+def own_cosine(loss: str, degrees: float) -> float:
+    """Return what stands for the cosine to the own person, c; the other one's is 0: loss = log(1 + exp(-scale * c))."""
+    return -np.log(np.expm1(loss_at(loss, degrees))) / LOSSES[loss]["scale"]
+
+
+ROOT_3 = np.sqrt(3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "degrees", "expected"),
+    [
+        ("norm_softmax", 60, 0.5),
+        ("norm_softmax", 150, -ROOT_3 / 2),
+        ("sphereface", 0, 1.0),
+        ("sphereface", 40, 0.5),  # 1.5 * 40 = 60
+        ("sphereface", 60, 0.0),
+        ("sphereface", 100, -ROOT_3 / 2),
+        ("sphereface", 120, -1.0),  # 1.5 * 120 = 180, where it ends
+        ("sphereface", 150, -1.0),
+        ("sphereface", 180, -1.0),
+        ("cosface", 60, 0.0),
+        ("cosface", 150, -ROOT_3 / 2 - 0.5),
+        ("arcface", 30, 0.5),
+        ("arcface", 60, 0.0),
+        ("arcface", 120, -ROOT_3 / 2),
+        ("arcface", 180, -1 - np.pi / 12),  # beyond 180 - 30: cos(angle) - margin * sin(margin)
+    ],
+)
+def test_a_loss_is_that_of_its_paper(loss: str, degrees: float, expected: float):
+    assert own_cosine(loss, degrees) == pytest.approx(expected, abs=1e-5)
+    assert loss_at(loss, degrees) == pytest.approx(np.log(1 + np.exp(-2 * expected)), abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_is_the_mean_over_faces_whatever_their_length(loss: str):
+    """A face between the two people, at 30 degrees to the second one, its own, and one at 60 to the first one."""
+    faces = torch.cat([vectors((0.1, 0.1 * 3**0.5, 0.0)), at(60, length=0.3)])
+    own = {"norm_softmax": ROOT_3 / 2, "sphereface": np.sqrt(0.5), "cosface": ROOT_3 / 2 - 0.5, "arcface": 0.5}[loss]
+    first = np.log(np.exp(2 * own) + np.exp(2 * 0.5)) - 2 * own
+    expected = (first + np.log(1 + np.exp(-2 * (0.5 if loss == "norm_softmax" else 0.0)))) / 2
+    assert criterion(loss)(faces, torch.tensor([1, 0])).item() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_never_falls_with_the_angle(loss: str):
+    cosines = [own_cosine(loss, degrees) for degrees in range(181)]
+    assert np.diff(cosines).max() < 1e-4
+    assert cosines[0] > cosines[60] > cosines[119] > -1
+    assert min(cosines) > {"cosface": -1.51, "arcface": -1.27}.get(loss, -1.0001)
+
+
+@pytest.mark.parametrize("loss", NEUTRAL)
+@pytest.mark.parametrize("degrees", [20, 60, 90, 110])
+def test_a_larger_margin_costs_more(loss: str, degrees: float):
+    costs = [loss_at(loss, degrees, margin=LOSSES[loss]["margin"] * factor) for factor in (0.8, 0.9, 1, 1.1)]
+    assert min(np.diff(costs)) > 1e-3
+
+
+@pytest.mark.parametrize("loss", NEUTRAL)
+@pytest.mark.parametrize("degrees", [0, 20, 60, 90, 120, 150, 179])
+def test_without_its_margin_a_loss_is_a_softmax(loss: str, degrees: float):
+    cost = loss_at(loss, degrees, margin=NEUTRAL[loss])
+    assert cost == pytest.approx(loss_at("norm_softmax", degrees), abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_larger_scale_is_stricter(loss: str):
+    """A face that is nearer to its own person costs less, one that is nearer to another one costs more."""
+    assert loss_at(loss, 20, scale=4.0) < loss_at(loss, 20, scale=2.0)
+    assert loss_at(loss, 100, scale=4.0) > loss_at(loss, 100, scale=2.0)
+
+
+def test_a_margin_of_sphereface_need_not_be_whole():
+    margins = (1.0, 1.3, 1.7, 2.0)
+    losses = [loss_at("sphereface", 50, margin=margin) for margin in margins]
+    assert losses == pytest.approx([np.log(1 + np.exp(-2 * np.cos(np.radians(50 * one)))) for one in margins], abs=1e-5)
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        criterion("sphereface", margin=0.5)
+
+
+@pytest.mark.parametrize("degrees", [0, 1, 60, 130, 180])
+def test_sphereface_draws_a_face_to_its_person_from_everywhere(degrees: float):
+    face = at(degrees).requires_grad_()
+    loss = criterion("sphereface")
+    loss(face, torch.tensor([0])).backward()
+    (weight,) = loss.parameters()
+    assert torch.isfinite(face.grad).all()
+    assert torch.isfinite(weight.grad).all()
+    if degrees in {60, 130}:
+        moved = at(degrees) - face.grad
+        assert moved[0, 0] / moved.norm() > np.cos(np.radians(degrees)) + 1e-3
 
 
 def test_bad_options_and_one_person_alone_are_named(tmp_path: Path):

@@ -283,6 +283,17 @@ def test_the_page_follows_the_pipeline(written: tuple[str, str]):
     assert f"{100 * iou:.1f} |" in summary[summary.index("### Parser scanet") :]
 
 
+def test_the_cosine_with_the_truth_stands_beside_its_scale(results: Path):
+    path = results / "evaluate_inpainting.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"identity_of_another_photo": 0.951, "identity_of_others": None}))
+    (table,) = [table for table in sections.models(results) if table.title == "Behind the mask"]
+    assert "cosine with the truth" in table.rows[0]
+    assert table.text == "For scale, the mean cosine of two bare photos: 0.951 of one person, n/a of two people."
+    path.write_text(json.dumps({key: of for key, of in found.items() if not key.startswith("identity_of")}))
+    assert sections.models(results)[-1].text == ""  # metrics of an earlier version
+
+
 def test_each_figure_of_the_pipeline_has_a_caption():
     stages = params.read_yaml(ROOT / "dvc.yaml")["stages"].values()
     drawn = {Path(plot).stem for stage in stages for plot in stage.get("plots", []) if isinstance(plot, str)}

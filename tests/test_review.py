@@ -77,6 +77,7 @@ def test_a_wrong_label_is_proposed_and_left_out(reviewed: tuple[Path, dict], tmp
     assert result == {
         "faces": 12,
         "proposed": 2,
+        "under_two_names": 0,
         "nearer_to_another_person": 1,
         "only_photo": 0,
         "without_landmarks": 1,
@@ -94,6 +95,37 @@ def test_a_wrong_label_is_proposed_and_left_out(reviewed: tuple[Path, dict], tmp
     assert curation.read_text() == expected
     assert accept_review.accept_review(file, curation, accept_review.Params())["already_there"] == 1
     assert curation.read_text() == expected
+
+
+def test_a_photo_under_two_names_is_proposed_first(dlib_recognizer: Path, tmp_path: Path):
+    rows = [face_row(index % 3, identity=f"p{index % 3}") for index in range(9)]
+    for index, row in enumerate(rows):
+        row["face_id"] = f"drawn/{row['identity']}/{index:02d}"
+    rows.append({**face_row(5, identity="p7"), "face_id": "drawn/p7/0"})  # a person's only photo
+    table = write_table(tmp_path / "faces", sorted(rows, key=lambda row: row["face_id"]))
+    rejected = tmp_path / "rejected.csv"
+    rejected.write_text(
+        "file,face_id,reason,detail\n"
+        "a.jpg,drawn/p1/99,same_look,as drawn/p1/01\n"
+        "b.jpg,drawn/p9/0,same_bytes_as_another_person,as drawn/p7/0\n"
+        "c.jpg,drawn/p8/0,same_look_as_another_person,as drawn/p2/02\n"
+        "d.jpg,drawn/p9/1,same_bytes_as_another_person,as drawn/p2/02\n"
+    )
+    out, chosen = tmp_path / "review.csv", review_identities.Params(share=0.1)
+    found = review_identities.review_identities(table, dlib_recognizer, out, tmp_path / "s.png", chosen, rejected)
+    assert (found["proposed"], found["under_two_names"]) == (3, 2)
+    with out.open(newline="") as opened:
+        *twice, third = csv.DictReader(opened)
+    by_id = {row["face_id"]: row for row in twice}
+    assert {face_id: row["reason"] for face_id, row in by_id.items()} == {
+        "drawn/p2/02": "the same photo as drawn/p8/0 and drawn/p9/1",
+        "drawn/p7/0": "the same photo as drawn/p9/0",
+    }
+    assert by_id["drawn/p7/0"]["own"] == ""
+    assert -1 < float(by_id["drawn/p7/0"]["other"]) <= 1
+    assert third["reason"] == "far from the person's other photos"
+    with pytest.raises(UnmaskError, match=r"there is no file none\.csv"):
+        review_identities.review_identities(table, dlib_recognizer, out, tmp_path / "s.png", chosen, Path("none.csv"))
 
 
 def test_answers_are_not_written_over(reviewed: tuple[Path, dict], tmp_path: Path):

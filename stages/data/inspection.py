@@ -16,6 +16,10 @@ from stages.data import duplicates
 from stages.data.files import Files
 from stages.data.photo import Photo, Reject
 
+# How a copy is written into the list of rejects: the end of its reason, and what stands before the face_id of the photo
+# that is kept.
+ANOTHER_PERSON, AS = "_as_another_person", "as "
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -87,25 +91,26 @@ def paint_labels(files: Files, photo: Photo, height: int, width: int) -> Pixels:
 def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
     """Return a reject for each photo that is the same as one before it; photos are sorted by face_id.
 
-    So many of 256 bits of two perceptual hashes may differ as `distance` says; None: only equal bytes count.
+    Each names the photo that is kept: the first, whoever it is said to show. So many of 256 bits of two perceptual
+    hashes may differ as `distance` says; None: only equal bytes count.
     """
-    rejects: dict[int, Reject] = {}
-
-    def reject(index: int, first: int, reason: str) -> None:
-        one, other = seen[index], seen[first]
-        reason += "_as_another_person" if one.photo.identity != other.photo.identity else ""
-        rejects[index] = Reject(one.photo.file, reason, f"as {other.face_id}", one.face_id)
-
+    copy_of: dict[int, tuple[int, str]] = {}
     first_of: dict[bytes, int] = {}
     for index, one in enumerate(seen):
         first = first_of.setdefault(one.sha256, index)
         if first != index:
-            reject(index, first, "same_bytes")
+            copy_of[index] = first, "same_bytes"
     if distance is not None:
         for first, index in duplicates.near([one.look for one in seen], distance):
-            if first not in rejects and index not in rejects:
-                reject(index, first, "same_look")
-    return [rejects[index] for index in sorted(rejects)]
+            if first not in copy_of and index not in copy_of:
+                copy_of[index] = first, "same_look"
+    rejects = []
+    for index, (first, how) in sorted(copy_of.items()):
+        kept, _ = copy_of.get(first, (first, ""))  # the first of equal bytes may look like a photo before it
+        one, other = seen[index], seen[kept]
+        reason = how if one.photo.identity == other.photo.identity else how + ANOTHER_PERSON
+        rejects.append(Reject(one.photo.file, reason, f"{AS}{other.face_id}", one.face_id))
+    return rejects
 
 
 def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, object]:

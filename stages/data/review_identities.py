@@ -1,7 +1,7 @@
 """Propose photos for review that may show somebody else than their label says; by hand, as a person must look.
 
 python -m stages.data.review_identities --faces data/aligned/lfw --weights models/recognizer-dlib.safetensors \
-    --out data/review/lfw.csv --figure data/review/lfw.png
+    --rejected data/rejected/lfw.csv --out data/review/lfw.csv --figure data/review/lfw.png
 
 Write yes or no into the column `accept` of the file, then leave the accepted photos out of the dataset:
 
@@ -23,6 +23,7 @@ from stages.core.errors import UnmaskError
 from stages.core.outputs import write_csv
 from stages.core.params import StageParams
 from stages.core.tables import Face
+from stages.data import inspection
 from stages.figures import sheets
 from stages.recognition import embedders, identity_errors
 
@@ -38,11 +39,13 @@ class Params(StageParams):
     """Of the photos that are proposed."""
 
 
-def review_identities(faces: Path, weights: Path, out: Path, figure: Path, params: Params) -> dict[str, Any]:
+def review_identities(
+    faces: Path, weights: Path, out: Path, figure: Path, params: Params, rejected: Path | None = None
+) -> dict[str, Any]:
     """Write the photos that fit their label least, the most doubtful first.
 
     A photo is doubtful by how much nearer its embedding is to the mean of another person than to its own person's
-    other photos (median cosine).
+    other photos (median cosine). Before these come the photos that were there under another person's name, too.
 
     Args:
         faces: a table of aligned faces.
@@ -51,13 +54,16 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
             `other`, and who is `nearest`. Nothing is written over a file that a person has begun to fill in.
         figure: a contact sheet: the photo, two more of its person, two of the nearest other one.
         params: section `review_identities`.
+        rejected: the CSV file of what `clean` left out. Of a photo under two names it kept the first one; once that is
+            accepted as wrong, it keeps the other.
 
     Returns:
-        How many photos there are, proposed, nearer to another person than to their own, and such that nothing can be
-        said of: a person's only photo, or one without landmarks.
+        How many photos there are, proposed, under two names, nearer to another person than to their own, and such that
+        nothing can be said of: a person's only photo, or one without landmarks.
 
     Raises:
-        UnmaskError: there are fewer than two people with landmarks, or `out` has been filled in.
+        UnmaskError: there are fewer than two people with landmarks, `out` has been filled in, or there is no file
+            `rejected`.
     """
     if out.exists():
         with out.open(newline="", encoding="utf-8") as file:
@@ -66,6 +72,7 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
                 raise UnmaskError(f"{out}: the first line must be {','.join(COLUMNS)}")
             if any(row["accept"] for row in reader):
                 raise UnmaskError(f"{out} has answers in it: accept them with stages.data.accept_review, or delete it")
+    other_names = _other_names(rejected)
     rows = list(tables.read(faces, ["face_id", "identity", "landmarks"]))
     kept = [face for face in rows if face["landmarks"] is not None]
     people = np.unique([face["identity"] for face in kept]) if kept else np.zeros(0, str)
@@ -73,21 +80,41 @@ def review_identities(faces: Path, weights: Path, out: Path, figure: Path, param
         raise UnmaskError(f"{faces} has {len(people)} people with landmarks: there is nobody to compare them with")
     found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
     order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
-    proposed = [index for index in order.tolist() if np.isfinite(found.doubt[index])]
+    twice = [index for index, face in enumerate(kept) if face["face_id"] in other_names]
+    doubtful = [index for index in order.tolist() if np.isfinite(found.doubt[index])]
+    proposed = [*twice, *(index for index in doubtful if index not in twice)]
     lines = []
     for index in proposed:
+        face_id = kept[index]["face_id"]
         reason = "nearer to another person" if found.doubt[index] > 0 else "far from the person's other photos"
-        cosines = [f"{value[index]:.4f}" for value in (found.own, found.other)]
-        lines.append(["", kept[index]["face_id"], reason, *cosines, people[found.nearest[index]]])
+        if face_id in other_names:
+            reason = f"the same photo as {' and '.join(other_names[face_id])}"
+        cosines = ["" if np.isnan(value[index]) else f"{value[index]:.4f}" for value in (found.own, found.other)]
+        lines.append(["", face_id, reason, *cosines, people[found.nearest[index]]])
     write_csv(out, COLUMNS, lines)
     _draw(faces, figure, [(kept[index], str(people[found.nearest[index]])) for index in proposed[:SHOWN]])
     return {
         "faces": len(rows),
         "proposed": len(proposed),
+        "under_two_names": len(twice),
         "nearer_to_another_person": int((found.doubt > 0).sum()),
         "only_photo": int(np.isnan(found.own).sum()),
         "without_landmarks": len(rows) - len(kept),
     }
+
+
+def _other_names(rejected: Path | None) -> dict[str, list[str]]:
+    """Return by face_id the photos that were kept, and under which face_ids of other people each was there, too."""
+    found: dict[str, list[str]] = {}
+    if rejected is None:
+        return found
+    if not rejected.is_file():
+        raise UnmaskError(f"there is no file {rejected}: `clean` writes it")
+    with rejected.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["reason"].endswith(inspection.ANOTHER_PERSON):
+                found.setdefault(row["detail"].removeprefix(inspection.AS), []).append(row["face_id"])
+    return found
 
 
 def embedded(faces: Path, find: embedders.Embed) -> NDArray[np.float32]:

@@ -110,7 +110,7 @@ def losses(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> byte
     rows = max(1, math.ceil(len(lines) / IN_A_ROW))
     figure = Figure(figsize=(10, 2 * rows), dpi=110, layout="constrained")
     panels = figure.subplots(rows, IN_A_ROW, squeeze=False).flat
-    for (name, (steps, values)), axes in zip(lines.items(), panels, strict=False):
+    for (name, (steps, values)), axes in zip(lines.items(), panels, strict=False):  # the last row may be longer
         axes.plot(steps, np.array(values) / values[0], color=COLORS[3], linewidth=1.2)
         axes.set_title(name, fontsize=9)
         axes.set_ylim(bottom=0)

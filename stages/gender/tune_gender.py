@@ -91,6 +91,9 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
     pairs = list(training.pairs(faces, masked, fold_of))
     drawn = params.render_masks.in_training()
     own = drawn.own_styles(templates)
+    of_study = checkpoints.key_of(
+        params.model_dump(exclude={"trials", "storage"}), [faces, masked, templates], Path(__file__)
+    )
 
     def objective(trial: "Trial") -> float:
         numbers = {key: trial.suggest_float(key, at.low, at.high, log=at.log) for key, at in params.space.items()}
@@ -99,8 +102,9 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
         sexes, right = [], []
         for fold in sorted(set(fold_of.values())):
             others = [face for face in rows if fold_of[face["identity"]] != fold]
-            name, key = f"tune_gender-fold_{fold}", f"trial-{trial.number}"
-            run = training.fit(others, change, chosen, name=name, seed=params.seed, key=key)
+            # The trial's number would not do: another search would go on with what a killed one left.
+            key = checkpoints.key_of({"study": of_study, "fold": fold, "numbers": numbers}, [], Path(__file__))
+            run = training.fit(others, change, chosen, name=f"tune_gender-fold_{fold}", seed=params.seed, key=key)
             run.forget()
             network: Any = run.model.network
             held_out = [(face, data) for face, data in pairs if fold_of[face["identity"]] == fold]
@@ -111,9 +115,6 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
 
     if params.storage.startswith(SQLITE):
         Path(params.storage.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-    of_study = checkpoints.key_of(
-        params.model_dump(exclude={"trials", "storage"}), [faces, masked, templates], Path(__file__)
-    )
     study = optuna.create_study(
         storage=params.storage,
         study_name=f"gender-{of_study}",

@@ -114,9 +114,10 @@ def evaluate_inpainting(
 
     Returns:
         By way to fill: the scores of `stages.inpainting.scores`, the cosine of dlib's embeddings with the bare photo's
-        (`identity`), and how often the nearest of all people's first bare photos is the same person's (`rank_1`); hole
-        PSNR by style of the mask and by sex; by how much ours is ahead in hole PSNR, with an interval; and how many
-        pixels changed outside the regions.
+        (`identity`), and how often the nearest of all people's first bare photos is the same person's (`rank_1`); what
+        that cosine is on average of two bare photos of one person (`identity_of_another_photo`) and of two people
+        (`identity_of_others`), None if there are no two; hole PSNR by style of the mask and by sex; by how much ours is
+        ahead in hole PSNR, with an interval; and how many pixels changed outside the regions.
 
     Raises:
         UnmaskError: the split has no face with a drawn mask and landmarks, or the training split no bare face.
@@ -170,7 +171,8 @@ def _cases(faces: Path, masked: Path, inpainted: Path, split: str) -> Iterator[C
     bare_columns = ["face_id", "identity", "sex", "split", "image", "landmarks"]
     before = tables.joined(faces, masked, bare_columns, ["face_id", "image", "mask", "mask_style"])
     after = tables.joined(faces, inpainted, ["face_id"], ["face_id", "image", "found_mask"])
-    for (face, with_mask), (other, result) in zip(before, after, strict=False):  # another face is an error below
+    nothing: tuple[tables.Face, tables.Face] = {"face_id": None}, {}  # beside a face that the other table lacks
+    for (face, with_mask), (other, result) in itertools.zip_longest(before, after, fillvalue=nothing):
         if face["face_id"] != other["face_id"]:
             raise UnmaskError(f"{masked} and {inpainted} are not of the same faces: run inpaint again")
         if face["split"] != split or face["landmarks"] is None or with_mask["mask"] is None:
@@ -206,8 +208,11 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
         }
         result["hole_psnr_by_style"][name] = _means(psnr[name], [one.style for one in judged])
         result["hole_psnr_by_sex"][name] = _means(psnr[name], [one.sex for one in judged])
+    own, others = mean_cosines(bare, identities)
     return {
         **result,
+        "identity_of_another_photo": own,
+        "identity_of_others": others,
         "hole_psnr_ahead_of": {
             name: _ahead(psnr[OURS] - psnr[name], identities, params) for name in ways if name not in {OURS, "masked"}
         },
@@ -216,6 +221,32 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
         "images": len(judged),
         "identities": len(set(identities)),
     }
+
+
+def mean_cosines(embeddings: NDArray[np.float32], identities: Sequence[str]) -> tuple[float | None, float | None]:
+    """Return the mean cosine of two photos of one person, and of photos of two people; None if there are no two.
+
+    The cosines of all pairs of some photos, in both orders and of each with itself, add up to the square of the sum of
+    their embeddings. So it takes no time, however many photos there are.
+
+    Args:
+        embeddings: float32 (n, d), of length 1.
+        identities: of the n photos.
+    """
+    photos = embeddings.astype(np.float64)
+    people, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(people), photos.shape[1]))
+    np.add.at(sums, person, photos)
+    anybody, one_person, itself = (np.square(some).sum() for some in (photos.sum(0), sums, photos))
+    of_anybody, of_one_person = len(photos) ** 2, np.square(counts).sum()
+    return (
+        _ratio(one_person - itself, of_one_person - len(photos)),
+        _ratio(anybody - one_person, of_anybody - of_one_person),
+    )
+
+
+def _ratio(total: float, n: int) -> float | None:
+    return float(total / n) if n else None
 
 
 def _known(faces: Path, params: Params) -> list[Pixels]:

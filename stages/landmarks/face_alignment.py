@@ -23,7 +23,8 @@ def _network() -> Any:
         import face_alignment  # noqa: PLC0415 -- an extra
     except ImportError:
         raise UnmaskError(
-            "find_landmarks.backends names face_alignment, which is not installed: pip install '.[face-alignment]'"
+            "find_landmarks.search.backends names face_alignment, which is not installed: "
+            "pip install '.[face-alignment]'"
         ) from None
     try:  # boxes are ours; `folder` is the one detector of the package that loads no weights
         return face_alignment.FaceAlignment(

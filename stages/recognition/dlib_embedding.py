@@ -43,9 +43,9 @@ class ResNet29(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, 32, 7, 2)
-        wide = [32] + [channels for channels, _ in BLOCKS]
+        before = [32] + [channels for channels, _ in BLOCKS[:-1]]
         self.blocks = nn.ModuleList(
-            _Block(before, channels, halves) for before, (channels, halves) in zip(wide, BLOCKS, strict=False)
+            _Block(inputs, channels, halves) for inputs, (channels, halves) in zip(before, BLOCKS, strict=True)
         )
         self.last = nn.Linear(256, 128, bias=False)
 

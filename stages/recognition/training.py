@@ -19,11 +19,12 @@ from stages.core.params import Section
 from stages.core.tables import Face
 from stages.faces.augmentation import augment
 from stages.recognition.networks import IResNet, Network
+from stages.recognition.sphereface import SphereFace
 from stages.training import loop
 from stages.training.samples import FaceSamples
 from stages.training.trained import Trained
 
-MARGINS = {"sphereface": losses.SphereFaceLoss, "cosface": losses.CosFaceLoss, "arcface": losses.ArcFaceLoss}
+MARGINS = {"sphereface": SphereFace, "cosface": losses.CosFaceLoss, "arcface": losses.ArcFaceLoss}
 LOSSES = ("norm_softmax", *MARGINS)
 Rng = np.random.Generator
 Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
@@ -41,8 +42,14 @@ class Margin(NormSoftmax):
     """A softmax that asks a face to be closer to its own person by a margin."""
 
     margin: float = Field(gt=0, lt=90)
-    """ArcFace (arXiv:1801.07698): degrees; CosFace (arXiv:1801.09414): of the cosine; SphereFace (arXiv:1704.08063):
-    factor of the angle."""
+    """ArcFace (arXiv:1801.07698): degrees; CosFace (arXiv:1801.09414): of the cosine."""
+
+
+class Factor(NormSoftmax):
+    """A softmax that multiplies the angle to the own person, SphereFace-R (arXiv:2109.05565)."""
+
+    margin: float = Field(ge=1)
+    """Factor of the angle; 1 is no margin."""
 
 
 class Recipe(Section):
@@ -50,7 +57,7 @@ class Recipe(Section):
 
     network: Network
     norm_softmax: NormSoftmax
-    sphereface: Margin
+    sphereface: Factor
     cosface: Margin
     arcface: Margin
     schedule: loop.Schedule

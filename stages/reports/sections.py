@@ -116,8 +116,16 @@ def models(metrics: Path) -> list[Table]:
             | {title: written(scores[name]) for name, (title, written) in FILLED.items() if name in scores}
             for way, scores in found["ways"].items()
         ]
-        tables.append(Table(rows, "Behind the mask"))
+        tables.append(Table(rows, "Behind the mask", _scale_of_cosines(found)))
     return tables
+
+
+def _scale_of_cosines(found: Mapping[str, Any]) -> str:
+    """Return what the cosine with the truth is to be read against; nothing in metrics that do not have it."""
+    if "identity_of_others" not in found:
+        return ""
+    own, others = number(found["identity_of_another_photo"]), number(found["identity_of_others"])
+    return f"For scale, the mean cosine of two bare photos: {own} of one person, {others} of two people."
 
 
 def _shares(scores: dict[str, Any]) -> dict[str, str]:
