@@ -266,6 +266,8 @@ def test_what_differs_is_printed_and_drawn(repository: Path):
     assert "verify.share  0.6 -> 0.9" in found.text
     assert re.search(r"auc +0\.6 -> 0\.9 +\+0\.3000 +better, outside the interval", found.text)
     assert re.search(r"eer +0\.4 -> 0\.1 +-0\.3000 +better$", found.text, re.MULTILINE)
+    assert "these intervals are too wide" in found.text
+    assert "these intervals are too wide" in found.page
     assert "seconds" not in found.text  # what it took is no result
     assert found.text.endswith("The page is report/compare.html")
     assert "60" in re.sub(r"(?s).*Time and memory", "", found.page)
