@@ -158,19 +158,19 @@ def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path:
         assert (series["fnir_at_fpir"]["0.01"], series["fnir_interval"]["0.01"]) == (None, None)
 
 
-def test_strangers_of_one_draw_decide_less_of_what_many_say(table: Path, trained: Path, tmp_path: Path):
-    """With other seeds FNIR is another one, and over many draws the seed matters less."""
+def test_the_more_draws_of_strangers_the_less_the_seed_decides():
+    bare, masked = (faces(condition, people=60).of("test") for condition in ("bare", "masked"))
+    one = series.Series("masked-bare", heads.NO_HEAD, bare, masked, same_photos=True)
+    gallery, probes = identify._chosen(one, None, None)
 
-    def missed(draws: int) -> list[float]:
-        found = []
-        for seed in range(6):
-            few = {"resamples": 100, "fpirs": [0.5], "draws": draws, "seed": seed}
-            settings = chosen(identify.Params, "identify").model_copy(update=few)
-            series = identify.identify(table, trained, Results(tmp_path / "cmc"), settings)["series"]
-            found.append(series["none"]["masked-bare"]["fnir_at_fpir"]["0.5"])
-        return found
+    def fnir(draws: int, seed: int) -> float:
+        settings = chosen(identify.Params, "identify").model_copy(update={"draws": draws, "seed": seed})
+        opened = identify._open_sets(gallery, probes, settings)
+        assert len({tuple(search.rank == 0) for search in opened}) == draws
+        return identify._fnir(opened, 0.1)
 
-    assert np.std(missed(30)) < np.std(missed(1)) / 2
+    spread = {draws: np.std([fnir(draws, seed) for seed in range(10)]) for draws in (1, 20)}
+    assert 0 < spread[20] < spread[1] / 2
 
 
 def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Path):

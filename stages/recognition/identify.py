@@ -154,21 +154,25 @@ def _intervals(
     asked, right = (np.bincount(people[mated], weights, len(names)) for weights in (None, first))
     with np.errstate(invalid="ignore"):
         rank_1 = intervals.share(float(first.mean()), (counts @ right) / (counts @ asked), n_people)
-    fnir: dict[str, float | None] = {}
+    fnir = {fpir: _fnir(opened, fpir) for fpir in params.fpirs}
     bounds = {}
-    for fpir in params.fpirs:
-        of_draws = [search.fnir_at(fpir) for search in opened]
-        fnir[f"{fpir:g}"] = bounds[f"{fpir:g}"] = None
-        if of_draws and None not in of_draws:
-            mean = float(np.mean(of_draws))
+    for fpir, mean in fnir.items():
+        if mean is not None:
             values = np.mean([identification.fnir_resampled(one, people, counts, fpir) for one in opened], 0)
-            fnir[f"{fpir:g}"], bounds[f"{fpir:g}"] = mean, intervals.share(mean, values, n_people)._asdict()
+            bounds[fpir] = intervals.share(mean, values, n_people)._asdict()
     return {
         "rank_1_interval": rank_1._asdict(),
-        "fnir_at_fpir": fnir,
-        "fnir_interval": bounds,
+        "fnir_at_fpir": {f"{fpir:g}": mean for fpir, mean in fnir.items()},
+        "fnir_interval": {f"{fpir:g}": bounds.get(fpir) for fpir in fnir},
         "strangers": round(np.mean([(one.rank == 0).sum() for one in opened])) if opened else 0,
     }
+
+
+def _fnir(opened: list[identification.Search], fpir: float) -> float | None:
+    """Return the mean FNIR over draws of strangers; None if one of them has too few, or nobody else."""
+    found = [search.fnir_at(fpir) for search in opened]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(found) else None
 
 
 def _search(gallery: Faces, probes: Faces, params: Params) -> identification.Search:

@@ -52,7 +52,7 @@ def compare_experiments(base: str, other: str, page: Path) -> str:
         "curves": overlays.curves(*both.plots, (both.base, both.other)),
         "pairs": overlays.pairs(*both.plots),
         "first": FIRST,
-        "intervals": any(one.inside is not None for group in groups for one in group.differences),
+        "has_intervals": any(one.inside is not None for group in groups for one in group.differences),
         "marginal": MARGINAL,
     }
     words = {"summary": summary(groups), "value": value, "change": change, "verdict": verdict}
