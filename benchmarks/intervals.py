@@ -136,7 +136,7 @@ def search(asked: NDArray[np.float32], owner: NDArray[np.intp], kept: NDArray[np
 # ---------------------------------------------------------------- ways to make an interval
 
 
-def percentile(one: Statistic, people: int) -> tuple[float, float]:
+def percentile(one: Statistic, _people: int) -> tuple[float, float]:
     """B. Efron, 1979."""
     return tuple(np.nanquantile(one.resampled, [0.025, 0.975]))
 
@@ -146,7 +146,7 @@ def expanded(one: Statistic, people: int) -> tuple[float, float]:
     return intervals.bounds(one.fewer, people)
 
 
-def bca(one: Statistic, people: int) -> tuple[float, float]:
+def bca(one: Statistic, _people: int) -> tuple[float, float]:
     """B. Efron, "Better bootstrap confidence intervals" (1987): bias corrected and accelerated."""
     below = np.mean(one.resampled < one.estimate) + np.mean(one.resampled == one.estimate) / 2
     bias = special.ndtri(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
@@ -177,6 +177,22 @@ def _freedom(one: Statistic) -> float:
     return float(min(n - 1, 2 / max((away**2).sum() / away.sum() ** 2 - 1 / n, 1e-9)))
 
 
+def wilson(estimate: float, trials: float) -> tuple[float, float]:
+    """Return the score interval of a share of some trials, which need not be a whole number.
+
+    From E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
+    Statistical Association 22 (1927).
+
+    Args:
+        estimate: the share, 0 to 1.
+        trials: above 0.
+    """
+    z = special.ndtri((1 + intervals.LEVEL) / 2)
+    middle = (estimate + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(estimate * (1 - estimate) / trials + z**2 / (4 * trials**2))
+    return (max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+
+
 def of_trials(
     exact: Callable[[float, float], tuple[float, float]], *, jackknife: bool = False, few: bool = False
 ) -> Callable[[Statistic, int], tuple[float, float]]:
@@ -198,9 +214,9 @@ WAYS: dict[str, Callable[[Statistic, int], tuple[float, float]]] = {
     "expanded": expanded,
     "BCa": bca,
     "Student": student,
-    "Wilson": of_trials(intervals.wilson),
-    "Wilson j": of_trials(intervals.wilson, jackknife=True),
-    "Wilson j few": of_trials(intervals.wilson, jackknife=True, few=True),
+    "Wilson": of_trials(wilson),
+    "Wilson j": of_trials(wilson, jackknife=True),
+    "Wilson j few": of_trials(wilson, jackknife=True, few=True),
     "C-P": of_trials(intervals.clopper_pearson),
     "C-P j": of_trials(intervals.clopper_pearson, jackknife=True),
     "C-P j few": of_trials(intervals.clopper_pearson, jackknife=True, few=True),
@@ -220,7 +236,9 @@ def coverage(people: int, mean: float, runs: int) -> Iterator[str]:
                 low, high = interval(one, people)
                 held[name, way].append((low <= true[name] <= high, min(high, 1) - max(low, 0)))
     for name, value in true.items():
-        cells = [f"{100 * shares:.1f} ({widths:.3f})" for shares, widths in (np.mean(held[name, way], 0) for way in WAYS)]
+        cells = [
+            f"{100 * shares:.1f} ({widths:.3f})" for shares, widths in (np.mean(held[name, way], 0) for way in WAYS)
+        ]
         yield f"| {people} | {name} | {value:.4f} | {np.mean(mean_estimate[name]):.4f} | {' | '.join(cells)} |"
 
 

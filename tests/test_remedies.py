@@ -152,10 +152,10 @@ def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path:
     masked = found["series"]["none"]["masked-bare"]["rank"]["1"]
     assert masked < found["series"]["mean_shift"]["masked-bare"]["rank"]["1"]
     assert bare["strangers"] == 2 * 3
-    for series in found["series"]["none"].values():
-        fnir, interval = (series[name]["0.5"] for name in ("fnir_at_fpir", "fnir_interval"))
+    for of in found["series"]["none"].values():
+        fnir, interval = (of[name]["0.5"] for name in ("fnir_at_fpir", "fnir_interval"))
         assert interval["low"] <= fnir <= interval["high"]
-        assert (series["fnir_at_fpir"]["0.01"], series["fnir_interval"]["0.01"]) == (None, None)
+        assert (of["fnir_at_fpir"]["0.01"], of["fnir_interval"]["0.01"]) == (None, None)
 
 
 def test_the_more_draws_of_strangers_the_less_the_seed_decides():

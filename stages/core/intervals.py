@@ -1,9 +1,10 @@
 """Intervals of 95 % over people: photos of one person are alike, so the person is what chance draws, not the photo.
 
-People are drawn anew many times (`drawn`, `resampled`), with replacement and one fewer than there are: so the variance of
-a mean over those drawn is that of the mean over all, without a bias (P. J. McCarthy and C. B. Snowden, "The bootstrap and
-finite population sampling", 1985). A share gets the interval of `share`, which does not close at 0 or 1; any other
-statistic, such as a difference, that of `bounds`. benchmarks/intervals.py measures how often they hold the truth.
+People are drawn anew many times (`drawn`, `resampled`), with replacement and one fewer than there are: so the variance
+of a mean over those drawn is that of the mean over all, without a bias (P. J. McCarthy and C. B. Snowden, "The
+bootstrap and finite population sampling", 1985). A share gets the interval of `share`, which does not close at 0 or 1;
+any other statistic, such as a difference, that of `bounds`. benchmarks/intervals.py measures how often they hold the
+truth.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -53,7 +54,8 @@ def resampled(
         indices.setdefault(of, {}).setdefault(person, []).append(index)
     photos = [np.array(of) for persons in indices.values() for of in persons.values()]
     counts = np.concatenate([drawn(len(persons), n, rng) for persons in indices.values()], axis=1)
-    return np.array([statistic(np.concatenate([photos[who] for who in np.repeat(np.arange(len(row)), row)])) for row in counts])
+    values = [statistic(np.concatenate([photos[who] for who in np.repeat(np.arange(len(row)), row)])) for row in counts]
+    return np.array(values)
 
 
 def share(estimate: float, values: NDArray[np.float64], people: float) -> Bounds:
@@ -94,28 +96,12 @@ def clopper_pearson(estimate: float, trials: float) -> Bounds:
     return Bounds(float(low), float(high))
 
 
-def wilson(estimate: float, trials: float) -> Bounds:
-    """Return the score interval of a share of some trials, which need not be a whole number.
-
-    From E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
-    Statistical Association 22 (1927).
-
-    Args:
-        estimate: the share, 0 to 1.
-        trials: above 0.
-    """
-    z = special.ndtri((1 + LEVEL) / 2)
-    middle = (estimate + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * np.sqrt(estimate * (1 - estimate) / trials + z**2 / (4 * trials**2))
-    return Bounds(max(0.0, float(middle - half)), min(1.0, float(middle + half)))
-
-
 def bounds(values: NDArray[np.float64], people: int) -> Bounds:
     """Return the bounds of an interval between quantiles of what was found as people were drawn anew.
 
-    Of few people plain quantiles are too narrow, as Student's t is wider than the normal distribution. So they are taken
-    further outside: T. C. Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69
-    (2015), the expanded percentile interval.
+    Of few people plain quantiles are too narrow, as Student's t is wider than the normal distribution. So they are
+    taken further outside: T. C. Hesterberg, "What teachers should know about the bootstrap", The American Statistician
+    69 (2015), the expanded percentile interval.
 
     Args:
         values: of the statistic, float64 (n,); NaN, where there was none, does not count.

@@ -20,8 +20,8 @@ from stages.reports.differences import Difference, Group
 FIRST = 3  # differences of each stage that are seen at once
 LONGEST = 60  # characters of a value
 MARGINAL = (
-    "Each interval is of one side alone. Both sides are scored on the same people, who are easy or hard for both. So for "
-    "a difference these intervals are too wide, and one that stays inside may still be real."
+    "Each interval is of one side alone. Both sides are scored on the same people, who are easy or hard for both. So "
+    "for a difference these intervals are too wide, and one that stays inside may still be real."
 )
 
 
