@@ -2,7 +2,7 @@
 
 python -m benchmarks.masks_in_training [loss]
 
-After `dvc repro`. The interval of the difference is a paired bootstrap: people are drawn anew, the same for both.
+After `dvc repro`. For the interval of the difference people are drawn anew, the same ones for both.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core import bootstrap
+from stages.core import intervals
 from stages.recognition import embeddings, identification
 
 
@@ -29,7 +29,10 @@ def main(loss: str) -> None:
     """Measure and print."""
     (with_masks, people), (without, _) = hits(f"{loss}-masked"), hits(f"{loss}-bare")
     difference = with_masks.astype(float) - without
-    low, high = bootstrap.interval(lambda places: float(difference[places].mean()), people, n=10_000, seed=0)
+    drawn = intervals.resampled(
+        lambda places: float(difference[places].mean()), people, n=10_000, rng=np.random.default_rng(0)
+    )
+    low, high = intervals.bounds(drawn, len(set(people)))
     print(
         f"rank-1, masked - bare, {len(people)} probes of {len(set(people))} people: "
         f"{loss}-masked {with_masks.mean():.3f}, "

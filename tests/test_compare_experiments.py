@@ -34,9 +34,11 @@ def values(**found: object) -> dict:
         ("series.none.masked-bare.auc", 1),
         ("series.none.masked-bare.tar_at_far.0.01", 1),
         ("series.none.masked-bare.eer", -1),
-        ("series.none.masked-bare.false_rejects_at_bare_threshold.0.01", -1),
+        ("series.none.masked-bare.at_bare_threshold.0.01.fmr", -1),
+        ("series.none.masked-bare.at_bare_threshold.0.01.fnmr", -1),
         ("series.none.masked-bare.interval.auc.low", 0),
         ("series.none.masked-bare.rank_1_interval.low", 0),
+        ("series.none.masked-bare.fnir_interval.0.1.low", 0),
         ("series.none.masked-bare.rank.1", 1),
         ("series.none.masked-bare.pairs.genuine", 0),
         ("folds.masked.balanced_accuracy", 1),
@@ -107,6 +109,7 @@ def test_an_interval_says_whether_a_difference_may_be_of_the_people(new: float, 
         ("s.auc", "s.interval.auc"),
         ("s.tar_at_far.0.01", "s.interval.tar_at_0.01"),
         ("s.rank.1", "s.rank_1_interval"),
+        ("s.fnir_at_fpir.0.1", "s.fnir_interval.0.1"),
         ("folds.bare.balanced_accuracy", "folds.bare.interval"),
     ):
         files = {
@@ -263,6 +266,8 @@ def test_what_differs_is_printed_and_drawn(repository: Path):
     assert "verify.share  0.6 -> 0.9" in found.text
     assert re.search(r"auc +0\.6 -> 0\.9 +\+0\.3000 +better, outside the interval", found.text)
     assert re.search(r"eer +0\.4 -> 0\.1 +-0\.3000 +better$", found.text, re.MULTILINE)
+    assert "these intervals are too wide" in found.text
+    assert "these intervals are too wide" in found.page
     assert "seconds" not in found.text  # what it took is no result
     assert found.text.endswith("The page is report/compare.html")
     assert "60" in re.sub(r"(?s).*Time and memory", "", found.page)

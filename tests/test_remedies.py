@@ -128,16 +128,22 @@ def test_heads_bring_masked_faces_back(table: Path, trained: Path, tmp_path: Pat
     assert masked["interval"]["auc"]["low"] <= masked["auc"] <= masked["interval"]["auc"]["high"]
     assert masked["tar_at_far"]["0.0001"] is None
     assert masked["interval"]["tar_at_0.0001"] is None
-    rejected = masked["false_rejects_at_bare_threshold"]
-    assert 0 <= rejected["0.5"] < 1
-    assert rejected["0.0001"] is None
+    for name, of in (("bare", bare), ("masked", masked)):
+        errors = of["at_bare_threshold"]["0.5"]
+        assert errors["fnmr"] == pytest.approx(1 - of["tar_at_far"]["0.5"]) or name == "masked"
+        assert 0 <= errors["fnmr"] < 1
+        assert 0 < errors["fmr"] <= (0.5 if name == "bare" else 1)
+    assert masked["at_bare_threshold"]["0.0001"] == {"fmr": None, "fnmr": None}
     assert found["best_on_val"]["series"] in by_head["none"]
     assert (tmp_path / "figures/roc.png").stat().st_size > 5000
 
 
 def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path: Path):
     found = identify.identify(
-        table, trained, Results(tmp_path / "cmc"), chosen(identify.Params, "identify", resamples=100)
+        table,
+        trained,
+        Results(tmp_path / "cmc"),
+        chosen(identify.Params, "identify", resamples=100, fpirs=[0.5, 0.01]),
     )
     bare = found["series"]["none"]["bare-bare"]
     assert (bare["gallery"], bare["probes"], found["identities"]) == (4, 12, 4)
@@ -145,7 +151,26 @@ def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path:
     assert bare["rank_1_interval"]["low"] <= bare["rank"]["1"] <= bare["rank_1_interval"]["high"]
     masked = found["series"]["none"]["masked-bare"]["rank"]["1"]
     assert masked < found["series"]["mean_shift"]["masked-bare"]["rank"]["1"]
-    assert bare["strangers"] > 0
+    assert bare["strangers"] == 2 * 3
+    for of in found["series"]["none"].values():
+        fnir, interval = (of[name]["0.5"] for name in ("fnir_at_fpir", "fnir_interval"))
+        assert interval["low"] <= fnir <= interval["high"]
+        assert (of["fnir_at_fpir"]["0.01"], of["fnir_interval"]["0.01"]) == (None, None)
+
+
+def test_the_more_draws_of_strangers_the_less_the_seed_decides():
+    bare, masked = (faces(condition, people=60).of("test") for condition in ("bare", "masked"))
+    one = series.Series("masked-bare", heads.NO_HEAD, bare, masked, same_photos=True)
+    gallery, probes = identify._chosen(one, None, None)
+
+    def fnir(draws: int, seed: int) -> float:
+        settings = chosen(identify.Params, "identify").model_copy(update={"draws": draws, "seed": seed})
+        opened = identify._open_sets(gallery, probes, settings)
+        assert len({tuple(search.rank == 0) for search in opened}) == draws
+        return identify._fnir(opened, 0.1)
+
+    spread = {draws: np.std([fnir(draws, seed) for seed in range(10)]) for draws in (1, 20)}
+    assert 0 < spread[20] < spread[1] / 2
 
 
 def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Path):

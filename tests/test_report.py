@@ -30,7 +30,7 @@ def scores(auc: float, val: float) -> dict:
         "auc": auc,
         "eer": 1 - auc,
         "tar_at_far": rates,
-        "false_rejects_at_bare_threshold": rates,
+        "at_bare_threshold": {far: {"fmr": rate, "fnmr": rate} for far, rate in rates.items()},
         "interval": interval,
         "decidability_val": val,
         "pairs": {"genuine": 10, "impostor": 100},
@@ -42,6 +42,7 @@ def ranks(rank_1: float) -> dict:
         "rank": {"1": rank_1, "5": 1.0},
         "rank_1_interval": {"low": 0.5, "high": 1.0},
         "fnir_at_fpir": {"0.1": None},
+        "fnir_interval": {"0.1": None},
     }
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from stages.core.errors import UnmaskError
@@ -43,9 +45,9 @@ def test_a_case_by_hand_with_ties():
     # 9 comparisons: 0.9 beats all three; 0.8 ties with one, beats two; 0.5 ties with one, beats one.
     assert found.auc() == pytest.approx((3 + 2.5 + 1.5) / 9)
     assert found.eer() == pytest.approx(1 / 3)
-    assert found.rejected(0.8) == pytest.approx(1 / 3)
-    assert found.rejected(0.95) == 1.0
-    assert found.rejected(-1.0) == 0.0
+    assert found.errors_at(0.8) == pytest.approx((1 / 3, 1 / 3))
+    assert found.errors_at(0.95) == (0.0, 1.0)
+    assert found.errors_at(-1.0) == (1.0, 0.0)
 
 
 def test_perfect_and_equal_scores():
@@ -63,6 +65,53 @@ def test_a_far_that_chance_alone_decides_is_not_measurable():
     assert found.tar_at(30 / impostors) is not None
     assert found.tar_at(29 / impostors) is None
     assert found.threshold_at(1e-4) is None
+
+
+def by_numpy(scores: np.ndarray, genuine: np.ndarray, far: float) -> tuple[float, float, float]:
+    """Return AUC, EER and the TAR at a FAR, by comparing each pair with each and each threshold with all."""
+    own, others = scores[genuine].astype(float), scores[~genuine].astype(float)
+    auc = np.mean((own[:, None] > others) + 0.5 * (own[:, None] == others))
+    thresholds = np.append(np.unique(scores)[::-1], -np.inf)  # of which each accepts what is not below
+    accepted = [np.append(0, [np.mean(some >= threshold) for threshold in thresholds]) for some in (others, own)]
+    false, true = accepted
+    place = np.argmax(false >= 1 - true)
+    steps = [np.diff(of)[place - 1] for of in accepted]
+    share = (1 - true[place - 1] - false[place - 1]) / sum(steps)
+    return float(auc), float(false[place - 1] + share * steps[0]), float(true[false <= far + 1e-12].max())
+
+
+@given(
+    st.lists(st.tuples(st.integers(-8, 8), st.booleans()), min_size=2, max_size=60).filter(
+        lambda pairs: len({genuine for _, genuine in pairs}) == 2
+    ),
+    st.sampled_from([0.5, 0.25, 0.1]),
+)
+def test_any_scores_have_the_auc_eer_and_tar_that_their_definitions_say(pairs: list[tuple[int, bool]], far: float):
+    """Sixteenths, so that there are ties and no rounding; each impostor counts 300 times, so that FAR is measurable."""
+    scores = np.float32([score / 16 for score, _ in pairs])
+    genuine = np.array([own for _, own in pairs])
+    repeats = np.where(genuine, 1, 300)
+    found = verification.of_scores(np.repeat(scores, repeats), np.repeat(genuine, repeats))
+    assert (found.auc(), found.eer(), found.tar_at(far)) == pytest.approx(by_numpy(scores, genuine, far), abs=1e-9)
+    assert found.auc() == pytest.approx(roc_auc_score(genuine, scores), abs=1e-9)
+    false, true, _ = roc_curve(genuine, scores, drop_intermediate=False)
+    assert np.allclose(found.far, false)
+    assert np.allclose(found.tar, true)
+
+
+def test_scores_that_are_shifted_up_are_rejected_less_and_accepted_more():
+    """By the threshold of others: of the two errors, either alone would hide the other."""
+    scores, genuine = drawn()
+    bare = verification.of_scores(scores, genuine)
+    shifted = verification.of_scores(scores + np.float32(0.25), genuine)
+    threshold = bare.threshold_at(0.02)
+    assert shifted.tar_at(0.02) == pytest.approx(bare.tar_at(0.02), abs=0.01)
+    false_matches, false_non_matches = bare.errors_at(threshold)
+    assert false_matches <= 0.02
+    assert false_non_matches == pytest.approx(1 - bare.tar_at(0.02))
+    false_matches, false_non_matches = shifted.errors_at(threshold)
+    assert false_matches > 0.2
+    assert false_non_matches < (1 - bare.tar_at(0.02)) / 2
 
 
 def test_one_kind_of_pairs_or_nan_is_an_error():
@@ -186,6 +235,22 @@ def test_alarms_for_strangers_by_hand():
     assert found.fnir_at(0.25) == 0.5
     assert found.fnir_at(1.0) == 0.25
     assert found.fnir_at(0.1) is None
+
+
+def test_resampled_alarms_are_those_of_repeated_probes():
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(10), 4)
+    rank = np.where(people < 5, rng.integers(1, 3, 40), 0)
+    found = identification.Search(rank, np.round(rng.random(40), 1).astype(np.float32))
+    counts = np.concatenate([np.ones((1, 10), np.int64), rng.multinomial(9, np.full(10, 0.1), size=30)])
+    for fpir in (0.1, 0.25):
+        values = identification.fnir_resampled(found, people, counts, fpir)
+        for count, value in zip(counts, values, strict=True):
+            repeated = np.repeat(np.arange(40), count[people])
+            expected = identification.Search(rank[repeated], found.best[repeated]).fnir_at(fpir)
+            assert expected is None or value == pytest.approx(expected)
+    nobody = np.zeros((1, 10), np.int64)
+    assert np.isnan(identification.fnir_resampled(found, people, nobody, 0.1)).all()
 
 
 def test_an_empty_gallery_and_strangers_alone_are_named():

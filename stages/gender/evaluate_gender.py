@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.compute import device
-from stages.core import bootstrap
+from stages.core import intervals
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
 from stages.core.results import Results
+from stages.core.seeding import generator
 from stages.core.tables import SEXES, Face
 from stages.figures import plots
 from stages.gender import classifier, training
@@ -109,12 +110,16 @@ def _scores(cases: Sequence[Case], params: Params) -> dict[str, Any]:
     def balanced(indices: NDArray[np.intp]) -> float:
         return training.balanced_accuracy([sexes[index] for index in indices], [right[index] for index in indices])
 
-    low, high = bootstrap.interval(balanced, identities, sexes, n=params.resamples, seed=params.seed)
+    estimate = training.balanced_accuracy(sexes, right)
+    rng = generator(params.seed, "evaluate_gender")
+    values = intervals.resampled(balanced, identities, sexes, n=params.resamples, rng=rng)
+    # The mean of two shares, each of its own people, varies as one of so many people would.
+    people = 4 / sum(1 / len({case.identity for case in cases if case.sex == sex}) for sex in SEXES)
     return {
         "images": len(cases),
         "accuracy": float(np.mean(right)),
-        "balanced_accuracy": training.balanced_accuracy(sexes, right),
-        "interval": {"low": low, "high": high},
+        "balanced_accuracy": estimate,
+        "interval": intervals.share(estimate, values, people)._asdict(),
         "confusion": _confusion(cases).tolist(),
     }
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.core import bootstrap, images, tables
+from stages.core import images, intervals, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -261,10 +261,13 @@ def _means(values: NDArray[np.floating], groups: Sequence[str | None]) -> dict[s
 
 
 def _ahead(differences: NDArray[np.floating], identities: Sequence[str], params: Params) -> dict[str, float]:
-    low, high = bootstrap.interval(
-        lambda indices: float(differences[indices].mean()), identities, n=params.resamples, seed=params.seed
+    values = intervals.resampled(
+        lambda indices: float(differences[indices].mean()),
+        identities,
+        n=params.resamples,
+        rng=generator(params.seed, "evaluate_inpainting people"),
     )
-    return {"mean": float(differences.mean()), "low": low, "high": high}
+    return {"mean": float(differences.mean()), **intervals.bounds(values, len(set(identities)))._asdict()}
 
 
 def _show(figure: Path, rows: Sequence[dict[str, Pixels]]) -> None:

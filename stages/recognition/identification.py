@@ -56,6 +56,34 @@ class Search:
         return float(1 - hit[mated].mean())
 
 
+def fnir_resampled(
+    found: Search, people: NDArray[np.int64], counts: NDArray[np.int64], fpir: float
+) -> NDArray[np.float64]:
+    """Return FNIR of probes of which each counts as often as its person was drawn; see `Search.fnir_at`.
+
+    The gallery stays as it is.
+
+    Args:
+        found: of the probes.
+        people: number of the person of each probe, int64 (n,).
+        counts: how often each person was drawn, int64 (resamples, people).
+        fpir: false positive identification rate.
+
+    Returns:
+        FNIR, float64 (resamples,); NaN where no mated probe counts.
+    """
+    strangers, mated = np.flatnonzero(found.rank == 0), np.flatnonzero(found.rank > 0)
+    strangers = strangers[np.argsort(-found.best[strangers], kind="stable")]
+    alarms = np.cumsum(counts[:, people[strangers]], axis=1)
+    # The first score, from the highest down, with which there are more alarms than allowed; the threshold is above it.
+    over = alarms > fpir * alarms[:, -1:] + 1e-9
+    threshold = np.where(over.any(1), found.best[strangers][over.argmax(1)], -np.inf)
+    hit = (found.rank[mated] == 1) & (found.best[mated] > threshold[:, None])
+    weights = counts[:, people[mated]]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(1 - (weights * hit).sum(1) / weights.sum(1))
+
+
 def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, people: Sequence[str]) -> Search:
     """Compare each probe with the whole gallery, exactly, a block of probes at a time.
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.core import bootstrap
+from stages.core import intervals
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import FilePath, StageParams
@@ -46,6 +46,8 @@ class Params(StageParams):
     """False positive identification rates at which false negative ones are told."""
     strangers: float = Field(gt=0, lt=1)
     """Share of the people whom nobody enrolls, for the open set."""
+    draws: int = Field(ge=1)
+    """Of the strangers, over which FNIR is averaged."""
     resamples: int = Field(ge=100)
     """Of the people, for the intervals."""
 
@@ -61,8 +63,9 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
 
     Returns:
         By head and series (`masked-bare`: probes masked, gallery bare): the share of probes whose person is first, or
-        among the first k, with the interval of the first; FNIR by FPIR in the open set (ISO/IEC 19795-1; null where
-        there are too few strangers to measure it); and how many people, gallery photos and probes there are.
+        among the first k, with the interval of the first; FNIR by FPIR in the open set, the mean over draws of
+        strangers (ISO/IEC 19795-1; null where there are too few strangers to measure it), with its interval; and how
+        many people, gallery photos, probes, and probes of strangers in a draw there are.
 
     Raises:
         UnmaskError: there is nobody to look for, or a photo of a list is missing or listed twice.
@@ -78,20 +81,11 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
         if not (len(gallery) and len(probes)):  # a list of bare photos only has nothing to say of masked ones
             continue
         found = _search(gallery, probes, params)
-        first = (found.rank == 1)[found.rank > 0]
-        people = [name for name, rank in zip(probes.identities, found.rank, strict=True) if rank]
-        ranks = found.cmc(params.ranks)
-        low, high = bootstrap.interval(
-            lambda indices, first=first: float(first[indices].mean()), people, n=params.resamples, seed=params.seed
-        )
-        opened = _open_set(gallery, probes, params)
         result.setdefault(one.head, {})[one.name] = {
-            "rank": ranks,
-            "rank_1_interval": {"low": low, "high": high},
-            "fnir_at_fpir": {f"{fpir:g}": opened.fnir_at(fpir) for fpir in params.fpirs},
+            "rank": found.cmc(params.ranks),
+            **_intervals(found, _open_sets(gallery, probes, params), probes.identities, params),
             "gallery": len(gallery),
             "probes": len(probes),
-            "strangers": int((opened.rank == 0).sum()),
         }
         shares = found.cmc(range(1, min(SHOWN_RANKS, len(set(gallery.identities))) + 1))
         if one.head == correcting.NO_HEAD and one.name in plots.CONDITIONS:
@@ -134,16 +128,51 @@ def _named(faces: Faces, names: list[str]) -> Faces:
     return faces.at([index[name] for name in names if name in index])
 
 
-def _open_set(gallery: Faces, probes: Faces, params: Params) -> identification.Search:
-    """Return the search in the gallery without some of its people, who become strangers."""
+def _open_sets(gallery: Faces, probes: Faces, params: Params) -> list[identification.Search]:
+    """Return searches in the gallery without some of its people, who become strangers: others in each draw."""
     people = sorted(set(gallery.identities))
     n = max(1, round(params.strangers * len(people)))
-    drawn = generator(params.seed, "strangers").permutation(len(people))[:n]
-    strangers = {people[index] for index in drawn}
-    kept = [index for index, name in enumerate(gallery.identities) if name not in strangers]
-    if not kept:
-        return identification.Search(np.zeros(0, np.int64), np.zeros(0, np.float32))
-    return _search(gallery.at(kept), probes, params)
+    rng = generator(params.seed, "strangers")
+    found = []
+    for _ in range(params.draws):
+        strangers = {people[index] for index in rng.permutation(len(people))[:n]}
+        kept = [index for index, name in enumerate(gallery.identities) if name not in strangers]
+        if kept:
+            found.append(_search(gallery.at(kept), probes, params))
+    return found
+
+
+def _intervals(
+    closed: identification.Search, opened: list[identification.Search], identities: list[str], params: Params
+) -> dict[str, Any]:
+    """Return the interval of rank-1, FNIR with its interval, and how many probes of strangers there are in a draw."""
+    names, people = np.unique(identities, return_inverse=True)
+    mated = closed.rank > 0
+    n_people = len(np.unique(people[mated]))
+    counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "identify"))
+    first = closed.rank[mated] == 1
+    asked, right = (np.bincount(people[mated], weights, len(names)) for weights in (None, first))
+    with np.errstate(invalid="ignore"):
+        rank_1 = intervals.share(float(first.mean()), (counts @ right) / (counts @ asked), n_people)
+    fnir = {fpir: _fnir(opened, fpir) for fpir in params.fpirs}
+    bounds = {}
+    for fpir, mean in fnir.items():
+        if mean is not None:
+            values = np.mean([identification.fnir_resampled(one, people, counts, fpir) for one in opened], 0)
+            bounds[fpir] = intervals.share(mean, values, n_people)._asdict()
+    return {
+        "rank_1_interval": rank_1._asdict(),
+        "fnir_at_fpir": {f"{fpir:g}": mean for fpir, mean in fnir.items()},
+        "fnir_interval": {f"{fpir:g}": bounds.get(fpir) for fpir in fnir},
+        "strangers": round(np.mean([(one.rank == 0).sum() for one in opened])) if opened else 0,
+    }
+
+
+def _fnir(opened: list[identification.Search], fpir: float) -> float | None:
+    """Return the mean FNIR over draws of strangers; None if one of them has too few, or nobody else."""
+    found = [search.fnir_at(fpir) for search in opened]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(found) else None
 
 
 def _search(gallery: Faces, probes: Faces, params: Params) -> identification.Search:

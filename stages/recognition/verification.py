@@ -104,9 +104,10 @@ class Curve:
         """Tell whether there are enough impostor pairs for this FAR."""
         return bool(self.accepted_impostor[-1] * far >= FEWEST)
 
-    def rejected(self, threshold: float) -> float:
-        """Return the share of genuine pairs below a threshold."""
-        return float(1 - self.tar[np.searchsorted(-self.thresholds, -threshold, side="right") - 1])
+    def errors_at(self, threshold: float) -> tuple[float, float]:
+        """Return the shares of impostor pairs that a threshold accepts, and of genuine pairs that it rejects."""
+        index = np.searchsorted(-self.thresholds, -threshold, side="right") - 1
+        return float(self.far[index]), float(1 - self.tar[index])
 
     def _last(self, far: float) -> int:
         return int(np.searchsorted(self.accepted_impostor, far * self.accepted_impostor[-1] + 1e-9, side="right")) - 1

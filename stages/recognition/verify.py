@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from stages.core import intervals
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import FilePath, StageParams
@@ -55,10 +56,10 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
 
     Returns:
         By head and series (`masked-bare`: probes masked, references bare): AUC, EER, TAR by FAR (null where there are
-        too few impostor pairs to measure it), false rejects at the thresholds of the bare pairs (NIST IR 8311), and
-        intervals over people of AUC, of TAR, and of both minus those of plain `masked-bare`; the decidability on the
-        people of split `val`, by which one may choose; the remedy with the best of these (null if `val` has no pairs);
-        and how many pairs and people there are.
+        too few impostor pairs to measure it), false match and false non-match rate at the thresholds at which the bare
+        pairs have each FAR (NIST IR 8311), and intervals over people of AUC, of TAR, and of both minus those of plain
+        `masked-bare`; the decidability on the people of split `val`, by which one may choose; the remedy with the best
+        of these (null if `val` has no pairs); and how many pairs and people there are.
 
     Raises:
         UnmaskError: no pairs of one kind, or faces of a list of pairs are missing.
@@ -83,24 +84,16 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     if not compared:
         raise UnmaskError(f"{params.pairs}: no series of photos has pairs of both kinds among the listed ones")
     bare = next((pairs.curve for one, pairs in compared if one.name == series.BARE), None)
-    intervals = _intervals(compared, len(number), params)
+    found_intervals = _intervals(compared, len(number), params)
     on_val = _on_val(table, correct)
     result: dict[str, Any] = {}
-    for (one, pairs), interval in zip(compared, intervals, strict=True):
+    for (one, pairs), interval in zip(compared, found_intervals, strict=True):
         curve = pairs.curve
-        for far in params.fars:
-            if not curve.measurable(far):
-                interval |= {f"tar_at_{far:g}": None, f"tar_at_{far:g}_ahead_of_masked": None}
         scores = {
             "auc": curve.auc(),
             "eer": curve.eer(),
             "tar_at_far": {f"{far:g}": curve.tar_at(far) for far in params.fars},
-            "false_rejects_at_bare_threshold": {
-                f"{far:g}": curve.rejected(threshold)
-                if bare and (threshold := bare.threshold_at(far)) is not None
-                else None
-                for far in params.fars
-            },
+            "at_bare_threshold": {f"{far:g}": _at_bare_threshold(curve, bare, far) for far in params.fars},
             "interval": interval,
             "decidability_val": on_val.get((one.head, one.name)),
             "pairs": {"genuine": int(curve.accepted_genuine[-1]), "impostor": int(curve.accepted_impostor[-1])},
@@ -126,6 +119,15 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
         "split": params.split,
         "identities": len(identities),
     }
+
+
+def _at_bare_threshold(
+    curve: verification.Curve, bare: verification.Curve | None, far: float
+) -> dict[str, float | None]:
+    """Return both error rates of a series at the threshold at which the bare pairs have this FAR; None if unknown."""
+    threshold = bare and bare.threshold_at(far)
+    fmr, fnmr = (None, None) if threshold is None else curve.errors_at(threshold)
+    return {"fmr": fmr, "fnmr": fnmr}
 
 
 def _on_val(table: Mapping[str, stored.Faces], correct: correcting.Heads) -> dict[tuple[str, str], float]:
@@ -227,29 +229,29 @@ def _apart(one: series.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _intervals(compared: list[tuple[series.Series, Pairs]], n_identities: int, params: Params) -> list[dict[str, Any]]:
     """Return the bounds of 95 % intervals, people drawn anew, the same ones for all series."""
-    drawn = generator(params.seed, "verify").integers(n_identities, size=(params.resamples, n_identities))
-    counts = np.stack([np.bincount(row, minlength=n_identities) for row in drawn])
+    counts = intervals.drawn(n_identities, params.resamples, generator(params.seed, "verify"))
+    keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
     values = [
         np.column_stack(verification.resampled(pairs.scores, pairs.genuine, pairs.people, counts, params.fars))
         for _, pairs in compared
     ]
     names = [one.name for one, _ in compared]
     base = values[names.index("masked-bare" if "masked-bare" in names else names[0])]
-    keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
-    return [
-        {
-            **{key: _bounds(resampled[:, index]) for index, key in enumerate(keys)},
-            **{f"{key}_ahead_of_masked": _bounds((resampled - base)[:, index]) for index, key in enumerate(keys)},
-        }
-        for resampled in values
-    ]
-
-
-def _bounds(values: NDArray[np.float64]) -> dict[str, float] | None:
-    if np.isnan(values).all():
-        return None
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return {"low": float(low), "high": float(high)}
+    result = []
+    for (_, pairs), resampled in zip(compared, values, strict=True):
+        estimates = [pairs.curve.auc(), *map(pairs.curve.tar_at, params.fars)]
+        people = len(np.unique(pairs.people[pairs.genuine]))
+        found: dict[str, Any] = {}
+        for key, estimate, of, of_base in zip(keys, estimates, resampled.T, base.T, strict=True):
+            if estimate is None:
+                found |= {key: None, f"{key}_ahead_of_masked": None}
+                continue
+            found[key] = intervals.share(estimate, of, people)._asdict()
+            ahead = of - of_base
+            known = np.isfinite(ahead).any()
+            found[f"{key}_ahead_of_masked"] = intervals.bounds(ahead, people)._asdict() if known else None
+        result.append(found)
+    return result
 
 
 if __name__ == "__main__":

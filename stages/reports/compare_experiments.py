@@ -19,6 +19,10 @@ from stages.reports.differences import Difference, Group
 
 FIRST = 3  # differences of each stage that are seen at once
 LONGEST = 60  # characters of a value
+MARGINAL = (
+    "Each interval is of one side alone. Both sides are scored on the same people, who are easy or hard for both. So "
+    "for a difference these intervals are too wide, and one that stays inside may still be real."
+)
 
 
 def compare_experiments(base: str, other: str, page: Path) -> str:
@@ -48,6 +52,8 @@ def compare_experiments(base: str, other: str, page: Path) -> str:
         "curves": overlays.curves(*both.plots, (both.base, both.other)),
         "pairs": overlays.pairs(*both.plots),
         "first": FIRST,
+        "has_intervals": any(one.inside is not None for group in groups for one in group.differences),
+        "marginal": MARGINAL,
     }
     words = {"summary": summary(groups), "value": value, "change": change, "verdict": verdict}
     with whole_file(page) as staging:

@@ -26,6 +26,7 @@ INTERVALS = (
     (re.compile(r"^(.*\.)?(auc)$"), "{0}interval.{1}"),
     (re.compile(r"^(.*\.)?tar_at_far\.(.+)$"), "{0}interval.tar_at_{1}"),
     (re.compile(r"^(.*\.)?rank\.1$"), "{0}rank_1_interval"),
+    (re.compile(r"^(.*\.)?fnir_at_fpir\.(.+)$"), "{0}fnir_interval.{1}"),
     (re.compile(r"^(.*\.)?balanced_accuracy$"), "{0}interval"),
 )
 IS_BOUND = re.compile(r"(^|[._])interval(\.|$)")

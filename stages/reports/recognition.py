@@ -137,19 +137,24 @@ def _rank_1(scores: Mapping[str, Any]) -> Share:
     return Share(scores.get("rank", {}).get("1"), **(scores.get("rank_1_interval") or {}))
 
 
+def _fnir(scores: Mapping[str, Any], fpir: str = "0.1") -> Share:
+    return Share(scores.get("fnir_at_fpir", {}).get(fpir), **(scores.get("fnir_interval", {}).get(fpir) or {}))
+
+
 AT_A_GLANCE: Mapping[str, Callable[[Mapping[str, Any]], Share]] = {"TAR at FAR 1 %": _tar, "rank-1": _rank_1}
 
 
 def _row(key: Key, scores: Mapping[str, Any]) -> dict[str, str]:
     fars = sorted(scores["tar_at_far"], key=float, reverse=True)
+    bare = scores["at_bare_threshold"].get("0.01", {})
     return {
         "probe-reference": key[2],
         "head": key[1].replace("_", " "),
         "AUC": str(Share(scores["auc"], **(scores["interval"]["auc"] or {}))),
         "EER": percent(scores["eer"]),
         **{f"TAR at FAR {100 * float(far):g} %": str(_tar(scores, far)) for far in fars},
-        "false rejects at bare threshold": percent(scores["false_rejects_at_bare_threshold"].get("0.01")),
+        **{f"{name.upper()} at bare threshold": percent(bare.get(name)) for name in ("fmr", "fnmr")},
         "rank-1": str(_rank_1(scores)),
         "rank-5": percent(scores.get("rank", {}).get("5")),
-        "FNIR at FPIR 10 %": percent(scores.get("fnir_at_fpir", {}).get("0.1")),
+        "FNIR at FPIR 10 %": str(_fnir(scores)),
     }
