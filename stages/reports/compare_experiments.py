@@ -101,9 +101,9 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--base", default="main")
-    parser.add_argument("--other", default=sides.WORKSPACE)
-    parser.add_argument("--page", type=Path, default=Path("report/compare.html"))
+    parser.add_argument("--base", default="main", help="a revision or an experiment (%(default)s)")
+    parser.add_argument("--other", default=sides.WORKSPACE, help="what it is compared with (%(default)s)")
+    parser.add_argument("--page", type=Path, default=Path("report/compare.html"), help="HTML to write (%(default)s)")
     given = parser.parse_args(arguments)
     with errors_in_words("compare_experiments"):
         print(compare_experiments(given.base, given.other, given.page))

@@ -66,8 +66,8 @@ def _write_landmarks(table: Path, path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m stages.tools.export", description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("table", type=Path, help="a face table, such as data/masked/orl")
+    parser.add_argument("out", type=Path, help="folder to write")
     arguments = parser.parse_args()
     with errors_in_words("export"):
         print(f"{export(arguments.table, arguments.out)} faces in {arguments.out}")

@@ -151,9 +151,9 @@ if __name__ == "__main__":
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options.add_argument("--weights", type=Path, required=True)
-    options.add_argument("--out", type=Path, required=True)
-    options.add_argument("--faces", type=Path)
+    options.add_argument("--weights", type=Path, required=True, help="a file of weights, or a folder of them")
+    options.add_argument("--out", type=Path, required=True, help="the .onnx file to write, or a folder")
+    options.add_argument("--faces", type=Path, help="a face table, on which onnxruntime is compared with the pipeline")
     arguments = options.parse_args()
     with errors_in_words("export_onnx"):
         for line in run(arguments.weights, arguments.out, arguments.faces):

@@ -89,10 +89,10 @@ def run_app(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", default=LOCAL[0])
-    parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--models", type=Path, default=try_photo.MODELS)
-    parser.add_argument("--data", type=Path, default=try_photo.DATA)
+    parser.add_argument("--host", default=LOCAL[0], help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=PORT, help="%(default)s; 0: the first free one from there on")
+    parser.add_argument("--models", type=Path, default=try_photo.MODELS, help="folder of weights (%(default)s)")
+    parser.add_argument("--data", type=Path, default=try_photo.DATA, help="folder of face tables (%(default)s)")
     given = parser.parse_args(arguments)
     with errors_in_words("run_app"):
         params = load(Params, "run_app")
