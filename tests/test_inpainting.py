@@ -462,19 +462,16 @@ def test_a_folder_of_photos_has_no_truth_and_no_known_sex(models: dict[str, Path
             )
 
 
+def evaluate(faces: dict[str, Path], models: dict[str, Path], folder: Path, split: str = "test") -> dict:
+    """Score what `run_inpaint` wrote into `out` of a folder."""
+    chosen = evaluate_inpainting.Params(seed=0, split=split, known_faces=3, resamples=100, alexnet=None)
+    inputs = faces["bare"], faces["masked"], folder / "out", models["shared"], models["pretrained"]
+    return evaluate_inpainting.evaluate_inpainting(*inputs, Results(folder / "f"), chosen)
+
+
 def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
     run_inpaint(faces["masked"], models, tmp_path / "out")
-    chosen = evaluate_inpainting.Params(seed=0, split="test", known_faces=3, resamples=100, alexnet=None)
-    evaluate = functools.partial(
-        evaluate_inpainting.evaluate_inpainting,
-        faces["bare"],
-        faces["masked"],
-        tmp_path / "out",
-        models["shared"],
-        models["pretrained"],
-        Results(tmp_path / "f"),
-    )
-    result = evaluate(chosen)
+    result = evaluate(faces, models, tmp_path)
     assert (result["images"], result["identities"], result["pixels_changed_outside"]) == (4, 1, 0)
     assert {"masked", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "ours"} <= result["ways"].keys()
     ways = result["ways"]
@@ -487,9 +484,8 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
     assert -1 < result["identity_of_another_photo"] < 1
     assert result["identity_of_others"] is None  # there is one person
     assert (tmp_path / "figures/f.png").stat().st_size > 1000
-    chosen = chosen.model_copy(update={"split": "val"})
     with pytest.raises(UnmaskError, match="no face with a drawn mask and landmarks in split 'val'"):
-        evaluate(chosen)
+        evaluate(faces, models, tmp_path, "val")
 
 
 def test_the_cosine_with_the_truth_has_a_scale():
@@ -505,17 +501,8 @@ def test_faces_that_are_missing_at_the_end_are_not_dropped(
 ):
     fewer = write_table(tmp_path / "fewer", rows(masked=True)[:6])
     run_inpaint(fewer, models, tmp_path / "out")
-    chosen = evaluate_inpainting.Params(seed=0, split="test", known_faces=3, resamples=100, alexnet=None)
     with pytest.raises(UnmaskError, match="are not of the same faces: run inpaint again"):
-        evaluate_inpainting.evaluate_inpainting(
-            faces["bare"],
-            faces["masked"],
-            tmp_path / "out",
-            models["shared"],
-            models["pretrained"],
-            Results(tmp_path / "f"),
-            chosen,
-        )
+        evaluate(faces, models, tmp_path)
 
 
 def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):

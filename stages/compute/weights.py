@@ -18,6 +18,11 @@ from stages.core.outputs import whole_file
 KEY = "unmask"
 
 
+def parameters(model: nn.Module) -> int:
+    """Return the number of a model's parameters."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
 def save(path: Path, model: nn.Module, about: Mapping[str, Any]) -> None:
     """Write a model's parameters and buffers, whole or not at all; the same weights give the same bytes.
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from stages.compute import weights
 from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.gender import classifier, training
@@ -69,7 +70,7 @@ def train_gender(faces: Path, templates: Path, out: Path, results: Results, para
         **runs["all"].write(out, about, results, final, classifier.Networks(networks)),
         "identities": training.identities(final),
         "folds": params.folds,
-        "parameters": sum(weight.numel() for weight in networks["all"].parameters()),
+        "parameters": weights.parameters(networks["all"]),
     }
 
 

@@ -9,7 +9,6 @@ A search that was killed goes on with the trials that are left. Several machines
 metrics/curves/tune_gender.csv` draws the history.
 """
 
-import csv
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.core.params import Section, StageParams, spelling
 from stages.gender import classifier, training
 from stages.masks import looks
@@ -158,15 +157,12 @@ def _changed(section: training.Training, values: dict[str, float]) -> training.T
 
 
 def _write(history: Path, trials: list["FrozenTrial"], keys: list[str]) -> None:
-    with whole_file(history) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["trial", "balanced_accuracy", "best", *keys])
-        best = 0.0
-        for trial in trials:
-            value = float(trial.value or 0.0)
-            best = max(best, value)
-            numbers = [f"{trial.params[key]:.4g}" for key in keys]
-            writer.writerow([trial.number, f"{value:.4f}", f"{best:.4f}", *numbers])
+    rows, best = [], 0.0
+    for trial in trials:
+        value = float(trial.value or 0.0)
+        best = max(best, value)
+        rows.append([trial.number, f"{value:.4f}", f"{best:.4f}", *(f"{trial.params[key]:.4g}" for key in keys)])
+    write_csv(history, ["trial", "balanced_accuracy", "best", *keys], rows)
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ def _ratio(total: float, n: int) -> float | None:
 
 
 def _known(faces: Path, params: Params) -> list[Pixels]:
-    rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
+    rows = tables.bare(faces, ["image"], "train")
     drawn = generator(params.seed, "evaluate_inpainting").permutation(len(rows))[: params.known_faces]
     return [images.decode(rows[index]["image"]) for index in sorted(drawn)]
 

@@ -113,7 +113,7 @@ def header(network: Network) -> dict[str, Any]:
 
 def parameters(networks: Networks) -> dict[str, int]:
     """Return the number of parameters of each network."""
-    return {name: sum(weight.numel() for weight in part.parameters()) for name, part in networks.named_children()}
+    return {name: weights.parameters(part) for name, part in networks.named_children()}
 
 
 def continue_from(path: Path) -> Callable[[Networks], object]:

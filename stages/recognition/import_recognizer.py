@@ -15,7 +15,6 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import Section
 from stages.recognition import dlib_embedding, embedders, recognizer
-from stages.recognition.networks import parameters
 
 
 class Dlib(Section):
@@ -64,7 +63,7 @@ def import_recognizer(name: str, pretrained: Path, out: Path, params: Params) ->
     model: nn.Module
     if isinstance(chosen, Dlib):
         model = dlib_embedding.network()
-        result = {"parameters": parameters(model)}
+        result = {"parameters": weights.parameters(model)}
     else:
         file = pretrained / chosen.file
         if not file.is_file():

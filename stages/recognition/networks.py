@@ -99,11 +99,6 @@ class Network(Section):
         return IResNet(self.layers, self.channels, self.embedding, self.side, self.dropout)
 
 
-def parameters(network: nn.Module) -> int:
-    """Return the number of a network's parameters."""
-    return sum(weight.numel() for weight in network.parameters())
-
-
 def normalized(embeddings: Tensor) -> Tensor:
     """Return embeddings of length 1."""
     return torch.nn.functional.normalize(embeddings.float(), dim=1)

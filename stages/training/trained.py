@@ -1,6 +1,5 @@
 """What a training leaves: weights, the curve of its losses, and what it cost."""
 
-import csv
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from torch import nn
 from stages.compute import weights
 from stages.core import metrics
 from stages.core.metrics import DIGITS
-from stages.core.outputs import whole_file
+from stages.core.outputs import write_csv
 from stages.core.results import Results
 from stages.core.tables import Face
 
@@ -54,10 +53,8 @@ class Trained:
         Returns:
             On how many faces of how many people it was trained, the network's parameters, and the last losses.
         """
-        with whole_file(results.curve) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({name: f"{value:.{DIGITS + 2}g}" for name, value in row.items()} for row in self.rows)
+        columns = list(self.rows[0])
+        write_csv(results.curve, columns, ([f"{row[name]:.{DIGITS + 2}g}" for name in columns] for row in self.rows))
         metrics.write(results.costs, self.cost)
         network = network or self.model
         weights.save(out, network, {**about, "precision": self.cost["precision"]})
@@ -65,7 +62,7 @@ class Trained:
         return {
             "faces": len(faces),
             "identities": len({face["identity"] for face in faces}),
-            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "parameters": weights.parameters(network),
             "last": {name: value for name, value in self.rows[-1].items() if "loss" in name},
         }
 
