@@ -1,6 +1,6 @@
 """Tables of embeddings: one Parquet file, a row for each face and condition."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,46 +12,68 @@ from numpy.typing import NDArray
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
 
-CONDITIONS = ("bare", "masked", "zeroed", "inpainted", "upper")
-BARE_UPPER = "bare_upper"  # the upper half of the bare face, to compare the upper half with
+KEYS = ("face_id", "identity", "split", "fold")
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Faces under one condition.
+    """Faces under one condition, those that could not be embedded among them.
 
     Attributes:
         face_ids: of the faces.
         identities: whom they show.
         splits: train, val or test.
-        embeddings: float32 (n, d), of length 1.
+        folds: of the people to train on: the embedding is of a network that never saw the people of this fold. None
+            where it is of the recognizer itself.
+        embeddings: float32 (n, d), of length 1; NaN where there is none, as no face was found in the photo.
     """
 
     face_ids: list[str]
     identities: list[str]
     splits: list[str]
+    folds: list[int | None]
     embeddings: NDArray[np.float32]
 
     def __len__(self) -> int:
         """Return the number of faces."""
         return len(self.face_ids)
 
-    def at(self, indices: Sequence[int]) -> "Faces":
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Whether there is an embedding of a face, bool (n,)."""
+        return ~np.isnan(self.embeddings).any(1)
+
+    def at(self, indices: Sequence[int] | NDArray[np.intp]) -> "Faces":
         """Return the faces at some indices."""
-        columns = ([column[index] for index in indices] for column in (self.face_ids, self.identities, self.splits))
-        return Faces(*columns, self.embeddings[list(indices)])
+        return Faces(
+            [self.face_ids[index] for index in indices],
+            [self.identities[index] for index in indices],
+            [self.splits[index] for index in indices],
+            [self.folds[index] for index in indices],
+            self.embeddings[np.asarray(indices, np.intp)],
+        )
 
     def with_embeddings(self, embeddings: NDArray[np.float32]) -> "Faces":
         """Return the same faces with other embeddings."""
         return replace(self, embeddings=embeddings)
 
+    def where(self, wanted: Callable[[str, int | None], bool]) -> "Faces":
+        """Return the faces whose split and fold are wanted."""
+        pairs = zip(self.splits, self.folds, strict=True)
+        return self.at([index for index, (split, fold) in enumerate(pairs) if wanted(split, fold)])
+
     def of(self, split: str) -> "Faces":
         """Return the faces of a split."""
-        return self.at([index for index, name in enumerate(self.splits) if name == split])
+        return self.where(lambda name, _: name == split)
+
+    def there(self) -> "Faces":
+        """Return the faces that have an embedding."""
+        return self.at(np.flatnonzero(self.found))
 
 
 def both(one: Faces, other: Faces) -> tuple[Faces, Faces]:
-    """Return the faces that are in both, in the first one's order."""
+    """Return the faces that have an embedding in both, in the first one's order."""
+    one, other = one.there(), other.there()
     index = {face_id: number for number, face_id in enumerate(other.face_ids)}
     kept = [number for number, face_id in enumerate(one.face_ids) if face_id in index]
     return one.at(kept), other.at([index[one.face_ids[number]] for number in kept])
@@ -65,12 +87,13 @@ def together(one: Faces, other: Faces) -> Faces:
         one.face_ids + more.face_ids,
         one.identities + more.identities,
         one.splits + more.splits,
+        one.folds + more.folds,
         np.concatenate([one.embeddings, more.embeddings]),
     )
 
 
 def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
-    """Write a table, whole or not at all; return how many embeddings it has.
+    """Write a table, whole or not at all; return how many rows it has.
 
     Args:
         path: the Parquet file.
@@ -78,21 +101,24 @@ def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
         size: numbers in an embedding.
 
     Raises:
-        UnmaskError: an embedding holds something that is not finite; the message names the face.
+        UnmaskError: an embedding holds something that is not finite, and is not NaN as a whole; the message names the
+            face.
     """
     schema = pa.schema(
-        [("face_id", pa.string()), ("identity", pa.string()), ("split", pa.string()), ("condition", pa.string())]
-        + [("embedding", pa.list_(pa.float32(), size))]
+        [("face_id", pa.string()), ("identity", pa.string()), ("split", pa.string()), ("fold", pa.int8())]
+        + [("condition", pa.string()), ("embedding", pa.list_(pa.float32(), size))]
     )
     n = 0
     with whole_file(path) as staging, pq.ParquetWriter(staging, schema, compression="zstd") as writer:
         for condition, faces in batches:
-            bad = ~np.isfinite(faces.embeddings).all(1)
+            lost = np.isnan(faces.embeddings).all(1)
+            bad = ~np.isfinite(faces.embeddings).all(1) & ~lost
             if bad.any():
                 raise UnmaskError(f"the embedding of {faces.face_ids[int(np.argmax(bad))]}, {condition}, is not finite")
-            columns = [faces.face_ids, faces.identities, faces.splits, [condition] * len(faces)]
-            values = pa.FixedSizeListArray.from_arrays(pa.array(faces.embeddings.ravel()), size)
-            writer.write_table(pa.table([*map(pa.array, columns), values], schema=schema))
+            columns = [faces.face_ids, faces.identities, faces.splits, faces.folds, [condition] * len(faces)]
+            values = pa.FixedSizeListArray.from_arrays(pa.array(faces.embeddings.ravel()), size, mask=pa.array(lost))
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
+            writer.write_table(pa.table([*arrays, values], schema=schema))
             n += len(faces)
     return n
 
@@ -108,11 +134,12 @@ def read(path: Path) -> Mapping[str, Faces]:
     table = pq.read_table(path)
     conditions = np.array(table["condition"].to_pylist())
     size = table.schema.field("embedding").type.list_size
-    values = table["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, size)
+    column = table["embedding"].combine_chunks()
+    values = np.array(column.values.to_numpy(zero_copy_only=False)).reshape(-1, size)
+    values[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
     found = {}
     for condition in dict.fromkeys(conditions.tolist()):
         indices = np.flatnonzero(conditions == condition)
-        some = table.take(indices)
-        columns = (some[name].to_pylist() for name in ("face_id", "identity", "split"))
-        found[condition] = Faces(*columns, np.ascontiguousarray(values[indices]))
+        names, people, splits, folds = (table.take(indices)[name].to_pylist() for name in KEYS)
+        found[condition] = Faces(names, people, splits, folds, values[indices])
     return found

@@ -16,12 +16,10 @@ from torch.nn import functional
 from stages.compute import device, weights
 from stages.core.errors import UnmaskError
 from stages.core.seeding import generator
-from stages.recognition.embeddings import CONDITIONS
+from stages.recognition.protocol import CONDITIONS
 from stages.recognition.networks import normalized
 
 KIND = "heads"
-NAMES = ("mean_shift", "unmasking")
-NO_HEAD = "none"  # in place of a name: the embedding stays as the recognizer gave it
 Embeddings = NDArray[np.float32]
 
 

@@ -1,0 +1,208 @@
+"""What is compared with what, and who chooses: conditions, series, remedies, and the people that are in no test.
+
+docs/protocol.md says the same for readers of the tables.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.seeding import fraction
+from stages.recognition import embeddings as stored
+from stages.recognition.embeddings import Faces
+
+CONDITIONS = ("bare", "masked", "zeroed", "inpainted", "upper")
+BARE_UPPER = "bare_upper"  # the upper half of the bare face, to compare the upper half with
+# Aligned by the landmarks of the bare photo, which nobody has of a face that wears a mask.
+ORACLE = {condition: f"{condition}_oracle" for condition in CONDITIONS[1:]}
+NO_HEAD = "none"  # in place of a head's name: the embedding stays as the recognizer gave it
+HEADS = ("mean_shift", "unmasking")
+
+BARE = "bare-bare"
+MASKED = "masked-bare"
+# A published list whose photos wear real masks or none, as they come; of the masked ones, this is compared.
+LISTS = {condition: "list" if condition == "masked" else f"list_{condition}" for condition in CONDITIONS[1:]}
+PARTS = 5  # of the test people, where nobody else is there to choose by
+
+Table = Mapping[str, Faces]
+"""Faces by condition."""
+Correct = Callable[[str, str, NDArray[np.float32]], NDArray[np.float32]]
+"""Corrects embeddings (n, d) of faces under a condition by a head's name."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Two sets of faces that are compared.
+
+    Attributes:
+        name: `probe-reference`, by their conditions, or one of `LISTS`.
+        head: what corrected the probes (and references under the same condition), or `NO_HEAD`.
+        references: the faces that are known.
+        probes: those that are asked about; if they are the references, each pair counts once.
+    """
+
+    name: str
+    head: str
+    references: Faces
+    probes: Faces
+
+    @property
+    def own(self) -> NDArray[np.int64]:
+        """Of each probe the index of the reference that is of the same photo, int64 (n,); -1 if there is none.
+
+        No photo is compared with itself.
+        """
+        index = {face_id: number for number, face_id in enumerate(self.references.face_ids)}
+        return np.array([index.get(face_id, -1) for face_id in self.probes.face_ids], np.int64)
+
+
+def series(table: Table, correct: Correct) -> Iterator[Series]:
+    """Yield all series of some people, the bare faces among themselves first, those of `ORACLE` last.
+
+    Args:
+        table: faces by condition.
+        correct: the heads.
+    """
+    bare = table["bare"]
+    yield Series(BARE, NO_HEAD, bare, bare)
+    for condition in CONDITIONS[1:]:
+        for head, probes in _corrected(table, condition, correct):
+            yield Series(f"{condition}-bare", head, bare, probes)
+            yield Series(f"{condition}-{condition}", head, probes, probes)
+        if condition == "upper":
+            yield Series(f"{condition}-{BARE_UPPER}", NO_HEAD, table[BARE_UPPER], table[condition])
+    for condition, oracle in ORACLE.items():
+        if len(table.get(oracle, ())):
+            reference = BARE_UPPER if condition == "upper" else "bare"
+            yield Series(f"{oracle}-{reference}", NO_HEAD, table[reference], table[oracle])
+
+
+def lists(table: Table, correct: Correct) -> Iterator[Series]:
+    """Yield the series of a published list: all that its names can mean stands on both sides.
+
+    Where masks were drawn, a pair's first photo is bare and its second one a probe. Where real masks are worn, each
+    photo is taken as it comes, bare or masked.
+    """
+    if not wears_real(table):
+        yield from series(table, correct)
+        return
+    for condition, name in LISTS.items():
+        bare = table[BARE_UPPER if condition == "upper" else "bare"]
+        for head, masked in _corrected(table, condition, correct):
+            every = stored.together(masked, bare)
+            yield Series(name, head, every, every)
+
+
+def _corrected(table: Table, condition: str, correct: Correct) -> Iterator[tuple[str, Faces]]:
+    faces = table[condition]
+    yield NO_HEAD, faces
+    for head in HEADS:
+        yield head, faces.with_embeddings(correct(condition, head, faces.embeddings))
+
+
+def wears_real(table: Table) -> bool:
+    """Tell whether the masks of a table are real ones: then no photo is there both bare and masked."""
+    return set(table["bare"].face_ids).isdisjoint(table["masked"].face_ids)
+
+
+def is_remedy(name: str) -> bool:
+    """Tell whether a series asks about a masked face where bare ones are known, as users can."""
+    if name in LISTS.values():
+        return True
+    probe, reference = name.split("-")
+    return probe in CONDITIONS[1:] and reference in {"bare", BARE_UPPER}
+
+
+# ---------------------------------------------------------------- who chooses
+
+
+def folds(identities: Collection[str], n: int) -> dict[str, int]:
+    """Return the fold of each person, 0 to n - 1, of almost equal sizes, fixed by the names alone."""
+    in_order = sorted(identities, key=lambda name: (fraction("folds", name), name))
+    return {name: place % n for place, name in enumerate(in_order)}
+
+
+def of_split(table: Table, split: str) -> Table:
+    """Return the faces of a split."""
+    return {condition: faces.of(split) for condition, faces in table.items()}
+
+
+def to_choose_by(table: Table) -> list[tuple[int | None, Table]]:
+    """Return groups of people of the tested dataset who are in no test; nothing is compared between two groups.
+
+    Each fold of the people to train on, embedded by a network that never saw it, is a group; so are those of split
+    `val`. A group without a pair of one person, or of two people, is left out.
+
+    Returns:
+        The fold (None: of the recognizer and heads themselves) and the faces by condition, of each group.
+    """
+    tested = {_dataset(name) for name in table["bare"].of("test").face_ids + table["masked"].of("test").face_ids}
+    of_tested = {
+        condition: faces.at([n for n, name in enumerate(faces.face_ids) if _dataset(name) in tested])
+        for condition, faces in table.items()
+    }
+    numbers = sorted({fold for fold in of_tested["bare"].folds if fold is not None})
+    groups: list[tuple[int | None, Table]] = [
+        (number, {name: faces.where(lambda _, fold, n=number: fold == n) for name, faces in of_tested.items()})
+        for number in numbers
+    ]
+    groups.append((None, of_split(of_tested, "val")))
+    return [(fold, some) for fold, some in groups if _has_pairs(some)]
+
+
+def rotated(identities: Sequence[str]) -> Iterator[tuple[set[str], set[str]]]:
+    """Yield the people of each of `PARTS` parts, and all others."""
+    part_of = folds(set(identities), PARTS)
+    for part in range(PARTS):
+        inside = {name for name, number in part_of.items() if number == part}
+        yield inside, set(part_of) - inside
+
+
+def of_people(table: Table, people: Collection[str]) -> Table:
+    """Return the faces of some people."""
+    return {
+        condition: faces.at([n for n, name in enumerate(faces.identities) if name in people])
+        for condition, faces in table.items()
+    }
+
+
+def _dataset(face_id: str) -> str:
+    return face_id.split("/", 1)[0]
+
+
+def _has_pairs(table: Table) -> bool:
+    """Tell whether bare and masked photos make pairs of one person, and of two."""
+    photos: dict[str, tuple[set[str], set[str]]] = {}
+    for side, condition in enumerate(("bare", "masked")):
+        faces = table[condition].there()
+        for person, name in zip(faces.identities, faces.face_ids, strict=True):
+            photos.setdefault(person, (set(), set()))[side].add(name)
+    return len(photos) > 1 and any(bare and masked and len(bare | masked) > 1 for bare, masked in photos.values())
+
+
+# ---------------------------------------------------------------- published lists
+
+
+def names(table: Table) -> set[str]:
+    """Return the names of all faces in published lists, bare and masked, whether they have an embedding or not."""
+    return {_name(face_id) for condition in ("bare", "masked") for face_id in table[condition].face_ids}
+
+
+def named(faces: Faces, wanted: Sequence[str]) -> Faces:
+    """Return the faces of some names, `person/photo`; one that is not there has no embedding."""
+    index = {_name(face_id): number for number, face_id in enumerate(faces.face_ids)}
+    nobody = np.full((1, faces.embeddings.shape[1]), np.nan, np.float32)
+    padded = Faces(
+        [*faces.face_ids, ""], [*faces.identities, ""], [*faces.splits, ""], [*faces.folds, None],
+        np.concatenate([faces.embeddings, nobody]),
+    )
+    found = padded.at([index.get(name, len(faces)) for name in wanted])
+    people = [name.split("/")[0] if not person else person for name, person in zip(wanted, found.identities, strict=True)]
+    ids = [face_id or name for name, face_id in zip(wanted, found.face_ids, strict=True)]
+    return Faces(ids, people, found.splits, found.folds, found.embeddings)
+
+
+def _name(face_id: str) -> str:
+    return face_id.split("/", 1)[1]
