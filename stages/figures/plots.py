@@ -25,6 +25,13 @@ CONDITIONS = {
     "inpainted-bare": "inpainted",
     "upper-bare_upper": "upper half",
 }
+# Which of these a published list of real masks and bare photos, as they come, stands for.
+IN_LISTS = {
+    "list": "masked-bare",
+    "list_zeroed": "zeroed-bare",
+    "list_inpainted": "inpainted-bare",
+    "list_upper": "upper-bare_upper",
+}
 # Okabe and Ito's, one for each of these in every plot; the last is that of another remedy.
 COLORS = ("#000000", "#d55e00", "#cc79a7", "#0072b2", "#009e73", "#e69f00")
 MARKS = ("o", "s", "D", "^", "v", "P")

@@ -42,7 +42,7 @@ def align_faces(faces: Path, out: Path, results: Results, params: Params) -> dic
         How many faces were aligned, how many could not be and why, how much they were enlarged, and how much of the
         result lies outside the photo and is black.
     """
-    work = functools.partial(_aligned, params=params)
+    work = functools.partial(aligned, params=params)
     numbers = tables.map_faces(work, faces, out, needs=["image", "landmarks"])
     sheets.show_table(
         out,
@@ -51,16 +51,20 @@ def align_faces(faces: Path, out: Path, results: Results, params: Params) -> dic
         caption=lambda face: face["face_id"].split("/", 1)[1],
         picture=sheets.with_points,
     )
-    aligned = max(numbers["aligned"], 1)
+    n = max(numbers["aligned"], 1)
     return {
         "faces": numbers["aligned"],
         "left_out": {"no_landmarks": numbers["no landmarks"], "landmarks_coincide": numbers["degenerate"]},
-        "mean_scale": numbers["scale"] / aligned,
-        "mean_share_outside_the_photo": numbers["outside"] / aligned,
+        "mean_scale": numbers["scale"] / n,
+        "mean_share_outside_the_photo": numbers["outside"] / n,
     }
 
 
-def _aligned(face: Face, params: Params) -> tuple[Face | None, Mapping[str, float]]:
+def aligned(face: Face, params: Params) -> tuple[Face | None, Mapping[str, float]]:
+    """Return a face in its place: image, landmarks, labels and the region of a drawn mask; and what is counted.
+
+    None in its place if it has no landmarks, or such as give no transform.
+    """
     if face["landmarks"] is None:
         return None, {"no landmarks": 1}
     try:
@@ -73,9 +77,10 @@ def _aligned(face: Face, params: Params) -> tuple[Face | None, Mapping[str, floa
         "image": images.encode_png(alignment.warp(image, matrix, params.side)),
         "landmarks": alignment.apply(matrix, face["landmarks"]),
     }
-    if face.get("labels") is not None:
-        labels = alignment.warp(images.decode_gray(face["labels"]), matrix, params.side, nearest=True)
-        result["labels"] = images.encode_png(labels)
+    for name in ("labels", "mask"):
+        if face.get(name) is not None:
+            region = alignment.warp(images.decode_gray(face[name]), matrix, params.side, nearest=True)
+            result[name] = images.encode_png(region)
     covered = alignment.warp(np.ones(image.shape[:2], np.uint8), matrix, params.side, nearest=True)
     numbers = {"aligned": 1, "scale": alignment.scale_of(matrix), "outside": 1 - float(covered.mean())}
     return result, numbers

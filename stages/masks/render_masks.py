@@ -58,7 +58,7 @@ def render_masks(faces: Path, templates: Path, out: Path, results: Results, para
     Returns:
         How many faces got which style and position, how many none and why, and how much of the image masks cover.
     """
-    work = functools.partial(_masked, own=params.own_styles(templates), params=params)
+    work = functools.partial(masked, own=params.own_styles(templates), looks=params, seed=params.seed)
     adds = ["mask", "mask_style", "mask_position", "mask_color"]
     numbers = tables.map_faces(work, faces, out, needs=["image", "landmarks", "face_type"], adds=adds)
     sheets.show_table(
@@ -91,20 +91,21 @@ def photos_folder(faces: Path, templates: Path, out: Path, params: Params) -> di
     return photos.map_photos(work, faces, out)
 
 
-def _masked(face: Face, own: Mapping[str, Template], params: Params) -> tuple[Face, Mapping[str, float]]:
+def masked(face: Face, own: Mapping[str, Template], looks: Looks, seed: int) -> tuple[Face, Mapping[str, float]]:
+    """Return a face with the mask that chance gives it, and what is counted; see `render_masks`."""
     bare = {**face, "mask": None, "mask_style": None, "mask_position": None, "mask_color": None}
-    reason = _why_not(face, params)
+    reason = _why_not(face, looks.share, seed)
     if reason:
         return bare, {reason: 1}
     image = images.decode(face["image"])
     try:
-        rng = generator(params.seed, "render_masks", face["face_id"])
-        look, masked, region = params.draw(image, face["landmarks"], face["face_type"], rng, own)
+        rng = generator(seed, "render_masks", face["face_id"])
+        look, drawn, region = looks.draw(image, face["landmarks"], face["face_type"], rng, own)
     except CollinearPointsError:
         return bare, {"landmarks_on_a_line": 1}
     result = {
         **face,
-        "image": images.encode_png(masked),
+        "image": images.encode_png(drawn),
         "mask": images.encode_png(region),
         "mask_style": look.style,
         "mask_position": look.position,
@@ -119,12 +120,12 @@ def _masked(face: Face, own: Mapping[str, Template], params: Params) -> tuple[Fa
     return result, numbers
 
 
-def _why_not(face: Face, params: Params) -> str | None:
+def _why_not(face: Face, share: float, seed: int) -> str | None:
     if face.get("wears_mask"):
         return "wears_mask"
     if face["landmarks"] is None:
         return "no_landmarks"
-    if fraction(params.seed, "render_masks share", face["face_id"]) >= params.share:
+    if fraction(seed, "render_masks share", face["face_id"]) >= share:
         return "not_drawn_by_share"
     return None
 

@@ -1,21 +1,22 @@
 """Embed every face with one recognizer: bare, masked, with the mask zeroed, inpainted, and the upper half alone.
 
-python -m stages.recognition.embed --faces data/aligned/orl --masked data/masked/orl --zeroed data/unmasked/orl \
-    --inpainted data/inpainted/orl --weights models/recognizer-dlib.safetensors --out data/embeddings/dlib.parquet \
-    --results metrics/embed-dlib
+python -m stages.recognition.embed --data data --dataset orl --test-dataset orl \
+    --weights models/recognizer-dlib.safetensors --out data/embeddings/dlib.parquet --results metrics/embed-dlib
 """
 
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from stages.compute import device
 from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
@@ -24,9 +25,11 @@ from stages.core.params import StageParams
 from stages.core.seeding import fraction
 from stages.core.tables import Face
 from stages.faces.removal import upper_half
-from stages.recognition import embedders, embeddings
+from stages.recognition import embedders, embeddings, overlap, protocol
 
 BATCH = 32
+REALISTIC, ORACLE = "realistic", "oracle"  # folders of tables, by what their faces were aligned by
+Change = Callable[[Pixels], Pixels]
 
 
 class Params(StageParams):
@@ -36,149 +39,211 @@ class Params(StageParams):
 
     seed: int = Field(ge=0)
     train_faces: int = Field(ge=1)
-    """Of the people to train on, at most so many faces, drawn by chance: only `train_heads` learns from them."""
-    real_masks_from: float = Field(ge=0, le=1)
-    """Of a dataset's faces; if fewer wear real masks, drawn ones are evaluated."""
+    """Of the people to train on, at most so many faces, drawn by chance: only heads, and who chooses, need them."""
+    masks: Literal["drawn", "real"]
+    """What the people of splits `val` and `test` wear: masks drawn on their bare photos, or real ones, on others."""
+    folds: int | None = Field(ge=2)
+    """Of the people to train on, for the heads of a recognizer that never saw these people; null: none."""
 
 
-def embed(  # noqa: PLR0913 -- four tables of each of two datasets
-    faces: Path,
-    masked: Path,
-    zeroed: Path,
-    inpainted: Path,
-    weights: Path,
-    out: Path,
-    params: Params,
-    test_faces: Path | None = None,
-    test_masked: Path | None = None,
-    test_zeroed: Path | None = None,
-    test_inpainted: Path | None = None,
-) -> dict[str, Any]:
+def embed(data: Path, dataset: str, test_dataset: str, weights: Path, out: Path, params: Params) -> dict[str, Any]:
     """Write embeddings of length 1; that of a face and that of its mirror image are added up.
 
-    If the test people are of another dataset, the four tables of that one are given, too: of these the split `test`
-    is taken, of the first four the others. A face that wears a real mask is never a bare one. If at least
-    `real_masks_from` of a table's faces wear real masks, these are its masked ones, else those on which one was drawn.
+    What a face is under a condition is decided face by face. Who wears a real mask is never bare, and no mask is drawn
+    there. Of whom nobody knows it, the photo counts as bare, and is counted. A face that was not found in its photo,
+    or not behind its mask, is in the table without an embedding.
+
+    A person to train on is embedded by the network of the person's fold, if the recognizer has such, as it never saw
+    the person. If the test people are of another dataset, so are those of split `val`.
 
     Args:
-        faces: a table of bare aligned faces.
-        masked: the same with drawn masks.
-        zeroed: the same, the masks that were found set to 0.
-        inpainted: the same, filled in.
+        data: the folder of tables, laid out as dvc.yaml has it.
+        dataset: the one that recognizers are trained on.
+        test_dataset: the one whose test people are recognized.
         weights: a recognizer.
         out: the table of embeddings to write, see `stages.recognition.embeddings`.
         params: section `embed`.
-        test_faces: like `faces`, of the dataset to test on.
-        test_masked: like `masked`.
-        test_zeroed: like `zeroed`.
-        test_inpainted: like `inpainted`.
 
     Returns:
-        How many faces there are under each condition, how many of the masked ones wear a real mask, how many real masks
-        were left out as drawn ones are evaluated, how many faces have no landmarks and were left out, and how many
-        numbers an embedding has.
+        How many faces were embedded under each condition, and how many could not be, as they were not found; how many
+        faces count as bare of whom nobody knows whether they wear a mask; how many of the other kind of masks than
+        `masks` says were left out; how many test people have the name of a person to train on; and how many numbers an
+        embedding has.
 
     Raises:
         UnmaskError: a condition has no face, or an embedding is not finite.
     """
-    find = embedders.load(weights)
-    datasets = [(Tables(faces, masked, zeroed, inpainted), tables.SPLITS)]
-    if test_faces and test_masked and test_zeroed and test_inpainted and test_faces != faces:
-        others = Tables(test_faces, test_masked, test_zeroed, test_inpainted)
-        datasets = [(datasets[0][0], ("train", "val")), (others, ("test",))]
-    numbers: Counter[str] = Counter()
-    done: Counter[str] = Counter()
+    networks = _Networks(weights, params.folds)
+    sources = (
+        {dataset: tables.SPLITS} if dataset == test_dataset else {dataset: ("train",), test_dataset: ("val", "test")}
+    )
+    done, lost, numbers = Counter[str](), Counter[str](), Counter[str]()
+    people: dict[str, set[str]] = {split: set() for split in tables.SPLITS}
 
     def batches() -> Iterator[tuple[str, embeddings.Faces]]:
-        for source, splits in datasets:
-            real, drawn = _real_masks(source.faces, params, numbers), _drawn(source.faces, splits, params)
-            for condition, (table, change) in source.conditions().items():
-                rows = _rows(table, condition, real, drawn, numbers)
+        for name, splits in sources.items():
+            photos = _photos(data / "landmarks" / name, splits, params)
+            for face in photos:
+                people[face["split"]].add(face["identity"])
+            numbers.update(_counted(photos, params, name))
+            networks.see({face["identity"] for face in photos if face["split"] == "train"})
+            drawn = _drawn(data / "masked" / ORACLE / name)
+            for condition, source in _sources(data, name).items():
+                wanted = {face["face_id"]: face for face in photos if source.wants(face, drawn, params)}
                 before = done[condition]
-                while batch := list(itertools.islice(rows, BATCH)):
-                    pictures = [images.decode(face["image"]) for face in batch]
-                    changed = [change(picture) for picture in pictures] if change else pictures
-                    found = find(changed, [face["landmarks"] for face in batch])
-                    columns = ([face[name] for face in batch] for name in ("face_id", "identity", "split"))
-                    done[condition] += len(batch)
-                    yield condition, embeddings.Faces(*columns, found)
-                if done[condition] == before:
-                    raise UnmaskError(f"{table} has no face to embed under the condition {condition!r}")
+                for faces in _embedded(source, wanted, networks):
+                    done[condition] += (there := int(faces.found.sum()))
+                    lost[condition] += len(faces) - there
+                    yield condition, faces
+                if done[condition] == before and source.shows != "oracle":
+                    raise UnmaskError(
+                        f"{source.table} has no face to embed under the condition {condition!r}; embed.masks is "
+                        f"{params.masks}"
+                    )
 
     stream = batches()
     first = next(stream)
-    size = first[1].embeddings.shape[1]
-    embeddings.write(out, itertools.chain([first], stream), size)
+    embeddings.write(out, itertools.chain([first], stream), networks.size)
     return {
         "faces": dict(done),
-        "real_masks": numbers["real masks"],
-        "real_masks_left_out": numbers["real masks left out"],
-        "without_landmarks": numbers["bare without landmarks"],
-        "numbers": int(np.int64(size)),
+        "not_found": {condition: lost[condition] for condition in done},
+        "unknown_whether_masked": numbers["unknown"],
+        "masks_left_out": numbers["left out"],
+        "test_people_seen_in_training": len(overlap.seen(people["train"], people["test"])) if len(sources) > 1 else 0,
+        "numbers": networks.size,
     }
 
 
+class _Networks:
+    """A recognizer, and for people it was trained on the networks that never saw them.
+
+    Args:
+        weights: the recognizer's file.
+        folds: into which the people are divided if it never saw any of them, for its heads.
+
+    Attributes:
+        size: numbers in an embedding; 0 before the first one.
+    """
+
+    def __init__(self, weights: Path, folds: int | None) -> None:
+        self.embed = {"all": embedders.load(weights)}
+        self.folds = folds if embedders.knows_nobody(weights) else None
+        self.fold_of: Mapping[str, int] = {}
+        self.size = 0
+        if apart := embedders.load_folds(weights):
+            self.embed |= {str(fold): network for fold, network in enumerate(apart.embed)}
+            self.fold_of = apart.fold_of
+
+    def see(self, people: Collection[str]) -> None:
+        """Learn who may be in training, to be divided into folds."""
+        if self.folds:
+            self.fold_of = protocol.folds(people, self.folds) if len(people) >= self.folds else {}
+
+    def fold(self, face: Face) -> int | None:
+        """Return the fold of a face's person, if this is one to train on."""
+        return self.fold_of.get(face["identity"]) if face["split"] == "train" else None
+
+    def __call__(self, faces: Sequence[Face], change: Change) -> embeddings.Faces:
+        """Return the embeddings of faces with `image` and `landmarks`."""
+        folds = [self.fold(face) for face in faces]
+        networks = [str(fold) if str(fold) in self.embed else "all" for fold in folds]
+
+        def work(network: str, indices: list[int]) -> list[NDArray[np.float32]]:
+            pictures = [change(images.decode(faces[index]["image"])) for index in indices]
+            return list(self.embed[network](pictures, [faces[index]["landmarks"] for index in indices]))
+
+        found = np.stack(device.by_name(networks, work))
+        self.size = found.shape[1]
+        names, people, splits = ([face[name] for face in faces] for name in ("face_id", "identity", "split"))
+        return embeddings.Faces(names, people, splits, folds, found)
+
+
 @dataclass(frozen=True)
-class Tables:
-    """The tables of a dataset: aligned faces, and the same masked, with the mask's pixels at 0, and filled in."""
+class _Source:
+    """Where the faces under a condition are.
 
-    faces: Path
-    masked: Path
-    zeroed: Path
-    inpainted: Path
+    Attributes:
+        table: of aligned faces.
+        shows: `bare` ones; `masked` ones, aligned by landmarks found behind the mask; or such by the `oracle`.
+        change: of their images.
+    """
 
-    def conditions(self) -> dict[str, tuple[Path, Callable[[Pixels], Pixels] | None]]:
-        """Return by condition the table, and how its images are changed."""
-        return {
-            "bare": (self.faces, None),
-            "masked": (self.masked, None),
-            "zeroed": (self.zeroed, None),
-            "inpainted": (self.inpainted, None),
-            "upper": (self.masked, upper_half),
-            embeddings.BARE_UPPER: (self.faces, upper_half),
-        }
+    table: Path
+    shows: Literal["bare", "masked", "oracle"]
+    change: Change = lambda image: image
+
+    def wants(self, photo: Face, drawn: Collection[str], params: Params) -> bool:
+        """Tell whether a photo is to be there under the condition, found or not.
+
+        Args:
+            photo: its row.
+            drawn: on which faces a mask was drawn.
+            params: section `embed`.
+        """
+        worn, tested = bool(photo["wears_mask"]), photo["split"] != "train"
+        if self.shows == "bare":
+            return not worn
+        if tested and params.masks == "real":
+            return worn and self.shows == "masked"
+        # Where no face was found no mask could be drawn either.
+        may_be = not worn and (photo["landmarks"] is None or photo["face_id"] in drawn)
+        return may_be and (tested or self.shows == "masked")
 
 
-def _real_masks(faces: Path, params: Params, numbers: Counter[str]) -> bool:
-    """Tell whether the masks of a dataset that are evaluated are real ones."""
-    if "wears_mask" not in tables.columns(faces):
-        return False
-    worn = Counter(bool(face["wears_mask"]) for face in tables.read(faces, ["wears_mask"]))
-    if not worn[True] or worn[True] >= params.real_masks_from * worn.total():
-        return worn[True] > 0
-    numbers["real masks left out"] += worn[True]
-    print(
-        f"{faces}: {worn[True]} of {worn.total()} faces wear a real mask, less than embed.real_masks_from "
-        f"({params.real_masks_from:g}): drawn masks are evaluated, and these faces are left out",
-        file=sys.stderr,
+def _sources(data: Path, dataset: str) -> dict[str, _Source]:
+    made = {"masked": "masked", "zeroed": "unmasked", "inpainted": "inpainted"}
+    bare, masked = data / "aligned" / dataset, data / "masked" / REALISTIC / dataset
+    found = {"bare": _Source(bare, "bare")}
+    found |= {name: _Source(data / folder / REALISTIC / dataset, "masked") for name, folder in made.items()}
+    found |= {"upper": _Source(masked, "masked", upper_half), protocol.BARE_UPPER: _Source(bare, "bare", upper_half)}
+    oracle = {name: _Source(data / folder / ORACLE / dataset, "oracle") for name, folder in made.items()}
+    oracle["upper"] = _Source(oracle["masked"].table, "oracle", upper_half)
+    return found | {protocol.ORACLE[name]: source for name, source in oracle.items()}
+
+
+def _photos(table: Path, splits: Collection[str], params: Params) -> list[Face]:
+    """Return the photos of the splits wanted, of split `train` at most `train_faces`; without their images."""
+    wanted = ["face_id", "identity", "split", "landmarks", "wears_mask"]
+    photos = [face for face in tables.read(table, wanted) if face["split"] in splits]
+    learned = sorted(
+        (face["face_id"] for face in photos if face["split"] == "train"),
+        key=lambda face_id: fraction(params.seed, "embed", face_id),
     )
-    return False
+    left_out = set(learned[params.train_faces :])
+    return [face for face in photos if face["face_id"] not in left_out]
 
 
-def _drawn(faces: Path, splits: Sequence[str], params: Params) -> set[str]:
-    """Return the face_ids of the splits wanted, of split `train` at most `train_faces`."""
-    ids: dict[str, list[str]] = {split: [] for split in tables.SPLITS}
-    for face in tables.read(faces, ["face_id", "split"]):
-        ids[face["split"]].append(face["face_id"])
-    ids["train"].sort(key=lambda face_id: fraction(params.seed, "embed", face_id))
-    ids["train"] = ids["train"][: params.train_faces]
-    return {face_id for split in splits for face_id in ids[split]}
+def _counted(photos: Sequence[Face], params: Params, dataset: str) -> dict[str, int]:
+    """Return of how many photos nobody knows whether a mask is worn, and how many show other masks than wanted."""
+    worn = sum(bool(face["wears_mask"]) for face in photos)
+    if worn and params.masks == "drawn":
+        print(
+            f"{dataset}: {worn} of {len(photos)} faces wear a real mask; embed.masks is drawn, so they are left out",
+            file=sys.stderr,
+        )
+    tested = sum(bool(face["wears_mask"]) for face in photos if face["split"] != "train" and params.masks == "real")
+    return {"unknown": sum(face["wears_mask"] is None for face in photos), "left out": worn - tested}
 
 
-def _rows(table: Path, condition: str, real: bool, drawn: set[str], numbers: Counter[str]) -> Iterator[Face]:
-    """Yield faces with landmarks: those that wear no mask; or those that wear a real one, or on which one was drawn."""
-    bare = condition in {"bare", embeddings.BARE_UPPER}
-    by = "wears_mask" if bare or real else "mask_style"
-    wanted = ["face_id", "identity", "split", "image", "landmarks"]
-    wanted += [by] if by == "mask_style" or by in tables.columns(table) else []
-    for face in tables.read(table, wanted):
-        if face["face_id"] not in drawn or bool(face.get(by)) == bare:
-            continue
-        if face["landmarks"] is None:
-            numbers[f"{condition} without landmarks"] += 1
-            continue
-        numbers["real masks"] += int(real and condition == "masked")
-        yield face
+def _drawn(masked: Path) -> set[str]:
+    """Return the face_ids on which a mask was drawn."""
+    return {face["face_id"] for face in tables.read(masked, ["face_id", "mask_style"]) if face["mask_style"]}
+
+
+def _embedded(source: _Source, wanted: Mapping[str, Face], networks: _Networks) -> Iterator[embeddings.Faces]:
+    """Yield the faces wanted that a table has, and then the others, which have no embedding."""
+    missing = dict(wanted)
+    columns = ["face_id", "identity", "split", "image", "landmarks"]
+    rows = (face for face in tables.read(source.table, columns) if face["face_id"] in wanted)
+    while batch := list(itertools.islice(rows, BATCH)):
+        for face in batch:
+            del missing[face["face_id"]]
+        yield networks(batch, source.change)
+    if missing and networks.size:
+        ids, people, splits = ([face[name] for face in missing.values()] for name in ("face_id", "identity", "split"))
+        nothing = np.full((len(missing), networks.size), np.nan, np.float32)
+        folds = [networks.fold(face) for face in missing.values()]
+        yield embeddings.Faces(ids, people, splits, folds, nothing)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from torch.nn import functional
 from stages.compute import device, weights
 from stages.core.errors import UnmaskError
 from stages.core.seeding import generator
-from stages.recognition.protocol import CONDITIONS
 from stages.recognition.networks import normalized
+from stages.recognition.protocol import CONDITIONS
 
 KIND = "heads"
 Embeddings = NDArray[np.float32]

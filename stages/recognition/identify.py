@@ -5,13 +5,16 @@ python -m stages.recognition.identify --embeddings data/embeddings/dlib.parquet 
 """
 
 import functools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.core import intervals
+from stages.core import intervals, replicates
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import FilePath, StageParams
@@ -20,7 +23,7 @@ from stages.core.seeding import generator
 from stages.figures import plots
 from stages.recognition import embeddings as stored
 from stages.recognition import heads as correcting
-from stages.recognition import identification, protocols, series
+from stages.recognition import identification, lists, protocol, verification
 from stages.recognition.embeddings import Faces
 
 SHOWN_RANKS = 20
@@ -55,124 +58,142 @@ class Params(StageParams):
 def identify(embeddings: Path, heads: Path, results: Results, params: Params) -> dict[str, Any]:
     """Look for each probe's person in a gallery, under each condition; with each head, and without.
 
+    A probe in which no face was found, or that is listed and not there, identifies nobody; nor does anybody whose
+    photo in the gallery is such a one. Without a list, the first photo with a face is enrolled.
+
     Args:
         embeddings: what `embed` wrote.
         heads: what `train_heads` wrote.
-        results: where the numbers and CMC curves go.
+        results: where the numbers, CMC curves and replicates go.
         params: section `identify`.
 
     Returns:
-        By head and series (`masked-bare`: probes masked, gallery bare): the share of probes whose person is first, or
-        among the first k, with the interval of the first; FNIR by FPIR in the open set, the mean over draws of
-        strangers (ISO/IEC 19795-1; null where there are too few strangers to measure it), with its interval; and how
-        many people, gallery photos, probes, and probes of strangers in a draw there are.
+        By head and series (`masked-bare`: probes masked, gallery bare) what `_scores` says; and as `val` the like of
+        people who are in no test, each group of them in a gallery of its own.
 
     Raises:
         UnmaskError: there is nobody to look for, or a photo of a list is missing or listed twice.
     """
-    table, correct = stored.read(embeddings), correcting.load(heads)
-    result: dict[str, Any] = {}
-    lines = {}
-    known = series.names(table, params.split)
+    every, correct = stored.read(embeddings), correcting.load(heads)
+    tested = protocol.of_split(every, params.split)
+    known = protocol.names(tested)
     enrolled, not_enrolled = _read(params.gallery, "gallery", known, params)
     asked, not_asked = _read(params.probes, "probes", known, params)
-    for one in series.all_of(table, correct, params.split):
-        gallery, probes = _chosen(one, enrolled, asked)
-        if not (len(gallery) and len(probes)):  # a list of bare photos only has nothing to say of masked ones
+    bare = set(tested["bare"].face_ids)
+    result: dict[str, Any] = {}
+    values: dict[str, NDArray[np.float64]] = {}
+    lines = {}
+    all_series = protocol.series if enrolled is None and asked is None else protocol.lists
+    for one in all_series(tested, correct.correct):
+        found = _asked(one, params, enrolled, asked, bare)
+        if found is None:  # a list of bare photos only has nothing to say of masked ones
             continue
-        found = _search(gallery, probes, params)
-        result.setdefault(one.head, {})[one.name] = {
-            "rank": found.cmc(params.ranks),
-            **_intervals(found, _open_sets(gallery, probes, params), probes.identities, params),
-            "gallery": len(gallery),
-            "probes": len(probes),
-        }
-        shares = found.cmc(range(1, min(SHOWN_RANKS, len(set(gallery.identities))) + 1))
-        if one.head == correcting.NO_HEAD and one.name in plots.CONDITIONS:
-            lines[one.name] = list(shares.values())
+        key = f"series.{one.head}.{one.name}"
+        opened = _open_sets(found, params)
+        scores, replicated = _scores([found], opened, params)
+        if protocol.wears_real(tested) and protocol.is_remedy(one.name):
+            scores["all_bare"] = _all_bare(one, found.probes, bare, params)
+        result.setdefault(one.head, {})[one.name] = scores
+        values |= {f"{key}.{name}": of for name, of in replicated.items()}
+        shown = plots.IN_LISTS.get(one.name, one.name)
+        if one.head == protocol.NO_HEAD and shown in plots.CONDITIONS:
+            shares = found.search.cmc(range(1, min(SHOWN_RANKS, len(set(found.gallery.identities))) + 1))
+            lines[shown] = list(shares.values())
     plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
+    val, of_val = _on_val(every, correct, params)
+    people = {*tested["bare"].identities, *tested["masked"].identities}
+    of_people = dict.fromkeys(values, sorted(people)) | dict.fromkeys(of_val, sorted(val["people"] if val else ()))
+    replicates.write(results.replicates, values | of_val, of_people, params.seed)
     return {
         "series": result,
+        "val": val and {"series": val["series"], "identities": len(val["people"]), "groups": val["groups"]},
         "split": params.split,
-        "identities": len(set(table["bare"].of(params.split).identities)),
+        "identities": len(people),
         "missing": not_enrolled + not_asked,
     }
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A gallery, probes, and what came of the search for these."""
+
+    gallery: Faces
+    probes: Faces
+    search: identification.Search
+    compared: NDArray[np.bool_]
+    """Whether a probe's face was found, and its person could be enrolled, (n,)."""
+
+
 def _read(file: Path | None, what: str, known: set[str], params: Params) -> tuple[list[str] | None, int]:
-    """Return those photos of a list that are there, and how many are not; None and 0 if there is no list."""
+    """Return the photos of a list, and how many of them are not there; None and 0 if there is no list."""
     if file is None:
         return None, 0
-    names = protocols.read_list(file)
+    names = lists.read_list(file)
     if len(set(names)) < len(names):
         twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise UnmaskError(f"{file} names {twice} twice")
-    return protocols.available(names, lambda name: (name,), known, f"identify.{what}", params.missing)
+    return names, lists.missing(names, lambda name: (name,), known, f"identify.{what}", params.missing)
 
 
-def _chosen(one: series.Series, gallery: list[str] | None, probes: list[str] | None) -> tuple[Faces, Faces]:
-    """Return the faces enrolled and those asked about: by the lists; else each person's first, and all others."""
-    known, asked = series.sides(one)
+def _asked(
+    one: protocol.Series,
+    params: Params,
+    gallery: Sequence[str] | None = None,
+    probes: Sequence[str] | None = None,
+    bare: Collection[str] = (),
+) -> Asked | None:
+    """Return what came of a series: of the photos that lists name; else of each person's first photo and all others.
+
+    Args:
+        one: the series.
+        params: section `identify`.
+        gallery: names of the photos enrolled, if there is a list.
+        probes: likewise of those asked about.
+        bare: the photos that show no mask: of these the first is enrolled where a list has masked ones, too.
+
+    Returns:
+        None if nobody is asked about who is in the gallery.
+    """
     if gallery is None:
-        enrolled = one.references.at(identification.first_of_each(one.references.identities))
+        known = _only(one.references, bare) if one.name in protocol.LISTS.values() else one.references
+        enrolled = known.at(_first_of_each(known))
     else:
-        enrolled = _named(known, gallery)
+        enrolled = protocol.named(one.references, gallery)
     if probes is None:
         gone = set(enrolled.face_ids)
-        return enrolled, one.probes.at([n for n, face_id in enumerate(one.probes.face_ids) if face_id not in gone])
-    return enrolled, _named(asked, probes)
+        asked = one.probes.at([n for n, face_id in enumerate(one.probes.face_ids) if face_id not in gone])
+    else:
+        asked = protocol.named(one.probes, probes)
+    if set(enrolled.identities).isdisjoint(asked.identities):
+        return None
+    return _searched(enrolled, asked, params)
 
 
-def _named(faces: Faces, names: list[str]) -> Faces:
-    index = series.indices(faces)
-    return faces.at([index[name] for name in names if name in index])
+def _first_of_each(faces: Faces) -> list[int]:
+    """Return the index of each person's first photo with a face; of the first one, where none has."""
+    there = np.flatnonzero(faces.found)
+    first = {faces.identities[index]: int(index) for index in reversed(there)}
+    for index, identity in enumerate(faces.identities):
+        first.setdefault(identity, index)
+    return sorted(first.values())
 
 
-def _open_sets(gallery: Faces, probes: Faces, params: Params) -> list[identification.Search]:
-    """Return searches in the gallery without some of its people, who become strangers: others in each draw."""
-    people = sorted(set(gallery.identities))
-    n = max(1, round(params.strangers * len(people)))
-    rng = generator(params.seed, "strangers")
-    found = []
-    for _ in range(params.draws):
-        strangers = {people[index] for index in rng.permutation(len(people))[:n]}
-        kept = [index for index, name in enumerate(gallery.identities) if name not in strangers]
-        if kept:
-            found.append(_search(gallery.at(kept), probes, params))
-    return found
+def _only(faces: Faces, names: Collection[str]) -> Faces:
+    return faces.at([index for index, face_id in enumerate(faces.face_ids) if face_id in names])
 
 
-def _intervals(
-    closed: identification.Search, opened: list[identification.Search], identities: list[str], params: Params
-) -> dict[str, Any]:
-    """Return the interval of rank-1, FNIR with its interval, and how many probes of strangers there are in a draw."""
-    names, people = np.unique(identities, return_inverse=True)
-    mated = closed.rank > 0
-    n_people = len(np.unique(people[mated]))
-    counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "identify"))
-    first = closed.rank[mated] == 1
-    asked, right = (np.bincount(people[mated], weights, len(names)) for weights in (None, first))
-    with np.errstate(invalid="ignore"):
-        rank_1 = intervals.share(float(first.mean()), (counts @ right) / (counts @ asked), n_people)
-    fnir = {fpir: _fnir(opened, fpir) for fpir in params.fpirs}
-    bounds = {}
-    for fpir, mean in fnir.items():
-        if mean is not None:
-            values = np.mean([identification.fnir_resampled(one, people, counts, fpir) for one in opened], 0)
-            bounds[fpir] = intervals.share(mean, values, n_people)._asdict()
-    return {
-        "rank_1_interval": rank_1._asdict(),
-        "fnir_at_fpir": {f"{fpir:g}": mean for fpir, mean in fnir.items()},
-        "fnir_interval": {f"{fpir:g}": bounds.get(fpir) for fpir in fnir},
-        "strangers": round(np.mean([(one.rank == 0).sum() for one in opened])) if opened else 0,
-    }
-
-
-def _fnir(opened: list[identification.Search], fpir: float) -> float | None:
-    """Return the mean FNIR over draws of strangers; None if one of them has too few, or nobody else."""
-    found = [search.fnir_at(fpir) for search in opened]
-    known = [value for value in found if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(found) else None
+def _searched(gallery: Faces, probes: Faces, params: Params) -> Asked:
+    """Look for each probe; who could not be looked for, or not be found, comes after everybody."""
+    known, people = set(gallery.there().identities), set(gallery.identities)
+    rank = np.array([len(people) + 1 if name in people else 0 for name in probes.identities], np.int64)
+    best = np.full(len(probes), verification.LOST, np.float32)
+    there = np.flatnonzero(probes.found)
+    if known and len(there):
+        found = _search(gallery.there(), probes.at(there), params)
+        rank[there] = np.where(found.rank > 0, found.rank, rank[there])
+        best[there] = found.best
+    compared = probes.found & np.array([name in known for name in probes.identities], bool)
+    return Asked(gallery, probes, identification.Search(rank, best), compared)
 
 
 def _search(gallery: Faces, probes: Faces, params: Params) -> identification.Search:
@@ -180,6 +201,111 @@ def _search(gallery: Faces, probes: Faces, params: Params) -> identification.Sea
     if params.index != "exact":
         look = functools.partial(identification.search_index, index=params.index)
     return look(gallery.embeddings, gallery.identities, probes.embeddings, probes.identities)
+
+
+def _open_sets(found: Asked, params: Params) -> list[identification.Search]:
+    """Return searches in the gallery without some of its people, who become strangers: others in each draw."""
+    people = sorted(set(found.gallery.identities))
+    n = max(1, round(params.strangers * len(people)))
+    rng = generator(params.seed, "strangers")
+    opened = []
+    for _ in range(params.draws):
+        strangers = {people[index] for index in rng.permutation(len(people))[:n]}
+        kept = [index for index, name in enumerate(found.gallery.identities) if name not in strangers]
+        if kept:
+            opened.append(_searched(found.gallery.at(kept), found.probes, params).search)
+    return opened
+
+
+def _all_bare(one: protocol.Series, probes: Faces, bare: Collection[str], params: Params) -> dict[str, Any] | None:
+    """Return the ranks in a gallery of all bare photos but the probes; None if no probe's person is in it."""
+    gallery = _only(one.references, set(bare) - set(probes.face_ids))
+    if set(gallery.identities).isdisjoint(probes.identities):
+        return None
+    return {"rank": _searched(gallery, probes, params).search.cmc(params.ranks), "gallery": len(gallery)}
+
+
+def _on_val(
+    every: protocol.Table, correct: correcting.Heads, params: Params
+) -> tuple[dict[str, Any] | None, dict[str, NDArray[np.float64]]]:
+    """Return the scores of the people to choose by, who these are, and replicates; None if there is nobody."""
+    groups = [] if params.split == "val" else protocol.to_choose_by(every)
+    found: dict[tuple[str, str], list[Asked]] = {}
+    for fold, some in groups:
+        for one in protocol.series(some, functools.partial(correct.correct, fold=fold)):
+            if (asked := _asked(one, params)) is not None:
+                found.setdefault((one.head, one.name), []).append(asked)
+    result: dict[str, Any] = {}
+    values: dict[str, NDArray[np.float64]] = {}
+    for (head, name), of in found.items():
+        result.setdefault(head, {})[name], replicated = _scores(of, [], params)
+        values |= {f"val.series.{head}.{name}.{key}": some for key, some in replicated.items()}
+    people = {name for _, some in groups for name in (*some["bare"].identities, *some["masked"].identities)}
+    return ({"series": result, "people": people, "groups": len(groups)} if found else None), values
+
+
+def _scores(
+    asked: Sequence[Asked], opened: Sequence[identification.Search], params: Params
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+    """Return what is said of a series, asked of some groups of people, and replicates by key.
+
+    The share of probes whose person is first, or among the first k, and the interval of the first; the same of the
+    probes that could be compared, and which share of the photos of gallery and probes had no face; FNIR by FPIR in the
+    open set, the mean over draws of strangers (ISO/IEC 19795-1; null where there are too few strangers to measure it),
+    with its interval; and how many gallery photos, probes, and probes of strangers in a draw there are.
+
+    Args:
+        asked: of each group.
+        opened: searches in the gallery of the only group without some of its people; none: no open set.
+        params: section `identify`.
+    """
+    rank, best, compared = (
+        np.concatenate([getattr(some, name) for some in parts])
+        for parts, name in (
+            ([one.search for one in asked], "rank"),
+            ([one.search for one in asked], "best"),
+            (asked, "compared"),
+        )
+    )
+    closed = identification.Search(rank, best)
+    of_compared = identification.Search(np.where(compared, rank, 0), best)
+    names, people = np.unique([name for one in asked for name in one.probes.identities], return_inverse=True)
+    counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "identify"))
+    mated = rank > 0
+    n_people = len(np.unique(people[mated]))
+    first = rank[mated] == 1
+    asked_of, right = (np.bincount(people[mated], weights, len(names)) for weights in (None, first))
+    with np.errstate(invalid="ignore"):
+        values = {"rank.1": (counts @ right) / (counts @ asked_of)}
+    scores: dict[str, Any] = {
+        "rank": closed.cmc(params.ranks),
+        "rank_1_interval": intervals.share(float(first.mean()), values["rank.1"], n_people)._asdict(),
+        "compared": {"rank": of_compared.cmc(params.ranks)} if (of_compared.rank > 0).any() else None,
+        "not_found": {
+            name: float(1 - np.concatenate([getattr(one, name).found for one in asked]).mean())
+            for name in ("gallery", "probes")
+        },
+        "gallery": sum(len(one.gallery) for one in asked),
+        "probes": len(rank),
+    }
+    if not opened:
+        return scores, values
+    fnir = {f"{fpir:g}": _fnir(opened, fpir) for fpir in params.fpirs}
+    bounds: dict[str, Any] = dict.fromkeys(fnir)
+    for key, mean in fnir.items():
+        if mean is not None:
+            of = np.mean([identification.fnir_resampled(one, people, counts, float(key)) for one in opened], 0)
+            values[f"fnir_at_fpir.{key}"] = of
+            bounds[key] = intervals.share(mean, of, n_people)._asdict()
+    strangers = round(np.mean([(one.rank == 0).sum() for one in opened]))
+    return scores | {"fnir_at_fpir": fnir, "fnir_interval": bounds, "strangers": strangers}, values
+
+
+def _fnir(opened: Sequence[identification.Search], fpir: float) -> float | None:
+    """Return the mean FNIR over draws of strangers; None if one of them has too few, or nobody else."""
+    found = [search.fnir_at(fpir) for search in opened]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(found) else None
 
 
 if __name__ == "__main__":

@@ -54,29 +54,30 @@ def read_pairs(path: Path) -> list[Pair]:
     return pairs
 
 
-def available(
-    listed: Sequence[Item], names: Callable[[Item], Sequence[str]], known: Container[str], param: str, missing: str
-) -> tuple[list[Item], int]:
-    """Return the entries of a published list whose photos are there, and how many more it has.
+def missing(
+    listed: Sequence[Item], names: Callable[[Item], Sequence[str]], known: Container[str], param: str, mode: str
+) -> int:
+    """Return how many entries of a published list name a photo that is not there.
 
     Args:
         listed: pairs or photos.
         names: tells the names of an entry's photos.
         known: the names of the photos that are there.
         param: which names the list, as `verify.pairs`.
-        missing: `error`, or `count`.
+        mode: `error`, or `count`.
 
     Raises:
-        UnmaskError: a photo is not there, and `missing` is `error`.
+        UnmaskError: a photo is not there, and `mode` is `error`.
     """
-    found = [one for one in listed if all(name in known for name in names(one))]
-    absent = [name for one in listed for name in names(one) if name not in known]
-    if absent and missing == "error":
+    absent = [[name for name in names(one) if name not in known] for one in listed]
+    n = sum(map(bool, absent))
+    if n and mode == "error":
+        first = next(name for of_entry in absent for name in of_entry)
         raise UnmaskError(
-            f"{param}: of {len(listed)} lines {len(listed) - len(found)} name a photo that is not there, the first is "
-            f"{absent[0]}; with {param.partition('.')[0]}.missing: count they are left out and counted"
+            f"{param}: of {len(listed)} lines {n} name a photo that is not there, the first is {first}; with "
+            f"{param.partition('.')[0]}.missing: count they are counted, as photos in which no face was found"
         )
-    return found, len(listed) - len(found)
+    return n
 
 
 def _pairs(path: Path, lines: list[tuple[int, str]]) -> Iterator[Pair]:

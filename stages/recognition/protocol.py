@@ -24,7 +24,7 @@ BARE = "bare-bare"
 MASKED = "masked-bare"
 # A published list whose photos wear real masks or none, as they come; of the masked ones, this is compared.
 LISTS = {condition: "list" if condition == "masked" else f"list_{condition}" for condition in CONDITIONS[1:]}
-PARTS = 5  # of the test people, where nobody else is there to choose by
+PARTS = 2  # of the test people, where nobody else is there to choose by
 
 Table = Mapping[str, Faces]
 """Faces by condition."""
@@ -139,20 +139,21 @@ def to_choose_by(table: Table) -> list[tuple[int | None, Table]]:
         The fold (None: of the recognizer and heads themselves) and the faces by condition, of each group.
     """
     tested = {_dataset(name) for name in table["bare"].of("test").face_ids + table["masked"].of("test").face_ids}
-    of_tested = {
+    mine = {
         condition: faces.at([n for n, name in enumerate(faces.face_ids) if _dataset(name) in tested])
         for condition, faces in table.items()
     }
-    numbers = sorted({fold for fold in of_tested["bare"].folds if fold is not None})
-    groups: list[tuple[int | None, Table]] = [
-        (number, {name: faces.where(lambda _, fold, n=number: fold == n) for name, faces in of_tested.items()})
-        for number in numbers
-    ]
-    groups.append((None, of_split(of_tested, "val")))
+    folds = sorted({fold for fold in mine["bare"].folds if fold is not None})
+    groups: list[tuple[int | None, Table]] = [(fold, _of_fold(mine, fold)) for fold in folds]
+    groups.append((None, of_split(mine, "val")))
     return [(fold, some) for fold, some in groups if _has_pairs(some)]
 
 
-def rotated(identities: Sequence[str]) -> Iterator[tuple[set[str], set[str]]]:
+def _of_fold(table: Table, wanted: int) -> Table:
+    return {condition: faces.where(lambda _, fold: fold == wanted) for condition, faces in table.items()}
+
+
+def rotated(identities: Collection[str]) -> Iterator[tuple[set[str], set[str]]]:
     """Yield the people of each of `PARTS` parts, and all others."""
     part_of = folds(set(identities), PARTS)
     for part in range(PARTS):
@@ -195,11 +196,14 @@ def named(faces: Faces, wanted: Sequence[str]) -> Faces:
     index = {_name(face_id): number for number, face_id in enumerate(faces.face_ids)}
     nobody = np.full((1, faces.embeddings.shape[1]), np.nan, np.float32)
     padded = Faces(
-        [*faces.face_ids, ""], [*faces.identities, ""], [*faces.splits, ""], [*faces.folds, None],
+        [*faces.face_ids, ""],
+        [*faces.identities, ""],
+        [*faces.splits, ""],
+        [*faces.folds, None],
         np.concatenate([faces.embeddings, nobody]),
     )
     found = padded.at([index.get(name, len(faces)) for name in wanted])
-    people = [name.split("/")[0] if not person else person for name, person in zip(wanted, found.identities, strict=True)]
+    people = [person or name.split("/")[0] for name, person in zip(wanted, found.identities, strict=True)]
     ids = [face_id or name for name, face_id in zip(wanted, found.face_ids, strict=True)]
     return Faces(ids, people, found.splits, found.folds, found.embeddings)
 

@@ -1,7 +1,8 @@
 """Are these two the same person? Scores of pairs, and what they say of a recognizer.
 
 A score is a cosine, -1 to 1, in whole steps of 2^-20 (`stages.recognition.similarity`). Pairs are counted by step, so a
-thousand million pairs take no more memory than a thousand.
+thousand million pairs take no more memory than a thousand. A pair of which a face was not found cannot be compared: it
+has the lowest score, `LOST`, so that every threshold above rejects it (ISO/IEC 19795-1).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from stages.recognition.similarity import STEPS, Scores
 Counts = NDArray[np.int64]
 AT_A_TIME = 2**23  # pairs that are scored at a time
 RESAMPLED_AT_A_TIME = 50  # of which all pairs are in memory
-FEWEST = 30  # impostor pairs that a threshold must leave to chance; below, the rate is not measurable
+FEW = 30  # impostor pairs above a threshold; where there are fewer, one more or less changes the answer
+LOST = -1.0
 
 
 def count(scores: Scores) -> Counts:
@@ -88,21 +90,16 @@ class Curve:
         return float(self.far[index - 1] + share * (self.far[index] - self.far[index - 1]))
 
     def tar_at(self, far: float) -> float | None:
-        """Return the largest TAR with a FAR of at most `far`.
-
-        None if not even `FEWEST` impostor pairs may be accepted: then one pair more or less changes the answer.
-        """
-        if not self.measurable(far):
-            return None
-        return float(self.tar[self._last(far)])
+        """Return the largest TAR with a FAR of at most `far`; None if not even one impostor pair may be accepted."""
+        return float(self.tar[self._last(far)]) if self.impostors_at(far) else None
 
     def threshold_at(self, far: float) -> float | None:
         """Return the lowest threshold with a FAR of at most `far`; None where `tar_at` is."""
-        return float(self.thresholds[self._last(far)]) if self.measurable(far) else None
+        return float(self.thresholds[self._last(far)]) if self.impostors_at(far) else None
 
-    def measurable(self, far: float) -> bool:
-        """Tell whether there are enough impostor pairs for this FAR."""
-        return bool(self.accepted_impostor[-1] * far >= FEWEST)
+    def impostors_at(self, far: float) -> int:
+        """Return how many impostor pairs may be accepted for a FAR of at most `far`: on so many its threshold rests."""
+        return int(far * self.accepted_impostor[-1] + 1e-9)
 
     def errors_at(self, threshold: float) -> tuple[float, float]:
         """Return the shares of impostor pairs that a threshold accepts, and of genuine pairs that it rejects."""
@@ -141,37 +138,108 @@ def of_scores(scores: Scores, genuine: NDArray[np.bool_]) -> Curve:
     return curve(count(scores[genuine]), count(scores[~genuine]))
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Pairs, counted by their scores; those that could not be compared are at `LOST`.
+
+    Attributes:
+        genuine: how many genuine pairs there are at each step from -1 to 1, int64 (2^21 + 1).
+        impostor: likewise.
+        lost_genuine: how many of the genuine ones could not be compared.
+        lost_impostor: likewise.
+    """
+
+    genuine: Counts
+    impostor: Counts
+    lost_genuine: int
+    lost_impostor: int
+
+    def __add__(self, other: "Counted") -> "Counted":
+        """Return the pairs of both."""
+        return Counted(
+            self.genuine + other.genuine,
+            self.impostor + other.impostor,
+            self.lost_genuine + other.lost_genuine,
+            self.lost_impostor + other.lost_impostor,
+        )
+
+    def attempts(self) -> Curve:
+        """Return the curve of all pairs, of which those that could not be compared are rejected.
+
+        Raises:
+            UnmaskError: there is no genuine or no impostor pair.
+        """
+        return curve(self.genuine, self.impostor)
+
+    def compared(self) -> Curve | None:
+        """Return the curve of the pairs that could be compared; None if these are not of both kinds."""
+        genuine, impostor = self.genuine.copy(), self.impostor.copy()
+        genuine[0] -= self.lost_genuine
+        impostor[0] -= self.lost_impostor
+        return curve(genuine, impostor) if genuine.any() and impostor.any() else None
+
+
 def of_all_pairs(
     references: NDArray[np.float32],
     probes: NDArray[np.float32],
     people: tuple[Sequence[str], Sequence[str]],
-    *,
-    same_photos: bool,
-) -> Curve:
-    """Return the curve of all pairs of a reference and a probe, in little memory.
+    own: NDArray[np.int64],
+) -> Counted:
+    """Count all pairs of a reference and a probe, in little memory.
 
     Args:
-        references: embeddings of length 1, (n, d).
-        probes: the same, (m, d).
+        references: embeddings of length 1, (n, d); NaN where there is none.
+        probes: the same, (m, d). If they are the references, each pair counts once.
         people: of the references, and of the probes.
-        same_photos: the probes are the same photos in the same order, perhaps under another condition: none is paired
-            with itself. If they are the references, each pair counts once.
+        own: of each probe the index of the reference that is of the same photo, with which it is not paired, int64
+            (m,); -1 if there is none.
     """
     names = {name: number for number, name in enumerate(sorted({*people[0], *people[1]}))}
     of_references, of_probes = (np.array([names[name] for name in some], np.int32) for some in people)
     genuine, every = (np.zeros(2 * STEPS + 1, np.int64) for _ in range(2))
-    compared = similarity.against(references)
+    lost_genuine = lost = 0
+    known, asked = there(references), there(probes)
+    compared = similarity.against(filled(references))
+    columns = np.arange(len(references))
     block = max(1, AT_A_TIME // len(references))
     for start in range(0, len(probes), block):
-        steps = compared(probes[start : start + block])
-        same = of_probes[start : start + block, None] == of_references[None]
-        if same_photos:
-            rows, columns = np.arange(start, start + len(steps))[:, None], np.arange(len(references))[None]
-            wanted = columns > rows if references is probes else columns != rows
-            steps, same = steps[wanted], same[wanted]
+        part = slice(start, start + block)
+        steps = compared(filled(probes[part]))
+        same = of_probes[part, None] == of_references
+        gone = ~(asked[part, None] & known)
+        steps[gone] = -STEPS
+        if references is probes or own[part].max() >= 0:
+            rows = np.arange(start, start + len(steps))[:, None]
+            wanted = columns > rows if references is probes else columns != own[part, None]
+            steps, same, gone = steps[wanted], same[wanted], gone[wanted]
         genuine += _count_steps(steps[same])
         every += _count_steps(steps)
-    return curve(genuine, every - genuine)
+        lost_genuine += int((gone & same).sum())
+        lost += int(gone.sum())
+    return Counted(genuine, every - genuine, lost_genuine, lost - lost_genuine)
+
+
+def of_pairs(scores: Scores, genuine: NDArray[np.bool_], lost: NDArray[np.bool_]) -> Counted:
+    """Count pairs.
+
+    Args:
+        scores: float32 (n,); `LOST` where a pair could not be compared.
+        genuine: whether both photos are of one person, bool (n,).
+        lost: whether it could not be compared, bool (n,).
+    """
+    return Counted(
+        count(scores[genuine]), count(scores[~genuine]), int((lost & genuine).sum()), int((lost & ~genuine).sum())
+    )
+
+
+def there(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell of each embedding (n, d) whether it is there, bool (n,)."""
+    return ~np.isnan(embeddings).all(1)
+
+
+def filled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return embeddings (n, d) with zeros in place of those that are not there."""
+    return np.where(there(embeddings)[:, None], embeddings, np.float32(0))
 
 
 def resampled(
