@@ -101,7 +101,7 @@ readme-table: $(VENV)/installed  ## Put the results into README
 	$(REPORT) --readme README.md
 
 onnx: $(VENV)/installed-dev  ## Export all trained models into onnx/, and compare them with the pipeline
-	python -m stages.tools.export_onnx --weights models --out onnx --faces data/masked/orl
+	python -m stages.tools.export_onnx --weights models --out onnx --faces data/masked/oracle/orl
 
 benchmark: $(VENV)/installed-dev  ## Measure rendering, two workers against one, scoring, and sharing 100,000 faces
 	python -m benchmarks.render_masks

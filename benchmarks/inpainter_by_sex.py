@@ -61,7 +61,7 @@ def measure(seed: int, steps: int | None, work: Path) -> dict:
         train_inpainter.train_inpainter(
             sex, **common, **written, shared=models["shared"], recognizer=recognizer, out=models[sex], params=of_sex
         )
-    masked, none = Path(f"data/masked/{role}"), Path("none")
+    masked, none = Path(f"data/masked/oracle/{role}"), Path("none")
     fill = params.load(inpaint.Params, "inpaint").model_copy(update={"region_from": "truth", "sex_from": "known"})
     inpaint.inpaint(
         masked,

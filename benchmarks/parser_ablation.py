@@ -48,7 +48,7 @@ def measure(changes: dict[str, bool], seed: int, steps: int | None, work: Path) 
     scores = evaluate_parser.evaluate_parser(
         "scanet",
         **inputs,
-        masked=Path(f"data/masked/{role}"),
+        masked=Path(f"data/masked/oracle/{role}"),
         weights=weights,
         results=Results(work / "evaluation"),
         params=params.load(evaluate_parser.Params, "evaluate_parser"),

@@ -29,7 +29,7 @@ STAGES = (
     "pretrain_inpainter",
     "train_shared_inpainter",
     "embed@dlib",
-    "remove_masks@orl",
+    "remove_masks@oracle-orl",
 )
 STEPS = 4
 OLDER = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"}

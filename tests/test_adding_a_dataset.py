@@ -61,7 +61,7 @@ def test_the_guide_works(orl_photo: Callable[[str], Pixels], tmp_path: Path):
     metrics = json.loads((repository / "metrics/clean-friends.json").read_text())
     assert (metrics["faces"], metrics["identities"], metrics["unexplained"]) == (14, 3, 0)
     assert metrics["rejected"] == {"curated": 1, "unreadable": 1}
-    kept = [face["face_id"] for face in tables.read(repository / "data/masked/friends", ["face_id"])]
+    kept = [face["face_id"] for face in tables.read(repository / "data/masked/oracle/friends", ["face_id"])]
     assert "friends/anna/5" not in kept
     assert "friends/ben/5" in kept
     assert (repository / "data/checksums/friends.csv").is_file()

@@ -44,7 +44,7 @@ def test_the_guide_works(origin: Path, tmp_path: Path):
     paper = tmp_path / "home/paper"
     theirs, ours = (
         sorted(tables.read(folder), key=lambda face: face["face_id"])
-        for folder in (paper / "faces", tmp_path / "home/unmask/data/masked/orl")
+        for folder in (paper / "faces", tmp_path / "home/unmask/data/masked/oracle/orl")
     )
     assert [face["image"] for face in theirs] == [face["image"] for face in ours]
     assert len(theirs) == SMALL

@@ -231,9 +231,9 @@ def test_the_whole_pipeline_runs_on_few_faces(small_repository: Path):
     names = stages(small_repository)
     assert metrics.keys() == {name.replace("@", "-") for name in names if name != "report"}
     assert metrics["clean-orl"]["faces"] == metrics["render_masks-orl"]["masked"] == SMALL
-    assert metrics["remove_masks-orl"]["faces"] == metrics["inpaint-orl"]["faces"] == SMALL
+    assert metrics["remove_masks-oracle-orl"]["faces"] == metrics["inpaint-oracle-orl"]["faces"] == SMALL
     assert metrics["clean-orl"]["rejected"] == {"beyond_limit": 400 - SMALL}
-    assert tables.count(small_repository / "data/masked/orl") == SMALL
+    assert tables.count(small_repository / "data/masked/oracle/orl") == SMALL
     for name in names:
         if not name.startswith(("fetch", "train_", "pretrain_", "import_", "embed", "report")):
             figure = small_repository / f"metrics/figures/{name.replace('@', '-')}.png"

@@ -121,7 +121,7 @@ def test_dvc_understands_the_pipeline_of_a_preset(tmp_path: Path):
     assert {"distill_recognizer@dlib", "embed@dlib-masked", "align_faces@mfr2", "verify@dlib-masked"} <= found.keys()
     files = [Path(dep.fs_path) for dep in found["embed@dlib"].deps if not hasattr(dep, "params")]
     deps = {file.relative_to(tmp_path).as_posix() for file in files}
-    assert {"data/aligned/lfw", "data/aligned/mfr2", "data/inpainted/mfr2"} <= deps
+    assert {"data/aligned/lfw", "data/aligned/mfr2", "data/inpainted/oracle/mfr2"} <= deps
 
 
 def test_a_preset_that_is_not_there(file: Path):

@@ -68,7 +68,7 @@ def results(tmp_path: Path) -> Path:
         identified = {"series": {"none": {name: ranks(value[name]) for name in names}}}
         (folder / f"identify-{recognizer}.json").write_text(json.dumps(identified))
     rng = np.random.default_rng(0)
-    for name in ("verify-one", "identify-one", "clean-orl", "inpaint-orl"):
+    for name in ("verify-one", "identify-one", "clean-orl", "inpaint-oracle-orl"):
         cv2.imwrite(str(folder / f"figures/{name}.png"), rng.integers(0, 255, (300, 1400, 3), np.uint8))
     return folder
 

@@ -28,7 +28,7 @@ def test_a_clone_beside_the_first_pulls_everything(pushed: Path):
     run("dvc", "pull", "-q", cwd=other)
     assert run("dvc", "status", cwd=other).stdout.strip() == "Data and pipelines are up to date."
     assert "Running stage" not in run("dvc", "repro", cwd=other).stdout
-    assert tables.count(other / "data/masked/orl") == SMALL
+    assert tables.count(other / "data/masked/oracle/orl") == SMALL
     assert run("git", "status", "--porcelain", cwd=other).stdout == ""
 
 
@@ -37,7 +37,7 @@ def test_another_repository_imports_the_masked_faces(pushed: Path, tmp_path: Pat
     other.mkdir()
     run("git", "init", "-q", cwd=other)
     run("dvc", "init", "-q", cwd=other)
-    run("dvc", "import", str(pushed), "data/masked/orl", "-o", "faces", cwd=other)
+    run("dvc", "import", str(pushed), "data/masked/oracle/orl", "-o", "faces", cwd=other)
     assert tables.count(other / "faces") == SMALL
     commit(other, "imported")
     run("dvc", "get", str(pushed), "data/clean/orl", "-o", "bare", cwd=other)
@@ -80,7 +80,7 @@ def test_the_same_through_s3(pushed: Path, tmp_path: Path, s3: str):
     to_s3(receiver)
     run("dvc", "pull", "-q", cwd=receiver, **keys)
     assert run("dvc", "status", cwd=receiver).stdout.strip() == "Data and pipelines are up to date."
-    assert tables.count(receiver / "data/masked/orl") == SMALL
+    assert tables.count(receiver / "data/masked/oracle/orl") == SMALL
 
 
 def test_two_branches_are_compared(pushed: Path):

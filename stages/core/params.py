@@ -42,6 +42,7 @@ RENAMED = {
     "inpainter.averaging": "ema_momentum",
     "inpaint.grow": "dilation",
     "distill_recognizer.masked": "mask_prob",
+    "embed.real_masks_from": "masks",
 }
 
 

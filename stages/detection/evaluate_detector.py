@@ -1,6 +1,6 @@
 """Score the detector on people it was not trained on.
 
-python -m stages.detection.evaluate_detector --faces data/masked/orl --weights models/detector.safetensors \
+python -m stages.detection.evaluate_detector --faces data/masked/oracle/orl --weights models/detector.safetensors \
     --results metrics/evaluate_detector
 """
 

@@ -1,6 +1,6 @@
 """Judge the gender classifier by people: each by the network of its fold, and the test people by the final one.
 
-python -m stages.gender.evaluate_gender --faces data/aligned/orl --masked data/masked/orl \
+python -m stages.gender.evaluate_gender --faces data/aligned/orl --masked data/masked/oracle/orl \
     --weights models/gender.safetensors --results metrics/evaluate_gender
 """
 

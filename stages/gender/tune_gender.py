@@ -1,7 +1,7 @@
 """Search for better numbers for `train_gender`, by hand; copy what it finds into params.yaml.
 
-python -m stages.gender.tune_gender --faces data/aligned/orl --masked data/masked/orl --templates data/mask_templates \
-    --history metrics/curves/tune_gender.csv
+python -m stages.gender.tune_gender --faces data/aligned/orl --masked data/masked/oracle/orl \
+    --templates data/mask_templates --history metrics/curves/tune_gender.csv
 
 It takes no look at the test people: networks are judged by folds of the others. It needs Optuna: pip install '.[tune]'.
 A search that was killed goes on with the trials that are left. Several machines search together if

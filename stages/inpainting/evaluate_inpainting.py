@@ -1,7 +1,7 @@
 """Compare what was filled in with the photo, on people not seen in training, beside seven other ways to fill.
 
-python -m stages.inpainting.evaluate_inpainting --faces data/aligned/orl --masked data/masked/orl \
-    --inpainted data/inpainted/orl --shared models/inpainter-shared.safetensors \
+python -m stages.inpainting.evaluate_inpainting --faces data/aligned/orl --masked data/masked/oracle/orl \
+    --inpainted data/inpainted/oracle/orl --shared models/inpainter-shared.safetensors \
     --pretrained models/inpainter-pretrained.safetensors --results metrics/evaluate_inpainting
 """
 

@@ -1,9 +1,9 @@
 """Fill in what is behind the mask of every face, with the generator of the person's sex.
 
-python -m stages.inpainting.inpaint --faces data/masked/orl --unmasked data/unmasked/orl \
+python -m stages.inpainting.inpaint --faces data/masked/oracle/orl --unmasked data/unmasked/oracle/orl \
     --gender models/gender.safetensors --shared models/inpainter-shared.safetensors \
-    --female models/inpainter-female.safetensors --male models/inpainter-male.safetensors --out data/inpainted/orl \
-    --results metrics/inpaint-orl
+    --female models/inpainter-female.safetensors --male models/inpainter-male.safetensors \
+    --out data/inpainted/oracle/orl --results metrics/inpaint-oracle-orl
 
 Given a plain folder of photos instead of a face table, it does so with every face in every photo, and finds the masks
 itself, as `remove_masks` does. It writes the photos to `inpainted/` and the regions to `regions/`, and says in

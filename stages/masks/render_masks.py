@@ -1,7 +1,7 @@
 """Draw a mask on every face, from its landmarks.
 
-python -m stages.masks.render_masks --faces data/aligned/orl --templates data/mask_templates --out data/masked/orl \
-    --results metrics/render_masks-orl
+python -m stages.masks.render_masks --faces data/aligned/orl --templates data/mask_templates \
+    --out data/masked/oracle/orl --results metrics/render_masks-orl
 
 Given a plain folder of photos instead of a face table, it masks every face in every photo, writes the photos to
 `masked/` and the mask regions to `regions/`, and says in index.csv what it did with each file:

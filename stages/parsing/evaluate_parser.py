@@ -1,6 +1,6 @@
 """Score a parser on people it was not trained on.
 
-python -m stages.parsing.evaluate_parser --model scanet --faces data/labeled/orl --masked data/masked/orl \
+python -m stages.parsing.evaluate_parser --model scanet --faces data/labeled/orl --masked data/masked/oracle/orl \
     --templates data/mask_templates --occluders data/occluders --weights models/parser-scanet.safetensors \
     --results metrics/evaluate_parser-scanet
 """

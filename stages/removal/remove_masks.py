@@ -1,7 +1,7 @@
 """Take the mask off every face: find it with a parser or the detector, and set its pixels to 0.
 
-python -m stages.removal.remove_masks --faces data/masked/orl --parser models/parser-scanet.safetensors \
-    --detector models/detector.safetensors --out data/unmasked/orl --results metrics/remove_masks-orl
+python -m stages.removal.remove_masks --faces data/masked/oracle/orl --parser models/parser-scanet.safetensors \
+    --detector models/detector.safetensors --out data/unmasked/oracle/orl --results metrics/remove_masks-oracle-orl
 
 Given a plain folder of photos instead of a face table, it does so with every face in every photo. It writes the photos
 to `unmasked/`, the regions to `regions/`, input, region and output side by side to `triptychs/`, and says in index.csv

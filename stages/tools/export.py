@@ -1,6 +1,6 @@
 """Write a face table as plain PNG files, one folder a person, with an index.csv. A tool, not a stage.
 
-python -m stages.tools.export data/masked/orl some/folder
+python -m stages.tools.export data/masked/oracle/orl some/folder
 
 Masks and label maps lie beside the photo as <name>.mask.png and <name>.labels.png. Landmarks, if there are any, are
 written to landmarks.csv in Face_Mask_Generator's format, which that program and our adapter of its name read.
@@ -66,7 +66,7 @@ def _write_landmarks(table: Path, path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m stages.tools.export", description=__doc__)
-    parser.add_argument("table", type=Path, help="a face table, such as data/masked/orl")
+    parser.add_argument("table", type=Path, help="a face table, such as data/masked/oracle/orl")
     parser.add_argument("out", type=Path, help="folder to write")
     arguments = parser.parse_args()
     with errors_in_words("export"):

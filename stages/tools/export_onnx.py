@@ -8,7 +8,7 @@ pre-processing is in the graph: all take RGB, float32 (batch, 3, height, width),
 folder of weights, all in it are exported into a folder. With a table of faces, each model is compared with the
 pipeline on some of them: the largest difference, and milliseconds a face on the same number of threads.
 
-python -m stages.tools.export_onnx --weights models --out onnx --faces data/masked/orl
+python -m stages.tools.export_onnx --weights models --out onnx --faces data/masked/oracle/orl
 """
 
 import argparse
