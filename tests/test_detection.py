@@ -191,6 +191,31 @@ def test_a_detector_is_trained_and_scored(tmp_path: Path):
     assert 0 <= result["mask_iou"]["mean"] <= 1
 
 
+def test_the_people_to_choose_by_have_scores_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever it is shown, the detector finds the same square: the mask of the val people, half that of the others."""
+    region = square(4, 4, 20)
+    larger = region | np.roll(region, 20, axis=1)
+    monkeypatch.setattr(detector, "load", lambda _: lambda pictures: [found(region) for _ in pictures])
+    faces = []
+    for index, split in enumerate(["train"] * 2 + ["test"] * 4 + ["val"] * 3):
+        mask = None if index == 2 else images.encode_png(region if split == "val" else larger)
+        picture = {"image": images.encode_png(np.full((40, 40, 3), 90, np.uint8)), "mask": mask}
+        look = {"mask_style": mask and "cloth", "mask_position": mask and "proper"}
+        faces.append({**face_row(index, identity=split), "split": split, **picture, **look})
+    table = write_table(tmp_path / "masked", faces)
+    result = evaluate(table, tmp_path)
+    val = result["val"]
+    assert val.keys() == result.keys() - {"split", "val"}
+    assert (result["faces"], result["masks"], result["found_on_bare_faces"]) == (4, 3, 1)
+    assert (val["faces"], val["masks"], val["found_on_bare_faces"]) == (3, 3, 0)
+    assert result["mask_iou"]["mean"] == pytest.approx(0.5)
+    assert val["mask_iou"] == {"mean": 1.0, "by_style": {"cloth": 1.0}, "by_position": {"proper": 1.0}}
+    assert (val["segm"]["ap"], result["segm"]["ap75"]) == (pytest.approx(1), 0)
+    assert evaluate(table, tmp_path, split="val") == {**val, "split": "val"}
+    nobody = write_table(tmp_path / "nobody", [face for face in faces if face["split"] != "val"])
+    assert evaluate(nobody, tmp_path) == {**result, "val": None}
+
+
 def test_a_dataset_without_masks_has_an_empty_but_valid_result(tmp_path: Path):
     train(write_table(tmp_path / "faces", rows()), tmp_path)
     result = evaluate(write_table(tmp_path / "bare", masked(some=False)), tmp_path)

@@ -54,6 +54,13 @@ def faces(tmp_path: Path) -> dict[str, Path]:
     return {"bare": write_table(tmp_path / "bare", rows), "masked": write_table(tmp_path / "masked", masked)}
 
 
+def evaluate(faces: dict[str, Path], to: Path) -> dict:
+    """Judge the networks that `train` wrote into a folder."""
+    chosen = evaluate_gender.Params(seed=0, resamples=100)
+    weights, results = to / "w.safetensors", Results(to / "evaluation")
+    return evaluate_gender.evaluate_gender(faces["bare"], faces["masked"], weights, results, chosen)
+
+
 def train(faces: Path, to: Path, **changes: object) -> dict:
     return train_gender.train_gender(
         faces,
@@ -72,13 +79,7 @@ def test_it_learns_and_is_judged_by_people_it_did_not_see(faces: dict[str, Path]
     for fold in (0, 1):  # two women and two men in each
         people = [int(name[1:]) % 2 for name, where in fold_of.items() if where == fold]
         assert sorted(people) == [0, 0, 1, 1]
-    found = evaluate_gender.evaluate_gender(
-        faces["bare"],
-        faces["masked"],
-        tmp_path / "w.safetensors",
-        Results(tmp_path / "evaluation"),
-        evaluate_gender.Params(seed=0, resamples=100),
-    )
+    found = evaluate(faces, tmp_path)
     assert found["folds"]["bare"]["balanced_accuracy"] == 1.0
     assert found["folds"]["bare"]["images"] == 24
     assert found["folds"]["masked"]["images"] == 23  # one got no mask
@@ -88,6 +89,27 @@ def test_it_learns_and_is_judged_by_people_it_did_not_see(faces: dict[str, Path]
     assert found["test_people"]["bare"]["images"] == 6
     assert "prove next to nothing" in found["warning"]
     assert not list(Path(".scratch").rglob("*.pth"))
+
+
+def test_the_scores_to_choose_by_hold_no_test_person(faces: dict[str, Path], tmp_path: Path):
+    """The table has the sexes of the test people wrong, so that they alone are called wrong."""
+    train(faces["bare"], tmp_path)
+    other = {"female": "male", "male": "female"}
+    for condition, table in faces.items():
+        rows = list(tables.read(table))
+        swapped = [{**face, "sex": other[face["sex"]]} if face["split"] == "test" else face for face in rows]
+        faces[condition] = write_table(tmp_path / "swapped" / condition, swapped)
+    found = evaluate(faces, tmp_path)
+    assert found["folds"]["bare"]["balanced_accuracy"] == pytest.approx(18 / 24)
+    assert found["test_people"]["bare"]["balanced_accuracy"] == 0.0
+    assert found["val"]["identities"] == {"female": 3, "male": 3}
+    assert found["val"]["folds"]["bare"]["balanced_accuracy"] == 1.0
+    assert found["val"]["folds"]["bare"]["confusion"] == [[9, 0], [0, 9]]
+    assert found["val"]["folds"]["masked"]["images"] == 17  # one got no mask
+    for condition, table in faces.items():
+        rows = [{**face, "split": "test"} for face in tables.read(table)]
+        faces[condition] = write_table(tmp_path / "all-tested" / condition, rows)
+    assert evaluate(faces, tmp_path)["val"] is None
 
 
 def test_one_sex_or_nobody_known_is_an_error(tmp_path: Path):
@@ -190,6 +212,26 @@ def test_a_trial_that_was_killed_goes_on_with_its_own_numbers_alone(
     steps = 0
     search(faces, tmp_path / "h.csv", 1)
     assert steps == 24
+
+
+def test_a_search_takes_no_look_at_the_test_people(
+    faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fit, judge, seen = training.fit, training.judge, list[tables.Face]()
+
+    def watched_fit(rows: list[tables.Face], *args: object, **options: object) -> object:
+        seen.extend(rows)
+        return fit(rows, *args, **options)
+
+    def watched_judge(network: classifier.Classifier, some: list[tuple[tables.Face, bytes]]) -> list[bool]:
+        seen.extend(face for face, _ in some)
+        return judge(network, some)
+
+    monkeypatch.setattr(training, "fit", watched_fit)
+    monkeypatch.setattr(training, "judge", watched_judge)
+    search(faces, tmp_path / "h.csv", 1)
+    assert {face["identity"] for face in seen} == {f"p{number}" for number in range(6)}
+    assert {face["split"] for face in seen} == {"train"}
 
 
 def test_a_search_needs_an_extra(faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

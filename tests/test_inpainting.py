@@ -488,6 +488,35 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
         evaluate(faces, models, tmp_path, "val")
 
 
+def test_the_people_to_choose_by_have_scores_of_their_own(models: dict[str, Path], tmp_path: Path):
+    """Masks change the photo of a val person by 10 of 255, those of others by 20: so hole PSNR is known."""
+    region = hole(112, 112)
+    bare = []
+    for index, split in enumerate(["train"] * 2 + ["test"] * 3 + ["val"] * 2):
+        bare.append({**face_row(index, identity=split), "sex": "male", "split": split})
+    masked = []
+    for face in bare:
+        image, by = images.decode(face["image"]).astype(int), 10 if face["split"] == "val" else 20
+        image = np.where(region[..., None] > 0, np.where(image < 128, image + by, image - by), image).astype(np.uint8)
+        mask = {"mask": images.encode_png(region), "mask_style": "cloth" if face["split"] == "test" else "n95"}
+        masked.append({**face, "image": images.encode_png(image), **mask})
+    folders = {"bare": write_table(tmp_path / "bare", bare), "masked": write_table(tmp_path / "masked", masked)}
+    run_inpaint(folders["masked"], models, tmp_path / "out")
+    result = evaluate(folders, models, tmp_path)
+    val = result["val"]
+    assert val.keys() == result.keys() - {"split", "val"}
+    assert (result["images"], val["images"], val["identities"]) == (3, 2, 1)
+    assert result["ways"]["masked"]["hole_psnr"] == pytest.approx(20 * np.log10(255 / 20))
+    assert val["ways"]["masked"]["hole_psnr"] == pytest.approx(20 * np.log10(255 / 10))
+    assert val["hole_psnr_by_style"]["masked"].keys() == {"n95"}
+    assert evaluate(folders, models, tmp_path, "val") == {**val, "split": "val"}
+    for name, faces in (("bare", bare), ("masked", masked)):
+        tested = [face for face in faces if face["split"] != "val"]
+        folders[name] = write_table(tmp_path / "tested" / name, tested)
+    run_inpaint(folders["masked"], models, tmp_path / "tested/out")
+    assert evaluate(folders, models, tmp_path / "tested") == {**result, "val": None}
+
+
 def test_the_cosine_with_the_truth_has_a_scale():
     embeddings = np.float32([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]])
     own, others = evaluate_inpainting.mean_cosines(embeddings, ["a", "a", "b", "c"])

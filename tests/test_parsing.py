@@ -257,6 +257,49 @@ def test_a_parser_is_trained_and_scored(model: str, tables_of_faces: dict[str, P
     assert (again / f"{model}.safetensors").read_bytes() == (tmp_path / f"{model}.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("model", ["scanet", "extractor"])
+def test_the_people_to_choose_by_have_scores_of_their_own(
+    model: str, tables_of_faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever it is shown, the parser finds skin: right on the val people, and on half of the others' pixels."""
+
+    class Stub:
+        classes = parts.NAMES if model == "scanet" else ("hidden", "face")
+
+        def __call__(self, pictures: list[Pixels]) -> list[Pixels]:
+            return [np.ones(picture.shape[:2], np.uint8) for picture in pictures]
+
+    monkeypatch.setattr(parser, "load", lambda *_: Stub())
+    monkeypatch.setattr(evaluate_parser.drawn, "occlude", hiding_nothing)
+    skin = np.ones((112, 112), np.uint8)
+    half = np.pad(skin[:56], ((0, 56), (0, 0)))
+    faces = []
+    for index, split in enumerate(["train"] * 2 + ["test"] * 4 + ["val"] * 3):
+        labels = images.encode_png(skin if split == "val" else half)
+        by = "publisher" if split == "val" else "landmarks"
+        faces.append({**face_row(index, identity=split), "split": split, "labels": labels, "labels_by": by})
+    inputs = tables_of_faces | {
+        "faces": write_table(tmp_path / "faces", faces),
+        "masked": write_table(tmp_path / "unmasked", [{**face, "mask": None} for face in faces]),
+    }
+    result = evaluate(model, inputs, tmp_path)
+    val = result["val"]
+    assert val.keys() == result.keys() - {"split", "val"}
+    assert (result["images"], result["labels_by"]) == (4, {"landmarks": 4})
+    assert (val["images"], val["labels_by"]) == (3, {"publisher": 3})
+    score, of_test, best = ("mean_f1", 2 / 3, 1) if model == "scanet" else ("iou", 0.5, 1)
+    assert result["all"][score] == pytest.approx(of_test)
+    assert val["all"][score] == best
+    assert evaluate(model, inputs, tmp_path, split="val") == {**val, "split": "val"}
+    unlabeled = [{**face, "labels": None, "labels_by": None} if face["split"] == "val" else face for face in faces]
+    inputs["faces"] = write_table(tmp_path / "unlabeled", unlabeled)
+    assert evaluate(model, inputs, tmp_path) == {**result, "val": None}
+
+
+def hiding_nothing(image: Pixels, *_: object, **__: object) -> tuple[str, Pixels, Pixels]:
+    return "nothing", image, np.zeros(image.shape[:2], np.uint8)
+
+
 def test_weights_of_another_model_are_refused(tables_of_faces: dict[str, Path], tmp_path: Path):
     network = openmmlab.build("mmseg", parser.config("extractor", {}))
     about = {"kind": "parser", "name": "extractor", "classes": ["a", "b"], "size": 112}

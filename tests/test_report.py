@@ -295,6 +295,14 @@ def test_the_cosine_with_the_truth_stands_beside_its_scale(results: Path):
     assert sections.models(results)[-1].text == ""  # metrics of an earlier version
 
 
+def test_the_scores_to_choose_by_are_not_among_those_of_the_test_people(results: Path):
+    path = results / "evaluate_parser-scanet.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"val": found}))
+    (table,) = [table for table in sections.models(results) if table.title == "Parser scanet"]
+    assert [row["faces, %"] for row in table.rows] == ["all", "bare", "masked"]
+
+
 def test_each_figure_of_the_pipeline_has_a_caption():
     stages = params.read_yaml(ROOT / "dvc.yaml")["stages"].values()
     drawn = {Path(plot).stem for stage in stages for plot in stage.get("plots", []) if isinstance(plot, str)}

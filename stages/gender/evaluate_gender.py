@@ -39,10 +39,11 @@ class Params(StageParams):
 
 
 class Case(NamedTuple):
-    """Whose face it is, of which sex by the database, and whether a network calls it right."""
+    """Whose face it is, of which sex by the database, in which split, and whether a network calls it right."""
 
     identity: str
     sex: str
+    split: str
     right: bool
 
 
@@ -59,7 +60,9 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, 
     Returns:
         By condition (`bare`, `masked`) over the folds: accuracy, balanced accuracy (the mean of both sexes' shares
         that were called right) with its interval of 95 %, confusion matrix; the same over the test people for the
-        network that `inpaint` uses; and of how many people this is known.
+        network that `inpaint` uses; and of how many people this is known. Below `val` the same over the folds, but of
+        the people of the splits `train` and `val` alone, by whom one may choose; null if there are none. The networks
+        of the folds learn from test people, too, but none of these is judged there.
 
     Raises:
         UnmaskError: no face of a person whom `train_gender` put into a fold.
@@ -73,15 +76,26 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, 
         by_fold = [f"fold_{fold_of[face['identity']]}" for _, face, _ in rows]
         for judge, of, names in (("folds", rows, by_fold), ("test_people", tested, ["all"] * len(tested))):
             for (condition, face, _), right in zip(of, _judged(networks, names, of), strict=True):
-                cases[judge][condition].append(Case(face["identity"], face["sex"], right))
+                cases[judge][condition].append(Case(face["identity"], face["sex"], face["split"], right))
     every = [case for of_condition in cases["folds"].values() for case in of_condition]
     if not every:
         raise UnmaskError(f"{faces} holds nobody whom {weights} was trained and folded on: train it again")
     plots.confusion_matrix(results.figure, _confusion(every), SEXES, title="Of each true sex, what was found")
+    to_choose_by = {
+        condition: [case for case in some if case.split != "test"] for condition, some in cases["folds"].items()
+    }
+    return {
+        **_summary(cases["folds"], params),
+        "test_people": _by_condition(cases["test_people"], params),
+        "val": _summary(to_choose_by, params) if any(to_choose_by.values()) else None,
+    }
+
+
+def _summary(cases: Mapping[str, Sequence[Case]], params: Params) -> dict[str, Any]:
+    """Return the scores over the folds, by condition, of how many people they are, and a warning if these are few."""
+    every = list(itertools.chain.from_iterable(cases.values()))
     identities = {sex: len({case.identity for case in every if case.sex == sex}) for sex in SEXES}
-    result: dict[str, Any] = {"identities": identities}
-    for judge, by_condition in cases.items():
-        result[judge] = {condition: _scores(some, params) for condition, some in by_condition.items()}
+    result: dict[str, Any] = {"identities": identities, "folds": _by_condition(cases, params)}
     rare = min(identities, key=lambda sex: identities[sex])
     if identities[rare] < FEW:
         result["warning"] = (
@@ -102,10 +116,14 @@ def _judged(
     return device.by_name(names, work)
 
 
+def _by_condition(cases: Mapping[str, Sequence[Case]], params: Params) -> dict[str, Any]:
+    return {condition: _scores(some, params) for condition, some in cases.items()}
+
+
 def _scores(cases: Sequence[Case], params: Params) -> dict[str, Any]:
     if {case.sex for case in cases} != set(SEXES):
         return {"images": len(cases)}  # of one sex alone, balanced accuracy says nothing
-    identities, sexes, right = zip(*cases, strict=True)
+    identities, sexes, _, right = zip(*cases, strict=True)
 
     def balanced(indices: NDArray[np.intp]) -> float:
         return training.balanced_accuracy([sexes[index] for index in indices], [right[index] for index in indices])

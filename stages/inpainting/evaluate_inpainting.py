@@ -6,7 +6,7 @@ python -m stages.inpainting.evaluate_inpainting --faces data/aligned/orl --maske
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -40,6 +40,7 @@ class Params(StageParams):
 
     seed: int = Field(ge=0)
     split: Literal["val", "test"]
+    """Whose scores stand at the top; those of `val` stand below `val` in any case."""
     known_faces: int = Field(ge=1)
     """From so many training faces, drawn by chance, come the mean face and the nearest one."""
     resamples: int = Field(ge=100)
@@ -109,7 +110,8 @@ def evaluate_inpainting(
         inpainted: what `inpaint` made of these.
         shared: weights of the shared GAN.
         pretrained: weights of the same generator, trained by pixels alone.
-        results: where the numbers go, and a contact sheet, a row a face: the truth, masked, region, each way to fill.
+        results: where the numbers go, and a contact sheet of the split, a row a face: the truth, masked, region, each
+            way to fill.
         params: section `evaluate_inpainting`.
 
     Returns:
@@ -117,7 +119,10 @@ def evaluate_inpainting(
         (`identity`), and how often the nearest of all people's first bare photos is the same person's (`rank_1`); what
         that cosine is on average of two bare photos of one person (`identity_of_another_photo`) and of two people
         (`identity_of_others`), None if there are no two; hole PSNR by style of the mask and by sex; by how much ours is
-        ahead in hole PSNR, with an interval; and how many pixels changed outside the regions.
+        ahead in hole PSNR, with an interval; and how many pixels changed outside the regions. Below `val` the same of
+        the people of split `val`, by which one may choose; null if none of their faces can be scored, and left out if
+        they are the split that is scored anyway. Of fewer people the right one is found more easily, so `rank_1` of
+        `val` compares settings and ways, not splits.
 
     Raises:
         UnmaskError: the split has no face with a drawn mask and landmarks, or the training split no bare face.
@@ -134,32 +139,46 @@ def evaluate_inpainting(
     together = {"fitted_mean": known.fitted_means, "l1_alone": by_l1, "shared_gan": by_gan}
     ways = ["masked", "zeroed", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "shared_gan", OURS]
     lpips = None if params.alexnet is None else Lpips(params.alexnet)
+
+    def filled(split: str) -> Iterator[tuple[Case, dict[str, Pixels]]]:
+        cases = _cases(faces, masked, inpainted, split)
+        while batch := list(itertools.islice(cases, BATCH)):
+            columns = [case.masked for case in batch], [case.found for case in batch]
+            made = {name: fill(*columns) for name, fill in together.items()}
+            made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
+            made[OURS] = [case.inpainted for case in batch]
+            for index, case in enumerate(batch):
+                yield case, {name: made[name][index] for name in ways}
+
     shown = set(tables.evenly(_face_ids(masked, params.split), SHOWN))
     judged: list[Judged] = []
     tiles: list[dict[str, Pixels]] = []
-    cases = _cases(faces, masked, inpainted, params.split)
-    while batch := list(itertools.islice(cases, BATCH)):
-        columns = [case.masked for case in batch], [case.found for case in batch]
-        made = {name: fill(*columns) for name, fill in together.items()}
-        made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
-        made[OURS] = [case.inpainted for case in batch]
-        for index, case in enumerate(batch):
-            filled = {name: made[name][index] for name in ways}
-            rows = {name: scores.compare(image, case.photo, case.mask) for name, image in filled.items()}
-            if lpips is not None:
-                for name, distance in zip(ways, lpips(list(filled.values()), [case.photo] * len(ways)), strict=True):
-                    rows[name]["lpips"] = distance
-            embeddings = dlib_embedding.embed([case.photo, *filled.values()], [case.landmarks] * (1 + len(filled)))
-            outside = (case.inpainted != case.masked).any(2) & (case.found == 0)
-            judged.append(Judged(case.identity, case.sex, case.style, rows, embeddings, int(outside.sum())))
-            if case.face_id in shown:
-                region = np.repeat(case.found[..., None], 3, 2)
-                truth = f"truth {case.face_id.split('/', 1)[1]}"
-                tiles.append({truth: case.photo, "masked": case.masked, "region": region, **filled})
+    for case, by_way in filled(params.split):
+        judged.append(_judged(case, by_way, lpips))
+        if case.face_id in shown:
+            region = np.repeat(case.found[..., None], 3, 2)
+            truth = f"truth {case.face_id.split('/', 1)[1]}"
+            tiles.append({truth: case.photo, "masked": case.masked, "region": region, **by_way})
     if not judged:
         raise UnmaskError(f"{masked} has no face with a drawn mask and landmarks in split {params.split!r}")
     _show(results.figure, tiles)
-    return _summary(judged, ways, params)
+    result = {**_summary(judged, ways, params), "split": params.split}
+    if params.split != "val":
+        to_choose_by = [_judged(case, by_way, lpips) for case, by_way in filled("val")]
+        result["val"] = _summary(to_choose_by, ways, params) if to_choose_by else None
+    return result
+
+
+def _judged(case: Case, filled: Mapping[str, Pixels], lpips: Lpips | None) -> Judged:
+    """Return the scores of a face, filled in each way."""
+    rows = {name: scores.compare(image, case.photo, case.mask) for name, image in filled.items()}
+    if lpips is not None:
+        distances = lpips(list(filled.values()), [case.photo] * len(filled))
+        for name, distance in zip(filled, distances, strict=True):
+            rows[name]["lpips"] = distance
+    embeddings = dlib_embedding.embed([case.photo, *filled.values()], [case.landmarks] * (1 + len(filled)))
+    outside = (case.inpainted != case.masked).any(2) & (case.found == 0)
+    return Judged(case.identity, case.sex, case.style, rows, embeddings, int(outside.sum()))
 
 
 def _face_ids(masked: Path, split: str) -> list[str]:
@@ -194,6 +213,7 @@ def _cases(faces: Path, masked: Path, inpainted: Path, split: str) -> Iterator[C
 
 
 def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> dict[str, Any]:
+    """Return the scores of at least one face; see `evaluate_inpainting`."""
     identities = [one.identity for one in judged]
     psnr = {name: np.array([one.scores[name]["hole_psnr"] for one in judged]) for name in ways}
     bare = np.stack([one.embeddings[0] for one in judged])
@@ -217,7 +237,6 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
             name: _ahead(psnr[OURS] - psnr[name], identities, params) for name in ways if name not in {OURS, "masked"}
         },
         "pixels_changed_outside": sum(one.changed_outside for one in judged),
-        "split": params.split,
         "images": len(judged),
         "identities": len(set(identities)),
     }

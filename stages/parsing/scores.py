@@ -50,7 +50,7 @@ def from_confusion(counts: Counts, names: Sequence[str]) -> dict[str, object]:
     truth, found = counts.sum(1), counts.sum(0)
     present = truth > 0
     if not present[1:].any():
-        raise UnmaskError("not one pixel of the test images has a foreground class: nothing to score")
+        raise UnmaskError("not one pixel of the images has a foreground class: nothing to score")
     f1 = 2 * hits / np.maximum(truth + found, 1)
     iou = hits / np.maximum(truth + found - hits, 1)
     return {

@@ -94,7 +94,7 @@ def models(metrics: Path) -> list[Table]:
     """Return the scores of what sees the mask, tells the sex and fills in."""
     tables = []
     for model, found in read(metrics, "evaluate_parser-").items():
-        kinds = {kind: of for kind, of in found.items() if isinstance(of, dict) and kind != "labels_by"}
+        kinds = {kind: of for kind, of in found.items() if isinstance(of, dict) and kind not in {"labels_by", "val"}}
         rows = [{"faces, %": kind, **_shares(of)} for kind, of in kinds.items()]
         tables.append(Table(rows, f"Parser {model}"))
     for found in read(metrics, "evaluate_detector").values():
