@@ -36,8 +36,9 @@ def main() -> None:
         name: np.concatenate([embed(some[i : i + BATCH], points[i : i + BATCH]) for i in range(0, len(some), BATCH)])
         for name, some in (("bare", bare), ("masked", masked))
     }
+    same = np.arange(len(people))
     for one, other in (("bare", "bare"), ("masked", "bare"), ("masked", "masked")):
-        curve = verification.of_all_pairs(found[other], found[one], (people, people), same_photos=True)
+        curve = verification.of_all_pairs(found[other], found[one], (people, people), same).attempts()
         print(f"{one} - {other}: AUC {curve.auc():.4f}, TAR at FAR 1e-2 {curve.tar_at(0.01):.3f}")
 
 

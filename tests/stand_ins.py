@@ -34,7 +34,7 @@ def known(aligned: Path) -> gallery.Gallery:
     angles = np.radians([10, 12, 44, 80])
     vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
     ids = ["drawn/p0/000", "drawn/p0/001", "drawn/p1/004", "drawn/p2/008"]
-    some = embeddings.Faces(ids, ["p0", "p0", "p1", "p2"], ["test"] * 4, vectors)
+    some = embeddings.Faces(ids, ["p0", "p0", "p1", "p2"], ["test"] * 4, [None] * 4, vectors)
     return gallery.Gallery(brightness, {"bare": some, "bare_upper": some.with_embeddings(vectors[::-1])}, aligned)
 
 

@@ -33,7 +33,7 @@ from stages.data.files import open_files
 from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
 from stages.data.photo import Photo
 from stages.faces.parts import CLASSES, MASK
-from stages.recognition import protocols
+from stages.recognition import lists
 from tests.conftest import SHARED, drawn_landmarks
 from tests.test_datasets import listed, write, zip_of
 
@@ -153,7 +153,7 @@ def test_c_rmfrds_own_lists_name_masked_and_bare_photos():
     for name, masked in expected.items():
         found = [
             not c_rmfrd.afdb.is_bare(photo, person)
-            for person, photo in (entry.split("/") for entry in protocols.read_list(folder / name))
+            for person, photo in (entry.split("/") for entry in lists.read_list(folder / name))
         ]
         assert found.count(masked) >= 0.99 * len(found), name
 
@@ -172,7 +172,7 @@ def test_mfr2(tmp_path: Path):
     assert sorted(reject.reason for reject in rejects) == ["bad_name", "not_in_list"]
     pairs = tmp_path / "pairs.txt"
     pairs.write_text("AdrienBrody 1 2\n")
-    pair = protocols.read_pairs(pairs)[0]
+    pair = lists.read_pairs(pairs)[0]
     assert (pair.one, pair.other) == tuple(f"{photo.identity}/{photo.name}" for photo in photos)
 
 
@@ -183,7 +183,7 @@ def test_mlfw(tmp_path: Path):
     assert {reject.file: reject.reason for reject in rejects} == {names[1]: "other_alignment", names[2]: "bad_name"}
     pairs = tmp_path / "pairs.txt"
     pairs.write_text("Abel_Pacheco_0001_0000.jpg\tAbel_Pacheco_0002_0000.jpg\t1\n")
-    assert protocols.read_pairs(pairs)[0].one == f"{photos[0].identity}/{photos[0].name}"
+    assert lists.read_pairs(pairs)[0].one == f"{photos[0].identity}/{photos[0].name}"
     only = write(tmp_path / "only", {"origin/Bo_Li_0003.jpg": b""})
     assert [photo.identity for photo in listed(mlfw, only)[0]] == ["Bo_Li"]
 

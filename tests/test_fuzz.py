@@ -47,7 +47,7 @@ from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
 from stages.data.photo import Photo, Reject
 from stages.data.sources import catalogue
 from stages.faces.parts import MASK
-from stages.recognition import protocols
+from stages.recognition import lists
 from tests.conftest import drawn_face, drawn_landmarks
 from tests.test_adapters import matlab_file
 from tests.test_datasets import tar_of, zip_of
@@ -340,7 +340,7 @@ def test_published_lists(name: str, tmp_path: Path):
     @given(st.data())
     def read(data: st.DataObject) -> None:
         file.write_bytes(data.draw(broken_file("x.txt", LISTS[name].encode())))
-        for reader in (protocols.read_pairs, protocols.read_list):
+        for reader in (lists.read_pairs, lists.read_list):
             with contextlib.suppress(UnmaskError):
                 assert reader(file)
 

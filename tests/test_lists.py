@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import UnmaskError
-from stages.recognition.protocols import Pair, read_list, read_pairs
+from stages.recognition.lists import Pair, read_list, read_pairs
 from tests.conftest import SHARED
 
 

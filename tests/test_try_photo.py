@@ -173,7 +173,7 @@ def test_photos_of_the_gallery_are_those_of_its_tables(table: Path):
 
 
 def test_a_gallery_without_bare_faces_is_no_gallery(tmp_path: Path):
-    some = embeddings.Faces(["a/b/c"], ["b"], ["test"], np.ones((1, 2), np.float32))
+    some = embeddings.Faces(["a/b/c"], ["b"], ["test"], [None], np.ones((1, 2), np.float32))
     embeddings.write(tmp_path / "dlib.parquet", [("masked", some)], 2)
     with pytest.raises(UnmaskError, match="no faces under the condition 'bare': run `dvc repro`"):
         gallery.load(brightness, tmp_path / "dlib.parquet", tmp_path)

@@ -58,13 +58,17 @@ def test_perfect_and_equal_scores():
     assert (equal.auc(), equal.eer(), equal.tar_at(0.7)) == (0.5, 0.5, 0.0)
 
 
-def test_a_far_that_chance_alone_decides_is_not_measurable():
+def test_a_rate_says_on_how_many_impostors_it_rests():
     scores, genuine = drawn(2000)
     found = verification.of_scores(scores, genuine)
-    impostors = (~genuine).sum()
-    assert found.tar_at(30 / impostors) is not None
-    assert found.tar_at(29 / impostors) is None
-    assert found.threshold_at(1e-4) is None
+    impostors = int((~genuine).sum())
+    for allowed in (1, 4, 29, 30):
+        assert found.impostors_at(allowed / impostors) == allowed
+        threshold = np.sort(scores[~genuine])[::-1][allowed]  # the first impostor that must be rejected
+        assert found.tar_at(allowed / impostors) == pytest.approx(np.mean(scores[genuine] > threshold))
+    assert found.impostors_at(0.9 / impostors) == 0
+    assert found.tar_at(0.9 / impostors) is None
+    assert found.threshold_at(0.9 / impostors) is None
 
 
 def by_numpy(scores: np.ndarray, genuine: np.ndarray, far: float) -> tuple[float, float, float]:
@@ -135,7 +139,7 @@ def test_all_pairs_in_blocks_are_all_pairs(monkeypatch: pytest.MonkeyPatch):
     rows, columns = np.triu_indices(len(names), 1)
     same = np.array([names[a] == names[b] for a, b in zip(rows, columns, strict=True)])
     expected = verification.of_scores(similarity.of_pairs(embeddings, embeddings, (rows, columns)), same)
-    found = verification.of_all_pairs(embeddings, embeddings, (names, names), same_photos=True)
+    found = verification.of_all_pairs(embeddings, embeddings, (names, names), np.arange(len(names))).attempts()
     assert found.accepted_genuine[-1] == 7 * 6
     assert found.auc() == expected.auc()
 
@@ -144,9 +148,63 @@ def test_two_sets_of_photos_are_paired_each_with_each():
     embeddings, names = faces(7, 4)
     references, probes = slice(0, None, 2), slice(1, None, 2)
     found = verification.of_all_pairs(
-        embeddings[references], embeddings[probes], (names[references], names[probes]), same_photos=False
-    )
+        embeddings[references], embeddings[probes], (names[references], names[probes]), np.full(14, -1)
+    ).attempts()
     assert (found.accepted_genuine[-1], found.accepted_impostor[-1]) == (7 * 2 * 2, 14 * 14 - 7 * 2 * 2)
+
+
+def test_no_photo_is_paired_with_itself_wherever_it_stands():
+    embeddings, names = faces(5, 3)
+    order = np.random.default_rng(0).permutation(15)[:10]
+    own = np.where(np.arange(10) < 7, order, -1)  # of three probes the photo is not among the references
+    found = verification.of_all_pairs(embeddings, embeddings[order], (names, [names[n] for n in order]), own)
+    assert found.genuine.sum() == 10 * 3 - 7
+    assert found.impostor.sum() == 10 * 12
+
+
+def test_a_face_that_was_not_found_is_rejected_by_everybody():
+    """ISO/IEC 19795-1: a false non-match for its own person; of what could be compared nothing changes."""
+    embeddings, names = faces(6, 4)
+    references, probes = embeddings[0::2].copy(), embeddings[1::2].copy()
+    people = names[0::2], names[1::2]
+    gone = [0, 5, 6]
+    left = [n for n in range(12) if n not in gone]
+    nobody = np.full(12, -1)
+    expected = verification.of_all_pairs(
+        references, probes[left], (people[0], [people[1][n] for n in left]), nobody[left]
+    ).attempts()
+    probes[gone] = np.nan
+    found = verification.of_all_pairs(references, probes, people, nobody)
+    assert (found.lost_genuine, found.lost_impostor) == (3 * 2, 3 * 10)
+    compared, attempts = found.compared(), found.attempts()
+    assert (compared.auc(), compared.eer(), compared.tar_at(0.1)) == (
+        expected.auc(),
+        expected.eer(),
+        expected.tar_at(0.1),
+    )
+    assert attempts.accepted_genuine[-1] == 12 * 2
+    for threshold in (-0.9, 0.0, 0.5):
+        of_compared, of_attempts = compared.errors_at(threshold), attempts.errors_at(threshold)
+        assert of_attempts[0] == pytest.approx(of_compared[0] * 9 / 12)  # FAR = FMR (1 - failure to acquire)
+        assert of_attempts[1] == pytest.approx(3 / 12 + of_compared[1] * 9 / 12)  # FRR = FTA + FNMR (1 - FTA)
+    pairs = similarity.of_pairs(
+        verification.filled(probes), references, tuple(np.indices((12, 12)).reshape(2, -1))
+    )
+    genuine = np.array([people[1][row] == people[0][column] for row in range(12) for column in range(12)])
+    lost = np.repeat(np.isnan(probes).any(1), 12)
+    listed = verification.of_pairs(np.where(lost, np.float32(verification.LOST), pairs), genuine, lost)
+    assert np.array_equal(listed.genuine, found.genuine)
+    assert np.array_equal(listed.impostor, found.impostor)
+    assert (listed.lost_genuine, listed.lost_impostor) == (found.lost_genuine, found.lost_impostor)
+    both = found + listed
+    assert both.compared().auc() == pytest.approx(compared.auc())
+
+
+def test_where_nothing_could_be_compared_there_is_no_curve_of_it():
+    embeddings, names = faces(3, 2)
+    found = verification.of_all_pairs(np.full_like(embeddings, np.nan), embeddings, (names, names), np.arange(6))
+    assert found.compared() is None
+    assert found.attempts().tar_at(0.9) == 0.0
 
 
 def test_resampled_people_count_as_if_their_pairs_were_repeated():
@@ -219,9 +277,9 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     assert whole.cmc([1])["1"] == np.mean(
         [enrolled[row.argmax()] == name for row, name in zip(similar, names, strict=True)]
     )
-    curve = verification.of_all_pairs(embeddings, embeddings, (names, names), same_photos=True)
+    curve = verification.of_all_pairs(embeddings, embeddings, (names, names), np.arange(len(names))).attempts()
     monkeypatch.setattr(verification, "AT_A_TIME", 3 * len(names))
-    found = verification.of_all_pairs(embeddings, embeddings, (names, names), same_photos=True)
+    found = verification.of_all_pairs(embeddings, embeddings, (names, names), np.arange(len(names))).attempts()
     for name in ("thresholds", "accepted_genuine", "accepted_impostor"):
         assert np.array_equal(getattr(curve, name), getattr(found, name))
 

@@ -12,7 +12,7 @@ from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
-from stages.recognition import embeddings, similarity
+from stages.recognition import embeddings, protocol, similarity
 from stages.recognition.embedders import Embed
 
 Compared = Literal["masked", "zeroed", "inpainted", "upper"]
@@ -55,7 +55,7 @@ class Gallery:
             upper: whether only its upper half is there, to be compared with upper halves.
             n: how many; fewer if the gallery has fewer.
         """
-        known = self.faces[embeddings.BARE_UPPER if upper else "bare"]
+        known = self.faces[protocol.BARE_UPPER if upper else "bare"]
         cosines = similarity.cosines(known.embeddings, self.embed([face], [points]))[:, 0]
         found: dict[str, Neighbor] = {}
         for index in np.argsort(-cosines, kind="stable").tolist():
@@ -83,8 +83,8 @@ def load(embed: Embed, table: Path, aligned: Path) -> Gallery:
     Raises:
         UnmaskError: no such table, or it has no bare faces.
     """
-    faces = embeddings.read(table)
-    for condition in ("bare", embeddings.BARE_UPPER):
+    faces = {condition: some.there() for condition, some in embeddings.read(table).items()}
+    for condition in ("bare", protocol.BARE_UPPER):
         if condition not in faces:
             raise UnmaskError(f"{table} has no faces under the condition {condition!r}: run `dvc repro`")
     return Gallery(embed, faces, aligned)
