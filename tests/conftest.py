@@ -23,7 +23,6 @@ os.environ["UNMASK_THREADS"] = "1"  # the tests run in two processes; with two t
 ROOT = Path(__file__).resolve().parent.parent
 PEOPLE, PHOTOS = 26, 2  # of ORL, by name
 SMALL = PEOPLE * PHOTOS  # faces in the small repository
-SALT = 0  # of the split: of these people it puts some into each, and a woman into train and into test
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")  # before `-m` of a program
 NOBODY = {  # whose commits those of a test are
     f"GIT_{role}_{key}": value
@@ -173,9 +172,8 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(repository / "metrics")  # of the default run, which has other recognizers
     edit_params(
         repository,
-        clean__limit__identities=PEOPLE,  # two of them are women
+        clean__limit__identities=PEOPLE,  # two of them are women, so one is in train and one in test
         clean__limit__photos=PHOTOS,
-        clean__split__salt=SALT,
         evaluate_parser__timed_images=2,
         train_detector__side=64,
         train_recognizer__network__side=32,

@@ -2,11 +2,16 @@
 
 import csv
 import io
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from stages.core import images, tables
@@ -239,27 +244,154 @@ def test_a_limit_leaves_out_and_says_so(tmp_path: Path):
     assert len(rejects) == 8
 
 
-def test_the_split_is_by_person_and_stays_when_people_are_added(tmp_path: Path):
-    def splits() -> dict[str, str]:
-        found: dict[str, set[str]] = {}
-        for face in tables.read(Path("table")):
-            found.setdefault(face["identity"], set()).add(face["split"])
-        assert all(len(names) == 1 for names in found.values())
-        return {identity: next(iter(names)) for identity, names in found.items()}
+SPLIT = clean.Split.model_validate(DEFAULTS["split"])
 
+
+def made_up(n: int, sex: str | None) -> dict[str, str | None]:
+    """Return so many people of a sex."""
+    return {f"{sex}-{index}": sex for index in range(n)}
+
+
+def counts(splits: dict[str, str], people: Iterable[str]) -> tuple[int, ...]:
+    """Return how many of the people are in train, val and test."""
+    return tuple(Counter(splits[name] for name in people)[split] for split in tables.SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("n", "sex", "expected"),
+    [
+        (4, "female", (2, 0, 2)),  # cut at 2 and 2.4
+        (36, "male", (18, 4, 14)),  # at 18 and 21.6
+        (40, None, (20, 4, 16)),
+        (5, "female", (3, 0, 2)),  # at 2.5, which is rounded up, and 3
+        (5, "male", (2, 1, 2)),  # at 2.5, which is rounded down, and 3
+        (1, "female", (1, 0, 0)),
+        (0, None, (0, 0, 0)),
+    ],
+)
+def test_the_people_of_a_sex_are_cut_at_the_shares(n: int, sex: str | None, expected: tuple[int, ...]):
+    people = made_up(n, sex)
+    assert counts(SPLIT.draw("orl", people), people) == expected
+
+
+def test_orls_women_and_men_are_drawn_apart():
+    women = {f"s{number}": "female" for number in (8, 10, 32, 35)}
+    men = {f"s{number}": "male" for number in range(1, 41) if f"s{number}" not in women}
+    splits = SPLIT.draw("orl", women | men)
+    assert {name: splits[name] for name in women} == {"s8": "train", "s10": "test", "s32": "train", "s35": "test"}
+    assert {name for name in men if splits[name] == "val"} == {"s4", "s7", "s15", "s27"}
+    assert counts(splits, men) == (18, 4, 14)
+    assert splits == SPLIT.draw("orl", women) | SPLIT.draw("orl", men)
+
+
+def test_another_salt_or_dataset_draws_others():
+    people = made_up(60, None)
+    splits = SPLIT.draw("orl", people)
+    for other in (SPLIT.draw("lfw", people), SPLIT.model_copy(update={"salt": 1}).draw("orl", people)):
+        assert counts(other, people) == counts(splits, people)
+        assert other != splits
+
+
+def test_a_share_of_nothing_gets_nobody():
+    people = made_up(7, "female") | made_up(7, "male")
+    for shares, expected in (((1, 0, 0), (14, 0, 0)), ((0, 1, 0), (0, 14, 0)), ((0, 0, 1), (0, 0, 14))):
+        split = clean.Split(**dict(zip(tables.SPLITS, shares, strict=True)), salt=0)
+        assert counts(split.draw("orl", people), people) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sexes=st.lists(st.sampled_from(["female", "male", None]), min_size=1, max_size=60),
+    shares=st.lists(st.integers(0, 20), min_size=3, max_size=3).filter(any),
+    salt=st.integers(0, 1000),
+    rng=st.randoms(use_true_random=False),
+)
+def test_a_person_who_is_added_moves_at_most_one_of_the_same_sex_over_each_border(
+    sexes: list[str | None], shares: list[int], salt: int, rng: Random
+):
+    train, val, test = (share / sum(shares) for share in shares)
+    split = clean.Split(train=train, val=val, test=test, salt=salt)
+    people: dict[str, str | None] = {}
+    before: dict[str, str] = {}
+    for index, sex in enumerate(sexes):
+        people[f"p{index}"] = sex
+        shuffled = rng.sample(list(people.items()), len(people))
+        after = split.draw("lfw", dict(shuffled))
+        assert after == split.draw("lfw", people)  # whatever the order
+        moved = [name for name in before if after[name] != before[name]]
+        assert all(people[name] == sex for name in moved)
+        for one_side in ({"train"}, {"train", "val"}):  # what is before each border
+            assert sum((before[name] in one_side) != (after[name] in one_side) for name in moved) <= 1
+        same = [name for name, of in people.items() if of == sex]
+        in_train, in_val, _ = counts(after, same)
+        assert abs(in_train - train * len(same)) <= 0.5 + 1e-9
+        assert abs(in_train + in_val - (train + val) * len(same)) <= 0.5 + 1e-9
+        before = after
+
+
+def splits_of_table() -> dict[str, str]:
+    """Return each person's split in ./table; all photos of a person are in one."""
+    found: dict[str, set[str]] = {}
+    for face in tables.read(Path("table")):
+        found.setdefault(face["identity"], set()).add(face["split"])
+    assert all(len(names) == 1 for names in found.values())
+    return {identity: next(iter(names)) for identity, names in found.items()}
+
+
+def test_a_table_has_the_split_by_sex_and_the_metrics_count_it(tmp_path: Path):
+    names = [f"p{index}" for index in range(14)]
     content = {
-        f"p{index}/p{index}_{n:04d}.jpg": encoded(photo(2 * index + n, 48)) for index in range(60) for n in (0, 1)
+        f"{name}/{name}_{n:04d}.jpg": encoded(photo(2 * i + n, 48)) for i, name in enumerate(names) for n in (0, 1)
     }
-    few = dict(list(content.items())[:40])
-    run(people(tmp_path / "few", few))
-    before = splits()
-    result, _ = run(people(tmp_path / "all", content))
-    after = splits()
-    assert {person: after[person] for person in before} == before
-    assert result["splits"]["train"]["identities"] == sum(split == "train" for split in after.values())
-    assert 20 <= result["splits"]["train"]["identities"] <= 40  # half of 60
-    run(people(tmp_path / "all", {}), split={"train": 0.5, "val": 0.1, "test": 0.4, "salt": 1})
-    assert splits() != after
+    sexes: dict[str, str | None] = dict(zip(names, ["female"] * 4 + ["male"] * 5 + [None] * 5, strict=True))
+    lines = [f"{name},{sex}" for name, sex in sexes.items() if sex]
+    raw = people(tmp_path, content | {"sexes.csv": "\n".join(["identity,sex", *lines]).encode()})
+    result, _ = run(raw)
+    assert splits_of_table() == SPLIT.draw("lfw", sexes)
+    assert result["splits"] == {
+        "train": {"faces": 12, "identities": 6, "sexes": {"female": 2, "male": 2, "unknown": 2}},
+        "val": {"faces": 4, "identities": 2, "sexes": {"female": 0, "male": 1, "unknown": 1}},
+        "test": {"faces": 12, "identities": 6, "sexes": {"female": 2, "male": 2, "unknown": 2}},
+    }
+    (raw / "sexes.csv").unlink()
+    result, _ = run(raw)
+    assert splits_of_table() == SPLIT.draw("lfw", dict.fromkeys(names))
+    assert result["splits"]["train"] == {"faces": 14, "identities": 7}
+
+
+def celeba(folder: Path, identities: str, sexes: str, splits: str) -> Path:
+    """Return CelebA's raw files: a letter a photo for the person, f, m or - for the sex, a digit or - for the split."""
+    files = [f"{number:06d}.jpg" for number in range(1, len(identities) + 1)]
+    males = [f"{file} {1 if sex == 'm' else -1}" for file, sex in zip(files, sexes, strict=True) if sex != "-"]
+    lists = {
+        "identity_CelebA.txt": [f"{file} {one}" for file, one in zip(files, identities, strict=True)],
+        "list_attr_celeba.txt": [str(len(males)), "Male", *males],
+        "list_eval_partition.txt": [f"{file} {one}" for file, one in zip(files, splits, strict=True) if one != "-"],
+    }
+    content = {f"img_align_celeba/{file}": encoded(photo(index)) for index, file in enumerate(files)}
+    return write(folder / "celeba", content | {name: "\n".join(lines).encode() for name, lines in lists.items()})
+
+
+def test_the_publishers_split_stays_and_does_not_count_among_the_others(tmp_path: Path):
+    # a and b have the publisher's, one of a's photos without; of the women c to f are left to be drawn.
+    result, _ = run(celeba(tmp_path, "aabcdef", "fffffff", "2-0----"))
+    assert splits_of_table() == {"a": "test", "b": "train"} | SPLIT.draw("celeba", dict.fromkeys("cdef", "female"))
+    assert [result["splits"][split]["identities"] for split in tables.SPLITS] == [3, 0, 3]
+
+
+def test_the_first_sex_that_is_known_is_a_persons(tmp_path: Path):
+    run(celeba(tmp_path, "aabbcd", "-ff-ff", "------"))
+    assert splits_of_table() == SPLIT.draw("celeba", dict.fromkeys("abcd", "female"))
+
+
+def test_a_person_of_two_sexes_has_no_place_in_a_split_to_draw(tmp_path: Path):
+    with pytest.raises(
+        UnmaskError, match=r"a is female in one photo and male in celeba/a/000003.*curation/celeba\.csv"
+    ):
+        run(celeba(tmp_path / "drawn", "aaab", "-fmf", "----"))
+    assert not Path("table").exists()
+    run(celeba(tmp_path / "publishers", "aaab", "-fmf", "2222"))
+    assert splits_of_table() == {"a": "test", "b": "test"}
 
 
 def test_a_publisher_who_splits_a_person_is_refused(tmp_path: Path):

@@ -7,8 +7,9 @@ python -m stages.data.clean --raw data/raw/orl --curation data/curation/orl.csv 
 import csv
 import functools
 import importlib.util
+import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -33,13 +34,16 @@ PHOTOS_A_TASK = 50
 
 
 class Split(Section):
-    """Shares of the people; whoever is in a split stays there when people are added."""
+    """Shares of the people, of women, of men, and of those whose sex nobody knows.
+
+    A person who is added moves at most one other over each border between two splits, and only one of the same sex.
+    """
 
     train: float = Field(ge=0, le=1)
     val: float = Field(ge=0, le=1)
     test: float = Field(ge=0, le=1)
     salt: int
-    """Another number draws other people."""
+    """Another number puts the people in another order."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -47,10 +51,26 @@ class Split(Section):
             raise ValueError(f"train + val + test is {self.train + self.val + self.test:g}, it must be 1")
         return self
 
-    def of(self, dataset: str, identity: str) -> str:
-        """Return the split of a person, from the names alone."""
-        place = fraction(self.salt, dataset, identity)
-        return "train" if place < self.train else "val" if place < self.train + self.val else "test"
+    def draw(self, dataset: str, sexes: Mapping[str, str | None]) -> dict[str, str]:
+        """Return the split of each person, from names and sexes alone.
+
+        The people of a sex stand in the order of a hash of their names and are cut at the cumulated shares, each cut
+        rounded to a whole person. A cut halfway between two people gives a woman to the split before it, and anybody
+        else to the one after it, so that the halves of both sexes cancel out.
+
+        Args:
+            dataset: its name.
+            sexes: each person's sex, None if nobody knows it; in any order.
+        """
+        splits = {}
+        for sex in set(sexes.values()):
+            people = [identity for identity, of in sexes.items() if of == sex]
+            people.sort(key=lambda identity: (fraction(self.salt, dataset, identity), identity))
+            cuts = [share * len(people) for share in (self.train, self.train + self.val)]
+            train, val = (math.floor(cut + 0.5) if sex == "female" else math.ceil(cut - 0.5) for cut in cuts)
+            for place, identity in enumerate(people):
+                splits[identity] = "train" if place < train else "val" if place < val else "test"
+        return splits
 
 
 class Limit(Section):
@@ -88,10 +108,11 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
 
     Returns:
         How many photos, people, and faces a split there are, and how many photos were rejected for each reason.
+        `sexes` counts photos, that of a split people; it is there if anybody's sex is known.
 
     Raises:
-        UnmaskError: the files are not in the publisher's layout, the curation list names a face that is not there, or
-            the publisher's split has a person on two sides.
+        UnmaskError: the files are not in the publisher's layout, the curation list names a face that is not there,
+            the publisher's split has a person on two sides, or a person to draw a split for is both female and male.
     """
     dataset = raw.name
     with open_files(raw) as files:
@@ -104,7 +125,8 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         if not seen:
             reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejects).items())
             raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons})")
-        splits = _splits(dataset, seen, params.split)
+        sexes = _sexes(seen)
+        splits = _splits(dataset, seen, sexes, params.split)
         _write(out, seen, splits, files, params.max_pixels)
     in_order = sorted(rejects, key=lambda reject: (reject.file, reject.detail))
     lines = ([one.file, one.face_id, one.reason, one.detail] for one in in_order)
@@ -124,13 +146,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         "identities_with_one_photo": sum(count == 1 for count in identities.values()),
         "rejected": Counter(reject.reason for reject in rejects),
         "unexplained": listed - len(seen) - len(rejects),
-        "splits": {
-            split: {
-                "faces": sum(splits[one.photo.identity] == split for one in seen),
-                "identities": sum(splits[identity] == split for identity in identities),
-            }
-            for split in tables.SPLITS
-        },
+        "splits": {split: _numbers_of(split, seen, splits, sexes) for split in tables.SPLITS},
         "sexes": Counter(one.photo.sex or "unknown" for one in seen),
         "stored_anew_as_png": sum(not one.as_it_is for one in seen),
     }
@@ -232,15 +248,41 @@ def _has_face(image: Pixels) -> bool:
     return bool(boxes.find(image, short_side=224, long_side=1600))
 
 
-def _splits(dataset: str, seen: Sequence[Seen], split: Split) -> dict[str, str]:
-    """Return each person's split: the publisher's, or else ours."""
-    splits: dict[str, str] = {}
+def _sexes(seen: Sequence[Seen]) -> dict[str, str | None]:
+    """Return each person's sex, the first that a photo says; None if none does."""
+    sexes: dict[str, str | None] = {}
     for one in seen:
-        identity = one.photo.identity
-        name = one.photo.split or split.of(dataset, identity)
+        sexes[one.photo.identity] = sexes.get(one.photo.identity) or one.photo.sex
+    return sexes
+
+
+def _splits(dataset: str, seen: Sequence[Seen], sexes: Mapping[str, str | None], split: Split) -> dict[str, str]:
+    """Return each person's split: the publisher's, or else ours, drawn among those of whom the publisher has none."""
+    splits: dict[str, str] = {}
+    for identity, name in ((one.photo.identity, one.photo.split) for one in seen if one.photo.split):
         if splits.setdefault(identity, name) != name:
             raise UnmaskError(f"{dataset}: the publisher has {identity} in both {splits[identity]} and {name}")
-    return splits
+    others = {identity: sex for identity, sex in sexes.items() if identity not in splits}
+    for one in seen:
+        identity, sex = one.photo.identity, one.photo.sex
+        if sex and identity in others and sex != others[identity]:
+            raise UnmaskError(
+                f"{dataset}: {identity} is {others[identity]} in one photo and {sex} in {one.face_id}, and a split is "
+                f"drawn by sex: correct the list of sexes, or leave out the wrong photos in data/curation/{dataset}.csv"
+            )
+    return splits | split.draw(dataset, others)
+
+
+def _numbers_of(
+    split: str, seen: Sequence[Seen], splits: Mapping[str, str], sexes: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Return how many faces and people a split has, and how many people of each sex if anybody's is known."""
+    people = [identity for identity in sexes if splits[identity] == split]
+    numbers = {"faces": sum(splits[one.photo.identity] == split for one in seen), "identities": len(people)}
+    if not any(sexes.values()):
+        return numbers
+    of_sex = Counter(sexes[identity] or "unknown" for identity in people)
+    return numbers | {"sexes": {sex: of_sex[sex] for sex in (*tables.SEXES, "unknown")}}
 
 
 def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files, max_pixels: int) -> None:
