@@ -16,8 +16,8 @@ from stages.recognition import (
     heads,
     identify,
     import_recognizer,
+    protocol,
     recognizer,
-    series,
     train_heads,
     verify,
 )
@@ -26,7 +26,7 @@ from tests.conftest import ROOT, face_row, write_table
 from tests.test_inpainting import tiny_recognizer
 
 SIZE = 24
-ALL = (*embeddings.CONDITIONS, embeddings.BARE_UPPER)
+ALL = (*protocol.CONDITIONS, protocol.BARE_UPPER)
 
 
 def faces(condition: str, people: int = 12, photos: int = 4) -> Faces:
@@ -41,7 +41,7 @@ def faces(condition: str, people: int = 12, photos: int = 4) -> Faces:
     names = [f"p{person:02d}" for person in range(people) for _ in range(photos)]
     splits = [("train", "val", "test")[int(name[1:]) % 3] for name in names]
     ids = [f"drawn/{name}/{number % photos}" for number, name in enumerate(names)]
-    return Faces(ids, names, splits, found.astype(np.float32))
+    return Faces(ids, names, splits, [None] * len(ids), found.astype(np.float32))
 
 
 @pytest.fixture
@@ -160,12 +160,10 @@ def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path:
 
 def test_the_more_draws_of_strangers_the_less_the_seed_decides():
     bare, masked = (faces(condition, people=60).of("test") for condition in ("bare", "masked"))
-    one = series.Series("masked-bare", heads.NO_HEAD, bare, masked, same_photos=True)
-    gallery, probes = identify._chosen(one, None, None)
-
+    one = protocol.Series("masked-bare", protocol.NO_HEAD, bare, masked)
     def fnir(draws: int, seed: int) -> float:
         settings = chosen(identify.Params, "identify").model_copy(update={"draws": draws, "seed": seed})
-        opened = identify._open_sets(gallery, probes, settings)
+        opened = identify._open_sets(identify._asked(one, settings), settings)
         assert len({tuple(search.rank == 0) for search in opened}) == draws
         return identify._fnir(opened, 0.1)
 
@@ -194,75 +192,117 @@ def test_lists_that_name_missing_faces(table: Path, trained: Path, tmp_path: Pat
         )
 
 
+DRAWN = embed.Params(seed=0, train_faces=100, masks="drawn", folds=None)
+
+
+def lay_out(data: Path, dataset: str, photos: list[dict], *, behind: list[str] | None = None) -> None:
+    """Write the tables of a dataset: photos; aligned those with landmarks; masked those with a style.
+
+    Args:
+        data: folder of all tables.
+        dataset: its name.
+        photos: rows; `mask_style` says on which one a mask is drawn.
+        behind: the face_ids that were found behind their masks; None: all.
+    """
+    for row in photos:
+        row["face_id"] = f"{dataset}/{row['face_id'].split('/', 1)[1]}"
+    aligned = [row for row in photos if row["landmarks"] is not None]
+    worn = [row for row in aligned if behind is None or row["face_id"] in behind]
+    write_table(data / "landmarks" / dataset, photos)
+    write_table(data / "aligned" / dataset, aligned)
+    for folder in ("masked", "unmasked", "inpainted"):
+        for alignment, some in (("oracle", aligned), ("realistic", worn)):
+            write_table(data / folder / alignment / dataset, some)
+
+
+def rows_of(n: int, **changes: object) -> list[dict]:
+    return [{**face_row(index), "mask_style": "cloth", "wears_mask": False, **changes} for index in range(n)]
+
+
 def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp_path: Path):
-    rows = [{**face_row(index), "mask_style": "cloth" if index % 2 else None} for index in range(6)]
+    """Of six faces one is not found in its photo, one not behind its mask, and on one no mask is drawn."""
+    rows = rows_of(6)
     rows[4]["landmarks"] = None
-    one = write_table(tmp_path / "faces", rows)
-    every = embed.Params(seed=0, train_faces=100, real_masks_from=0.01)
-    found = embed.embed(one, one, one, one, dlib_recognizer, tmp_path / "e.parquet", every)
-    assert found == {
-        "faces": {"bare": 5, "masked": 3, "zeroed": 3, "inpainted": 3, "upper": 3, "bare_upper": 5},
-        "real_masks": 0,
-        "real_masks_left_out": 0,
-        "without_landmarks": 1,
-        "numbers": 128,
+    rows[5]["mask_style"] = None
+    rows[3]["wears_mask"] = None
+    for row in rows[:4]:
+        row["split"] = "test"
+    lay_out(tmp_path, "drawn", rows, behind=[row["face_id"] for row in rows if row is not rows[1]])
+    found = embed.embed(tmp_path, "drawn", "drawn", dlib_recognizer, tmp_path / "e.parquet", DRAWN)
+    realistic, oracle = {"masked", "zeroed", "inpainted", "upper"}, set(protocol.ORACLE.values())
+    assert found["faces"] == {
+        **dict.fromkeys(("bare", "bare_upper"), 5),
+        **dict.fromkeys(realistic, 3),
+        **dict.fromkeys(oracle, 4),
     }
+    assert found["not_found"] == {
+        **dict.fromkeys(("bare", "bare_upper"), 1),
+        **dict.fromkeys(realistic, 2),
+        **dict.fromkeys(oracle, 0),
+    }
+    assert (found["unknown_whether_masked"], found["masks_left_out"], found["numbers"]) == (1, 0, 128)
     stored = embeddings.read(tmp_path / "e.parquet")
-    assert np.allclose(stored["masked"].embeddings[0], stored["bare"].embeddings[1], atol=1e-5)
-    assert not np.allclose(stored["upper"].embeddings[0], stored["bare"].embeddings[1], atol=1e-2)
+    masked = dict(zip(stored["masked"].face_ids, stored["masked"].found, strict=True))
+    assert masked == {row["face_id"]: n not in {1, 4} for n, row in enumerate(rows) if n != 5}
+    assert dict(zip(stored["bare"].face_ids, stored["bare"].found, strict=True))[rows[4]["face_id"]] == False  # noqa: E712
+    bare = dict(zip(stored["bare"].face_ids, stored["bare"].embeddings, strict=True))
+    first = stored["masked"].there()
+    assert np.allclose(first.embeddings[0], bare[first.face_ids[0]], atol=1e-5)
+    upper = stored["upper"].there()
+    assert not np.allclose(upper.embeddings[0], bare[upper.face_ids[0]], atol=1e-2)
 
 
 def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(dlib_recognizer: Path, tmp_path: Path):
-    """Of the first dataset at most two faces to train on; of the other only its test people, masked as they came."""
-    rows = [
-        {**face_row(index, identity=f"p{index}"), "split": split, "mask_style": "cloth", "wears_mask": False}
-        for index, split in enumerate(["train"] * 4 + ["val", "test"])
+    """Of the first dataset at most two faces to train on; of the other its val and test people, masked as they came."""
+    learned = [
+        {**row, "identity": f"p{index}", "split": split}
+        for index, (row, split) in enumerate(zip(rows_of(6), ["train"] * 4 + ["val", "test"], strict=True))
     ]
-    learned = write_table(tmp_path / "learned", rows)
+    lay_out(tmp_path, "learned", learned)
     worn = [
-        {**face_row(index, identity="q"), "split": "test", "mask_style": None if mask else "cloth", "wears_mask": mask}
-        for index, mask in enumerate([True, False, True, None])
+        {**row, "identity": "q", "split": "test", "mask_style": None if mask else "cloth", "wears_mask": mask}
+        for row, mask in zip(rows_of(4), [True, False, True, None], strict=True)
     ]
-    for row in worn:
-        row["face_id"] = row["face_id"].replace("drawn/", "real/")
-    stranger = {**worn[0], "split": "train", "identity": "r", "face_id": "real/r/0"}
-    tested = write_table(tmp_path / "tested", [*worn, stranger])
-    outputs = (dlib_recognizer, tmp_path / "e.parquet", embed.Params(seed=0, train_faces=2, real_masks_from=0.01))
-    found = embed.embed(learned, learned, learned, learned, *outputs, tested, tested, tested, tested)
-    assert found["faces"] == dict.fromkeys(ALL, 3 + 2)
-    assert found["real_masks"] == 2
+    others = [
+        {**row, "identity": name, "split": split, "face_id": f"real/{name}/0"}
+        for row, name, split in zip(rows_of(2), ["r", "s"], ["train", "val"], strict=True)
+    ]
+    lay_out(tmp_path, "real", [*worn, *others])
+    settings = DRAWN.model_copy(update={"train_faces": 2, "masks": "real"})
+    found = embed.embed(tmp_path, "learned", "real", dlib_recognizer, tmp_path / "e.parquet", settings)
+    assert found["faces"] == {**dict.fromkeys(("bare", "bare_upper"), 2 + 3), **dict.fromkeys(ALL[1:-1], 2 + 2)}
     stored = embeddings.read(tmp_path / "e.parquet")
     assert sorted(stored["bare"].splits) == ["test", "test", "train", "train", "val"]
     assert set(stored["masked"].of("test").face_ids) == {worn[0]["face_id"], worn[2]["face_id"]}
     assert set(stored["bare"].of("test").face_ids) == {worn[1]["face_id"], worn[3]["face_id"]}
-    alone = embed.embed(learned, learned, learned, learned, *outputs)
-    assert alone["faces"]["bare"] == 2 + 1 + 1
-    nobody = write_table(tmp_path / "nobody", [{**row, "mask_style": None, "wears_mask": False} for row in worn])
-    with pytest.raises(UnmaskError, match=r"nobody has no face to embed under the condition 'masked'"):
-        embed.embed(learned, learned, learned, learned, *outputs, nobody, nobody, nobody, nobody)
+    assert found["unknown_whether_masked"] == 1
+    lay_out(tmp_path, "nobody", [{**row, "wears_mask": False, "mask_style": None} for row in worn])
+    with pytest.raises(UnmaskError, match=r"nobody has no face to embed under the condition 'masked'; embed\.masks is"):
+        embed.embed(tmp_path, "learned", "nobody", dlib_recognizer, tmp_path / "e.parquet", settings)
 
 
-@pytest.mark.parametrize(("share", "real"), [(0.25, True), (0.3, False)])
-def test_few_real_masks_do_not_take_the_place_of_the_drawn_ones(
-    dlib_recognizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float, real: bool
+@pytest.mark.parametrize("masks", ["drawn", "real"])
+def test_one_face_with_a_real_mask_flips_no_table(
+    dlib_recognizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], masks: str
 ):
-    """Two of eight faces wear real masks: they are never bare, and masked ones only if two are enough."""
-    rows = [
-        {**face_row(index), "wears_mask": index in {1, 6}, "mask_style": None if index in {1, 6} else "cloth"}
-        for index in range(8)
-    ]
-    one = write_table(tmp_path / "faces", rows)
-    chosen_share = embed.Params(seed=0, train_faces=100, real_masks_from=share)
-    found = embed.embed(one, one, one, one, dlib_recognizer, tmp_path / "e.parquet", chosen_share)
-    stored = embeddings.read(tmp_path / "e.parquet")
+    """What each face is under a condition is its own affair: of eight, two wear real masks and one is unknown."""
+    rows = rows_of(8, split="test")
+    for index in (1, 6):
+        rows[index] |= {"wears_mask": True, "mask_style": None}
+    rows[3]["wears_mask"] = None
+    lay_out(tmp_path, "some", rows)
     worn = {rows[1]["face_id"], rows[6]["face_id"]}
-    others = {row["face_id"] for row in rows} - worn
-    assert set(stored["bare"].face_ids) == set(stored["bare_upper"].face_ids) == others
+    bare = {row["face_id"] for row in rows} - worn
+    settings = DRAWN.model_copy(update={"masks": masks})
+    found = embed.embed(tmp_path, "some", "some", dlib_recognizer, tmp_path / "e.parquet", settings)
+    stored = embeddings.read(tmp_path / "e.parquet")
+    assert set(stored["bare"].face_ids) == set(stored["bare_upper"].face_ids) == bare
     for condition in ("masked", "zeroed", "inpainted", "upper"):
-        assert set(stored[condition].face_ids) == (worn if real else others)
-    assert (found["real_masks"], found["real_masks_left_out"]) == ((2, 0) if real else (0, 2))
-    said = f"{one}: 2 of 8 faces wear a real mask, less than embed.real_masks_from (0.3)"
-    assert (said in capsys.readouterr().err) != real
+        assert set(stored[condition].face_ids) == (worn if masks == "real" else bare)
+    assert ("masked_oracle" in stored) == (masks == "drawn")
+    assert (found["unknown_whether_masked"], found["masks_left_out"]) == (1, 2 if masks == "drawn" else 0)
+    said = "some: 2 of 8 faces wear a real mask; embed.masks is drawn, so they are left out"
+    assert (said in capsys.readouterr().err) == (masks == "drawn")
 
 
 @pytest.fixture
@@ -272,7 +312,7 @@ def real(tmp_path: Path) -> Path:
     batches = []
     for condition in ALL:
         some = faces(condition)
-        bare = condition in {"bare", embeddings.BARE_UPPER}
+        bare = condition in {"bare", protocol.BARE_UPPER}
         kept = [n for n, split in enumerate(some.splits) if split != "test" or (n % 4 < 2) == bare]
         batches.append((condition, some.at(kept)))
     embeddings.write(path, batches, SIZE)
@@ -329,7 +369,7 @@ def test_lists_name_real_masks_and_bare_photos_as_they_come(real: Path, trained:
 def test_intervals_come_from_some_pairs_and_curves_from_all(table: Path):
     some = embeddings.read(table)
     one, other = embeddings.both(some["bare"].of("test"), some["masked"].of("test"))
-    compared = series.Series("masked-bare", heads.NO_HEAD, one, other, same_photos=True)
+    compared = protocol.Series("masked-bare", protocol.NO_HEAD, one, other)
     rng = np.random.default_rng(0)
     rows, columns = verify._drawn(compared, rng, 10_000)
     assert len({*zip(rows.tolist(), columns.tolist(), strict=True)}) == len(rows) == 16 * 15
@@ -337,7 +377,7 @@ def test_intervals_come_from_some_pairs_and_curves_from_all(table: Path):
     rows, columns = verify._drawn(compared, rng, 20)
     genuine = np.array(other.identities)[rows] == np.array(one.identities)[columns]
     assert (len(rows), int(genuine.sum())) == (20, 10)
-    symmetric = series.Series("masked-masked", heads.NO_HEAD, other, other, same_photos=True)
+    symmetric = protocol.Series("masked-masked", protocol.NO_HEAD, other, other)
     rows, columns = verify._drawn(symmetric, rng, 10_000)
     assert len(rows) == 16 * 15 // 2
     assert (columns > rows).all()
