@@ -1,4 +1,4 @@
-"""Where a stage puts what it reports: numbers, picture, curve and costs, all under one name."""
+"""Where a stage puts what it reports: numbers, picture, curve, costs and replicates, all under one name."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,11 @@ class Results:
     def costs(self) -> Path:
         """Return seconds and memory, `metrics/costs/….json`: they differ from run to run and are no output of DVC."""
         return self._in("costs", ".json")
+
+    @property
+    def replicates(self) -> Path:
+        """Return the metrics of people drawn anew, `metrics/replicates/….parquet` (stages/core/replicates.py)."""
+        return self._in("replicates", ".parquet")
 
     def _in(self, folder: str, ending: str) -> Path:
         return self.path.parent / folder / f"{self.path.name}{ending}"
