@@ -42,8 +42,8 @@ report: $(VENV)/installed  ## Write the page with all results, report/index.html
 	@ls metrics/figures/*.png > /dev/null 2>&1 || echo "metrics/figures has no pictures: dvc pull brings them"
 	@echo "The page is report/index.html"
 
-compare: $(VENV)/installed  ## Say what differs from BASE (main, HEAD~1, a tag, an experiment), with plots of both
-	@python -m stages.reports.compare_experiments --base "$(BASE)"
+compare: $(VENV)/installed  ## Say what differs from BASE (main, HEAD~1, a tag, an experiment); BY=test: of test people
+	@python -m stages.reports.compare_experiments --base "$(BASE)" --by "$(or $(BY),val)"
 
 try: $(VENV)/installed  ## Try all on your own: make try PHOTO=file-or-folder [OUT=build/try], after make repro
 	@test -n "$(PHOTO)" || { echo "say which: make try PHOTO=my/photo.jpg, or a folder of photos"; exit 1; }

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.core import params
+from stages.core import intervals, params, replicates
 from stages.core.errors import UnmaskError
 from stages.core.images import encode_png
+from stages.core.seeding import generator
 from stages.reports import compare_experiments, differences, overlays, sides
 from stages.reports.sides import Plot
 from tests.conftest import NOBODY, ROOT, commit, run
@@ -41,6 +42,10 @@ def values(**found: object) -> dict:
         ("series.none.masked-bare.fnir_interval.0.1.low", 0),
         ("series.none.masked-bare.rank.1", 1),
         ("series.none.masked-bare.pairs.genuine", 0),
+        ("val.series.none.masked-bare.auc", 1),
+        ("val.series.none.masked-bare.interval.auc.low", 0),
+        ("val.ways.telea.hole_psnr", 0),
+        ("val.ways.ours.hole_psnr", 1),
         ("folds.masked.balanced_accuracy", 1),
         ("masked.cosine_to_bare.none", 1),
         ("mask_iou.by_position.chin", 1),
@@ -111,6 +116,8 @@ def test_an_interval_says_whether_a_difference_may_be_of_the_people(new: float, 
         ("s.rank.1", "s.rank_1_interval"),
         ("s.fnir_at_fpir.0.1", "s.fnir_interval.0.1"),
         ("folds.bare.balanced_accuracy", "folds.bare.interval"),
+        ("val.s.auc", "val.s.interval.auc"),
+        ("val.folds.bare.balanced_accuracy", "val.folds.bare.interval"),
     ):
         files = {
             "verify.json": {
@@ -136,7 +143,73 @@ def test_what_stays_inside_its_interval_comes_after_what_does_not():
         ("s.auc", True),
         ("s.pairs", None),
     ]
-    assert compare_experiments.summary(found).endswith("; 1 stay inside their intervals")
+    assert compare_experiments.summary(found).endswith("; 1 may be chance of the people")
+
+
+@pytest.mark.parametrize(("by", "expected"), [("val", ["val.s.auc", "plain"]), ("test", ["s.auc", "plain"])])
+def test_it_is_compared_by_val_where_a_file_has_it(by: str, expected: list[str]):
+    files = {
+        "a.json": values(s__auc=(0.8, 0.7), val__s__auc=(0.7, 0.8), val__same=(1, 1)),
+        "b.json": values(plain=(0.5, 0.6), val=(None, None)),  # of whom nobody is in val
+    }
+    assert [one.key for group in differences.groups(files, by) for one in group.differences] == expected
+    assert differences.has_val(files)
+    assert not differences.has_val({"b.json": files["b.json"]})
+
+
+def test_a_side_without_val_is_not_compared_by_its_test_people():
+    """Such as an older commit, which had no metrics of val yet, or data of which nobody is in val."""
+    files = {"a.json": values(s__auc=(0.8, 0.7), val__s__auc=(None, 0.8), val=(None, None))}
+    assert [(group.stage, group.only, list(group.differences)) for group in differences.groups(files)] == [
+        ("a (val)", "other", [])
+    ]
+    ((only,),) = (group.differences for group in differences.groups(files, "test"))
+    assert only.key == "s.auc"
+
+
+# ---------------------------------------------------------------- pairs of sides
+
+PEOPLE = [f"person {number}" for number in range(20)]
+
+
+def drawn_anew(tmp_path: Path, shares: np.ndarray, people: list[str] = PEOPLE, seed: int = 0) -> dict:
+    """Return replicates of the mean of one share a person, as a file would bring them."""
+    counts = intervals.drawn(len(shares), 500, generator(seed, "verify"))
+    replicates.write(tmp_path / "s.parquet", {"s.auc": counts @ shares / counts.sum(1)}, people, seed)
+    return {"a.json": replicates.read(tmp_path / "s.parquet")}
+
+
+HARD = np.linspace(0.2, 1.0, 20)  # how well each person is recognized: some are easy, some are not
+WIDE = values(s__interval__auc__low=(0.4, 0.4), s__interval__auc__high=(0.8, 0.8))
+
+
+def paired(tmp_path: Path, new: np.ndarray, **drawing: object) -> differences.Difference:
+    files = {"a.json": {**WIDE, **values(s__auc=(float(HARD.mean()), float(new.mean())))}}
+    both = drawn_anew(tmp_path, HARD), drawn_anew(tmp_path, new, **drawing)
+    ((only,),) = (group.differences for group in differences.groups(files, drawn=both))
+    return only
+
+
+def test_what_all_people_gain_is_beyond_chance_though_the_intervals_overlap(tmp_path: Path):
+    found = paired(tmp_path, HARD - 0.03)
+    assert found.paired == pytest.approx((-0.03, -0.03), abs=1e-6)
+    assert (found.inside, compare_experiments.verdict(found)) == (False, "worse, beyond chance")
+    assert compare_experiments.interval(found) == "-0.0300 to -0.0300"
+
+
+def test_what_one_person_gains_is_within_chance(tmp_path: Path):
+    found = paired(tmp_path, HARD + 0.6 * (np.arange(20) == 0))
+    assert found.change == pytest.approx(0.03)
+    assert found.paired[0] == pytest.approx(0, abs=1e-6)  # whoever is not drawn gains nothing
+    assert (found.inside, compare_experiments.verdict(found)) == (True, "better, within chance")
+
+
+@pytest.mark.parametrize("drawing", [{"people": [*PEOPLE[:-1], "somebody else"]}, {"seed": 1}])
+def test_sides_of_other_people_are_not_paired(tmp_path: Path, drawing: dict):
+    found = paired(tmp_path, HARD - 0.03, **drawing)
+    assert found.paired is None
+    assert (found.inside, compare_experiments.verdict(found)) == (True, "worse, inside the interval")
+    assert compare_experiments.interval(found) == ""
 
 
 # ---------------------------------------------------------------- pictures
@@ -235,28 +308,34 @@ cv2.imwrite("metrics/figures/verify.png", numpy.full((40, 40, 3), round(255 * sh
 """
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a repository with one quick stage, run with one param on `main`, and with another in the workspace."""
-    folder = tmp_path / "quick"
+def made(folder: Path, files: dict[str, str], first: str, then: str) -> Path:
+    """Make a repository of some files, run with one params.yaml on `main`, and with another in the workspace."""
     folder.mkdir()
     run("git", "init", "-q", "-b", "main", cwd=folder)
     run("dvc", "init", "-q", cwd=folder)
-    run("dvc", "remote", "add", "-q", "-d", "storage", str(tmp_path / "storage"), cwd=folder)
-    for name, content in (("dvc.yaml", STAGES), ("verify.py", VERIFY), ("params.yaml", "verify: {share: 0.6}\n")):
+    run("dvc", "remote", "add", "-q", "-d", "storage", str(folder.parent / "storage"), cwd=folder)
+    for name, content in (*files.items(), ("params.yaml", first)):
         (folder / name).write_text(content)
     run("dvc", "repro", "-q", cwd=folder)
-    commit(folder, "six tenths")
-    (folder / "params.yaml").write_text("verify: {share: 0.9}\n")
+    commit(folder, "first")
+    (folder / "params.yaml").write_text(then)
     run("dvc", "repro", "-q", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository with one quick stage, whose share is 0.6 on `main`, and 0.9 in the workspace."""
+    files = {"dvc.yaml": STAGES, "verify.py": VERIFY}
+    folder = made(tmp_path / "quick", files, "verify: {share: 0.6}\n", "verify: {share: 0.9}\n")
     monkeypatch.chdir(folder)
     return folder
 
 
-def compared(base: str = "main", other: str = "workspace") -> SimpleNamespace:
+def compared(base: str = "main", other: str = "workspace", by: str = "val") -> SimpleNamespace:
     page = Path("report/compare.html")
     page.unlink(missing_ok=True)
-    text = compare_experiments.compare_experiments(base, other, page)
+    text = compare_experiments.compare_experiments(base, other, page, by)
     return SimpleNamespace(text=text, page=page.read_text() if page.exists() else None)
 
 
@@ -306,6 +385,118 @@ def test_a_figure_comes_from_the_remote_or_is_said_to_be_missing(repository: Pat
     found = compared()
     assert "of 1 one side is missing" in found.text
     assert "neither in the cache nor in the remote: dvc push it where it was made" in found.page
+
+
+PAIRED_STAGES = """\
+stages:
+  verify:
+    cmd: python verify.py
+    params: [verify]
+    deps: [verify.py]
+    outs: [metrics/replicates/verify.parquet]
+    metrics: [metrics/verify.json: {cache: false}]
+"""
+PAIRED = (
+    f"""\
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+"""
+    + """\
+from pathlib import Path
+import numpy, yaml
+from stages.core import intervals, metrics, replicates
+from stages.core.results import Results
+from stages.core.seeding import generator
+
+params = yaml.safe_load(open("params.yaml"))["verify"]
+of = {"": [f"tested {n}" for n in range(20)], "val.": [f"{params['called']} {n}" for n in range(10)]}
+gain = {"": params["gain"] * numpy.where(numpy.arange(20) % 2, 4, -3), "val.": params["gain"] * numpy.ones(10)}
+scores, values, people = {}, {}, {}
+for part, names in of.items():
+    shares = numpy.linspace(0.2, 0.8, len(names)) + gain[part]
+    counts = intervals.drawn(len(names), 200, generator(params["seed"], "verify"))
+    key = f"{part}series.auc"
+    values[key], people[key] = counts @ shares / counts.sum(1), names
+    auc = float(shares.mean())
+    bounds = intervals.share(auc, values[key], len(names))._asdict()
+    scores[part] = {"series": {"auc": auc, "interval": {"auc": bounds}}}
+results = Results(Path("metrics/verify"))
+metrics.write(results.metrics, {**scores[""], "val": scores["val."]})
+replicates.write(results.replicates, values, people, params["seed"])
+"""
+)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository that keeps replicates: each person of val gains 0.03 from `main` to the workspace."""
+    files = {"dvc.yaml": PAIRED_STAGES, "verify.py": PAIRED}
+    first, then = (f"verify: {{gain: {gain}, called: ann, seed: 0}}\n" for gain in (0, 0.03))
+    folder = made(tmp_path / "pairs", files, first, then)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+BEYOND = re.compile(r"(?m)^  val\.series\.auc +0\.5 -> 0\.53 .* better, beyond chance \(\+0\.0300 to \+0\.0300\)$")
+
+
+def test_sides_are_paired_by_the_people_of_val_or_of_the_test(pairs: Path):
+    found = compared()
+    assert BEYOND.search(found.text)
+    assert "by people who are in no test (val); BY=test shows the test people" in found.text
+    assert compare_experiments.PAIRED in found.text
+    assert compare_experiments.MARGINAL not in found.text
+    assert "1 in 1 files" in found.text
+    for text in ("by people who are in no test (val)", "beyond chance", "difference +0.0300 to +0.0300"):
+        assert text in found.page
+    tested = compared(by="test")
+    assert re.search(r"(?m)^  series\.auc +0\.5 -> 0\.515 .* better, within chance \(-0\.\d+ to \+0", tested.text)
+    assert "val.series" not in tested.text
+    assert "by the test people" in tested.text
+    assert "choose by val" in tested.page
+
+
+@pytest.mark.parametrize("other", ["called: bob, seed: 0", "called: ann, seed: 1"])
+def test_sides_of_other_people_or_draws_are_compared_by_their_own_intervals(pairs: Path, other: str):
+    Path("params.yaml").write_text(f"verify: {{gain: 0.03, {other}}}\n")
+    run("dvc", "repro", "-q", cwd=pairs)
+    found = compared()
+    assert re.search(r"\+0\.0300 +better, inside the interval$", found.text, re.MULTILINE)
+    assert compare_experiments.PAIRED not in found.text
+    assert compare_experiments.MARGINAL in found.text
+
+
+def test_replicates_come_from_the_cache_or_the_remote_or_it_is_said_that_they_are_missing(pairs: Path):
+    commit(pairs, "gained")
+    assert BEYOND.search(compared("HEAD~1", "HEAD").text)
+    run("dvc", "push", "-q", "--all-commits", cwd=pairs)
+    shutil.rmtree(pairs / ".dvc/cache/files")
+    assert BEYOND.search(compared("HEAD~1", "HEAD").text)
+    shutil.rmtree(pairs / ".dvc/cache/files", ignore_errors=True)
+    shutil.rmtree(pairs.parent / "storage")
+    found = compared("HEAD~1", "workspace")
+    assert "better, inside the interval" in found.text
+    why = "verify.parquet of HEAD~1 is not used to pair the sides: neither in the cache nor in the remote"
+    assert why in found.text
+    assert why in found.page
+
+
+def test_a_commit_without_replicates_is_compared_as_ever(pairs: Path):
+    stage = Path("dvc.yaml")
+    stage.write_text(stage.read_text().replace("    outs: [metrics/replicates/verify.parquet]\n", ""))
+    run("dvc", "repro", "-q", cwd=pairs)
+    Path("metrics/replicates/verify.parquet").unlink()
+    found = compared()
+    assert "better, inside the interval" in found.text
+    assert "is not used" not in found.text
+
+
+def test_what_differs_in_test_people_alone_is_no_difference_by_val(pairs: Path):
+    commit(pairs, "gained")
+    file = Path("metrics/verify.json")
+    file.write_text(file.read_text().replace('"auc": 0.515', '"auc": 0.6'))
+    assert "metrics that differ: none" in compared("HEAD").text
+    assert re.search(r"series\.auc +0\.515 -> 0\.6", compared("HEAD", by="test").text)
 
 
 @pytest.mark.parametrize(

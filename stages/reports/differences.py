@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
-from stages.core import params
+from stages.core import params, replicates
+from stages.core.replicates import Replicates
 
 Values = Mapping[str, Mapping[str, Any]]
 """`old` and `new` by dotted key, as DVC's diff has them for one file."""
+
+Drawn = Mapping[str, Mapping[str, Replicates]]
+"""The replicates of one side, by file of metrics and dotted key."""
+
+VAL = "val"  # below it, a file has the metrics of the people to choose by
 
 # By a part of a key: 1 if more is better, -1 if less is.
 SIGNS = {
@@ -19,7 +25,7 @@ SIGNS = {
     for name in names
 }
 # Ways to fill a face that learn nothing: a change of theirs is one of the data, for better or worse of nobody.
-BASELINE = re.compile(r"^(ways|hole_psnr_by_\w+)\.(zeroed|mean_face|fitted_mean|telea|nearest_face|masked)\.")
+BASELINE = re.compile(r"^(val\.)?(ways|hole_psnr_by_\w+)\.(zeroed|mean_face|fitted_mean|telea|nearest_face|masked)\.")
 
 # Where a stage writes the interval of a metric that it gives one.
 INTERVALS = (
@@ -42,13 +48,16 @@ class Difference:
         old: of the base; None if it has none.
         new: of the other side, likewise.
         bounds: lower and upper bound of the interval of `old`; None if it has none.
-        inside: whether one value lies in the interval of the other; None if neither has one.
+        paired: those of the interval of the difference itself; None if the two sides cannot be paired.
+        inside: whether chance of the people may explain it: zero lies in the interval of the difference, or, if there
+            is none, one value in the interval of the other; None if there is no interval at all.
     """
 
     key: str
     old: Any
     new: Any
     bounds: tuple[float, float] | None = None
+    paired: tuple[float, float] | None = None
     inside: bool | None = None
 
     @property
@@ -79,10 +88,10 @@ class Group:
     """All that differs in the metrics of one stage.
 
     Attributes:
-        stage: the name of its file.
+        stage: the name of its file; with ` (val)` if of val only one side has metrics.
         differences: those first that are known to be good or bad and leave their intervals, the larger before the
             smaller.
-        only: `base` or `other`, where the other side does not have the file; None if both have it.
+        only: `base` or `other`, where the other side does not have the file, or the part of val; None if both have it.
     """
 
     stage: str
@@ -107,19 +116,29 @@ def direction(key: str) -> int:
     return next((SIGNS[step] for step in reversed(key.split(".")) if step in SIGNS), 0)
 
 
-def groups(files: Mapping[str, Values]) -> list[Group]:
+def groups(files: Mapping[str, Values], by: str = VAL, drawn: tuple[Drawn, Drawn] = ({}, {})) -> list[Group]:
     """Return what differs, by stage, the stage with the largest change first.
 
     Args:
         files: what DVC's `metrics.diff(all=True)` returns: what does not differ is there too, for the intervals.
+        by: whom to compare by, where a file has metrics of val beside others: `val`, or `test` for the others.
+        drawn: replicates of the base and of the other side; where both have those of a metric, the two are paired.
     """
     found = []
     for file, values in files.items():
-        only = next((name for name, gone in (("other", "old"), ("base", "new")) if _all_none(values, gone)), None)
-        differences = [] if only else sorted(_differences(values), key=_rank)
+        stage, only = PurePosixPath(file).stem, _only(values)
+        chosen = _of(values, by)
+        if only is None and (only := _only(chosen)):
+            stage = f"{stage} ({by})"
+        differences = [] if only else sorted(_differences(chosen, *(side.get(file, {}) for side in drawn)), key=_rank)
         if only or differences:
-            found.append(Group(PurePosixPath(file).stem, differences, only))
+            found.append(Group(stage, differences, only))
     return sorted(found, key=lambda group: (group.only is not None, -group.size, group.stage))
+
+
+def has_val(files: Mapping[str, Values]) -> bool:
+    """Tell whether any file has metrics of val beside others."""
+    return any(_is_val(key) for values in files.values() for key in values)
 
 
 def changed(files: Mapping[str, Values]) -> list[tuple[str, str, Any, Any]]:
@@ -132,18 +151,34 @@ def changed(files: Mapping[str, Values]) -> list[tuple[str, str, Any, Any]]:
     ]
 
 
-def _all_none(values: Values, side: str) -> bool:
-    return all(value[side] is None for value in values.values())
+def _is_val(key: str) -> bool:
+    return key.startswith(f"{VAL}.")
 
 
-def _differences(values: Values) -> Iterator[Difference]:
+def _of(values: Values, by: str) -> Values:
+    if not any(map(_is_val, values)):
+        return values
+    return {key: value for key, value in values.items() if key != VAL and _is_val(key) == (by == VAL)}
+
+
+def _only(values: Values) -> str | None:
+    """Return which side alone has any of the values; None if both have some, or neither."""
+    has_old, has_new = (any(value[side] is not None for value in values.values()) for side in ("old", "new"))
+    return None if has_old == has_new else "base" if has_old else "other"
+
+
+def _differences(values: Values, old: Mapping[str, Replicates], new: Mapping[str, Replicates]) -> Iterator[Difference]:
     for key, value in values.items():
         if value["old"] == value["new"] or IS_BOUND.search(key):
             continue
         bounds = {side: _bounds(values, key, side) for side in ("old", "new")}
-        compared = [(bounds["old"], value["new"]), (bounds["new"], value["old"])]
-        inside = [of[0] <= number <= of[1] for of, number in compared if of and is_number(number)]
-        yield Difference(key, value["old"], value["new"], bounds["old"], any(inside) if inside else None)
+        paired = replicates.difference(old[key], new[key]) if key in old and key in new else None
+        if paired:
+            inside = [paired.low <= 0 <= paired.high]
+        else:
+            compared = [(bounds["old"], value["new"]), (bounds["new"], value["old"])]
+            inside = [of[0] <= number <= of[1] for of, number in compared if of and is_number(number)]
+        yield Difference(key, value["old"], value["new"], bounds["old"], paired, any(inside) if inside else None)
 
 
 def _bounds(values: Values, key: str, side: str) -> tuple[float, float] | None:

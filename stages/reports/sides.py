@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
 from dvc.scm import NoSCM, NoSCMError, RevError, SCMError, resolve_rev
 
+from stages.core import replicates
 from stages.core.errors import UnmaskError
-from stages.reports.differences import Values
+from stages.core.results import Results
+from stages.reports.differences import Drawn, Values
 
 WORKSPACE = "workspace"
 COSTS = "metrics/costs"  # in Git, and no metrics of DVC
@@ -46,6 +49,8 @@ class Sides:
         params: likewise, those that differ.
         costs: as `metrics`: seconds, memory.
         plots: of both sides, by file.
+        drawn: the replicates of both sides, of those files of metrics that differ.
+        unread: why replicates that DVC knows could not be read, by file and side.
         code: the files of `stages` that differ, and dvc.yaml.
     """
 
@@ -55,6 +60,8 @@ class Sides:
     params: Mapping[str, Values]
     costs: Mapping[str, Values]
     plots: tuple[Mapping[str, Plot], Mapping[str, Plot]]
+    drawn: tuple[Drawn, Drawn]
+    unread: Mapping[str, str]
     code: list[str]
 
 
@@ -91,13 +98,18 @@ def _read(repository: Repo, base: str, other: str) -> Sides:
     commits = [None if side == WORKSPACE else resolve_rev(scm, side) for side in (base, other)]
     costs = sorted({file for side in (base, other) for file in _costs(repository, side)})
     shown = repository.plots.show(revs=[base, other], onerror=_keep)
+    metrics = _diff(repository.metrics.diff, base, other, all=True)
+    differ = [file for file, values in metrics.items() if any(of["old"] != of["new"] for of in values.values())]
+    unread: dict[str, str] = {}
     return Sides(
         base=_name(base, commits[0]),
         other=_name(other, commits[1]),
-        metrics=_diff(repository.metrics.diff, base, other, all=True),
+        metrics=metrics,
         params=_diff(repository.params.diff, base, other),
         costs=_diff(repository.metrics.diff, base, other, targets=costs) if costs else {},
         plots=(_plots(repository, shown, base), _plots(repository, shown, other)),
+        drawn=(_drawn(repository, differ, base, unread), _drawn(repository, differ, other, unread)),
+        unread=unread,
         code=_code([commit for commit in commits if commit], scm),
     )
 
@@ -151,6 +163,22 @@ def _plots(repository: Repo, shown: Mapping[str, Any], side: str) -> Mapping[str
             digest=digests.get(name),
             why=_why(source.get("exception")),
         )
+    return found
+
+
+def _drawn(repository: Repo, files: list[str], side: str, unread: dict[str, str]) -> Drawn:
+    """Return the replicates that belong to files of metrics; note in `unread` why some cannot be had."""
+    found = {}
+    with repository.switch(side):
+        for file in files:
+            path = Results(Path(file).with_suffix("")).replicates.as_posix()
+            if not repository.dvcfs.exists(path):  # of a stage that has none, or a commit that had none yet
+                continue
+            try:
+                with repository.dvcfs.open(path, mode="rb") as stream:
+                    found[file] = replicates.read(stream.read())
+            except Exception as error:  # a remote raises what it likes, and without replicates there is still a page
+                unread[f"{path} of {side}"] = _why(error)
     return found
 
 
