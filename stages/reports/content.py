@@ -20,15 +20,20 @@ JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWR
 
 
 class Share(NamedTuple):
-    """A share and its interval, all 0 to 1; None: not measured. As text it is in percent."""
+    """A share and its interval, all 0 to 1; None: not measured. As text it is in percent.
+
+    `rests_on` is how many cases decide it, where these are few.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    rests_on: int | None = None
 
     def __str__(self) -> str:
         bounds = "" if self.low is None or self.high is None else f" ({100 * self.low:.0f} to {100 * self.high:.0f})"
-        return NONE if self.value is None else f"{100 * self.value:.1f}{bounds}"
+        few = "" if self.rests_on is None else f" [{self.rests_on}]"
+        return NONE if self.value is None else f"{100 * self.value:.1f}{few}{bounds}"
 
 
 @dataclass(frozen=True)

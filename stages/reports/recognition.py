@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.figures.plots import CONDITIONS
+from stages.figures.plots import CONDITIONS, IN_LISTS
 from stages.reports.content import NONE, Share, Table, percent, read
 
 PLAIN = "none"
@@ -15,6 +15,8 @@ HEADS = {  # in the order of the tables: by what a remedy's sentence goes on
     "unmasking": ", with unmasked embeddings",
 }
 IN_ORDER = ("bare", "masked", "zeroed", "inpainted", "upper", "bare_upper")
+ORACLE = "_oracle"  # ends the name of a condition whose faces are aligned by landmarks of the bare photo
+FEW = 30  # impostor pairs on which a TAR rests; of fewer their number is told
 REMEDIES = {  # in words that end "… gives 14 back"
     "masked-bare": "comparing faces as they are",
     "zeroed-bare": "setting the mask's pixels to 0",
@@ -35,17 +37,20 @@ class Comparison:
 
     Attributes:
         scores: by what was compared, in the order of the tables, what `verify` and `identify` say of it.
-        remedies: by recognizer what was best on the people to choose by; None if there are none.
+        remedies: by recognizer the remedy that people in no test chose; None if a cross-validation chose, or nobody.
+        chosen: how far genuine and impostor scores of these people lie apart with each of these remedies.
+        crossed: by recognizer what a cross-validation over the test people chose, and what it gave.
     """
 
     scores: Mapping[Key, Mapping[str, Any]]
     remedies: Mapping[str, Key | None]
+    chosen: Mapping[Key, float]
+    crossed: Mapping[str, Mapping[str, Any]]
 
     @property
     def best(self) -> Key | None:
         """The best of the remedies, on the people to choose by."""
-        chosen = filter(None, self.remedies.values())
-        return max(chosen, key=lambda key: self.scores[key]["decidability_val"], default=None)
+        return max(self.chosen, key=lambda key: self.chosen[key], default=None)
 
     def sentence(self) -> str:
         """Return what a mask costs the recognizer with the best remedy, and what that gives back; empty if unknown.
@@ -69,18 +74,42 @@ class Comparison:
         return f"A mask {costs} of TAR at FAR 1 % ({bare} % to {masked} %); {remedy} {effect} ({remedied} %)."
 
     def short_tables(self) -> list[Table]:
-        """Return TAR at FAR 1 % and rank-1, by recognizer and condition, and with the best remedy."""
+        """Return TAR at FAR 1 % and rank-1, by recognizer and condition, and with the best remedy; and by an oracle."""
         stressed = frozenset(place for place, name in enumerate(self.remedies) if self.best and self.best[0] == name)
         tables = []
         for title, shares in self.panels().items():
             rows = []
             for name, of in shares.items():
                 cells = {f"{title}, %": name, **{condition: str(of[condition]) for condition in CONDITIONS.values()}}
-                key = self.remedies[name]
-                remedy = (NONE, NONE) if key is None else (_name(key), str(AT_A_GLANCE[title](self.scores[key])))
-                rows.append(cells | dict(zip(("best remedy", "with it"), remedy, strict=True)))
+                rows.append(cells | dict(zip(("best remedy", "with it"), self._remedy(name, title), strict=True)))
             tables.append(Table(rows, best=stressed))
+        return tables + self.oracle_tables()
+
+    def oracle_tables(self) -> list[Table]:
+        """Return the same of faces aligned by landmarks of the bare photo, which nobody has of a masked face."""
+        tables = []
+        for title, score in AT_A_GLANCE.items():
+            rows = []
+            for name in self.remedies:
+                cells = {f"{title}, aligned by an oracle, %": name}
+                for series, condition in list(CONDITIONS.items())[1:]:
+                    probe, reference = series.split("-")
+                    scores = self.scores.get((name, PLAIN, f"{probe}{ORACLE}-{reference}"))
+                    cells[condition] = NONE if scores is None else str(score(scores))
+                rows.append(cells)
+            if any(value != NONE for cells in rows for value in list(cells.values())[1:]):
+                tables.append(Table(rows))
         return tables
+
+    def _remedy(self, recognizer: str, title: str) -> tuple[str, str]:
+        """Return the best remedy in words, and what it gives."""
+        if (key := self.remedies[recognizer]) is not None:
+            return _name(key), str(AT_A_GLANCE[title](self.scores[key]))
+        if (crossed := self.crossed.get(recognizer)) is None:
+            return NONE, NONE
+        names = dict.fromkeys(_name((recognizer, one["head"], one["series"])) for one in crossed["chosen"])
+        share = _rate(crossed) if title == TAR else Share(None)
+        return f"{' or '.join(names)} (cross-validated)", str(share)
 
     def full_tables(self) -> list[Table]:
         """Return a table with all that was compared for each recognizer."""
@@ -97,12 +126,21 @@ class Comparison:
         """Return shares by score, recognizer and condition; a remedy that is none of these is one more of them."""
         found: dict[str, dict[str, dict[str, Share]]] = {title: {} for title in AT_A_GLANCE}
         for recognizer, remedy in self.remedies.items():
-            keys = {condition: (recognizer, PLAIN, series) for series, condition in CONDITIONS.items()}
+            keys = {condition: self._key(recognizer, series) for series, condition in CONDITIONS.items()}
             if remedy is not None and remedy not in keys.values():
                 keys[_name(remedy)] = remedy
             for title, shares in found.items():
-                shares[recognizer] = {name: AT_A_GLANCE[title](self.scores[key]) for name, key in keys.items()}
+                shares[recognizer] = {
+                    name: AT_A_GLANCE[title](self.scores[key]) if key in self.scores else Share(None)
+                    for name, key in keys.items()
+                }
         return found
+
+    def _key(self, recognizer: str, series: str) -> Key:
+        """Return a series without a head; of a published list of real masks, that which stands for it."""
+        listed = next(name for name, of in [*IN_LISTS.items(), (series, series)] if of == series)
+        key = (recognizer, PLAIN, listed)
+        return key if key in self.scores else (recognizer, PLAIN, series)
 
 
 def load(metrics: Path, recognizers: Sequence[str]) -> Comparison:
@@ -115,12 +153,21 @@ def load(metrics: Path, recognizers: Sequence[str]) -> Comparison:
         for head in sorted(found["series"], key=list(HEADS).index)
         for name, of in sorted(found["series"][head].items(), key=lambda one: _place(one[0]))
     }
-    chosen = {recognizer: found["best_on_val"] for recognizer, found in verified.items()}
-    return Comparison(scores, {name: best and (name, best["head"], best["series"]) for name, best in chosen.items()})
+    best = {recognizer: found["best"] or {} for recognizer, found in verified.items()}
+    remedies = {name: (name, of["head"], of["series"]) if of.get("by") == "val" else None for name, of in best.items()}
+    chosen = {
+        key: verified[key[0]]["val"]["series"][key[1]][key[2]]["decidability"] for key in remedies.values() if key
+    }
+    crossed = {name: of for name, of in best.items() if of.get("by") == "cross-validation"}
+    return Comparison(scores, remedies, chosen, crossed)
 
 
-def _place(series: str) -> list[int]:
-    return [IN_ORDER.index(part) for part in reversed(series.split("-"))]
+def _place(series: str) -> tuple[bool, list[int]]:
+    """Return by what series are sorted: those of an oracle last, the others by reference and probe."""
+    if series in IN_LISTS:
+        return False, [list(IN_LISTS).index(series)]
+    parts = [part.removesuffix(ORACLE) for part in reversed(series.split("-"))]
+    return ORACLE in series, [IN_ORDER.index(part) for part in parts]
 
 
 def _name(key: Key) -> str:
@@ -130,7 +177,13 @@ def _name(key: Key) -> str:
 
 
 def _tar(scores: Mapping[str, Any], far: str = "0.01") -> Share:
-    return Share(scores["tar_at_far"].get(far), **(scores["interval"].get(f"tar_at_{far}") or {}))
+    return _rate(scores, far)._replace(**(scores["interval"].get(f"tar_at_{far}") or {}))
+
+
+def _rate(scores: Mapping[str, Any], far: str = "0.01") -> Share:
+    """Return TAR without an interval, and on how many impostor pairs it rests if these are few."""
+    rests_on = scores["impostors_at_far"].get(far)
+    return Share(scores["tar_at_far"].get(far), rests_on=rests_on if rests_on is not None and rests_on < FEW else None)
 
 
 def _rank_1(scores: Mapping[str, Any]) -> Share:
@@ -141,7 +194,8 @@ def _fnir(scores: Mapping[str, Any], fpir: str = "0.1") -> Share:
     return Share(scores.get("fnir_at_fpir", {}).get(fpir), **(scores.get("fnir_interval", {}).get(fpir) or {}))
 
 
-AT_A_GLANCE: Mapping[str, Callable[[Mapping[str, Any]], Share]] = {"TAR at FAR 1 %": _tar, "rank-1": _rank_1}
+TAR = "TAR at FAR 1 %"
+AT_A_GLANCE: Mapping[str, Callable[[Mapping[str, Any]], Share]] = {TAR: _tar, "rank-1": _rank_1}
 
 
 def _row(key: Key, scores: Mapping[str, Any]) -> dict[str, str]:
@@ -152,6 +206,7 @@ def _row(key: Key, scores: Mapping[str, Any]) -> dict[str, str]:
         "head": key[1].replace("_", " "),
         "AUC": str(Share(scores["auc"], **(scores["interval"]["auc"] or {}))),
         "EER": percent(scores["eer"]),
+        "not found": percent(scores["not_found"]["probes"]),
         **{f"TAR at FAR {100 * float(far):g} %": str(_tar(scores, far)) for far in fars},
         **{f"{name.upper()} at bare threshold": percent(bare.get(name)) for name in ("fmr", "fnmr")},
         "rank-1": str(_rank_1(scores)),
