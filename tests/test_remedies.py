@@ -161,6 +161,7 @@ def test_identification_by_the_same_series(table: Path, trained: Path, tmp_path:
 def test_the_more_draws_of_strangers_the_less_the_seed_decides():
     bare, masked = (faces(condition, people=60).of("test") for condition in ("bare", "masked"))
     one = protocol.Series("masked-bare", protocol.NO_HEAD, bare, masked)
+
     def fnir(draws: int, seed: int) -> float:
         settings = chosen(identify.Params, "identify").model_copy(update={"draws": draws, "seed": seed})
         opened = identify._open_sets(identify._asked(one, settings), settings)

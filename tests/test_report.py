@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def scores(auc: float, val: float) -> dict:
+def scores(auc: float, impostors: int = 100) -> dict:
     rates = {"0.1": 0.9, "0.01": auc - 0.1, "0.0001": None}
     bounds = {"low": auc - 0.01, "high": min(1.0, auc + 0.01)}
     interval = {"auc": bounds, "tar_at_0.1": bounds, "tar_at_0.01": bounds, "tar_at_0.0001": None}
@@ -30,9 +30,10 @@ def scores(auc: float, val: float) -> dict:
         "auc": auc,
         "eer": 1 - auc,
         "tar_at_far": rates,
+        "impostors_at_far": {"0.1": 10 * impostors, "0.01": impostors, "0.0001": 0},
+        "not_found": {"references": 0.0, "probes": 0.05},
         "at_bare_threshold": {far: {"fmr": rate, "fnmr": rate} for far, rate in rates.items()},
         "interval": interval,
-        "decidability_val": val,
         "pairs": {"genuine": 10, "impostor": 100},
     }
 
@@ -58,11 +59,12 @@ def results(tmp_path: Path) -> Path:
             shutil.copy(path, folder)
     names = ("bare-bare", *(f"{kind}-bare" for kind in ("masked", "zeroed", "inpainted")), "upper-bare_upper")
     for place, recognizer in enumerate(("one", "two")):
-        value = {name: 0.99 - 0.05 * number for number, name in enumerate(names)}
+        value = {name: 0.99 - 0.05 * number for number, name in enumerate(names)} | {"masked_oracle-bare": 0.96}
         val = {name: 2.0 + (name == "zeroed-bare") - place / 2 for name in names}
         verified = {
-            "series": {"none": {name: scores(value[name] - place / 10, val[name]) for name in names}},
-            "best_on_val": {"head": "none", "series": "zeroed-bare"},
+            "series": {"none": {name: scores(value[name] - place / 10) for name in (*names, "masked_oracle-bare")}},
+            "val": {"series": {"none": {name: {"decidability": val[name]} for name in names}}},
+            "best": {"head": "none", "series": "zeroed-bare", "by": "val"},
         }
         (folder / f"verify-{recognizer}.json").write_text(json.dumps(verified))
         identified = {"series": {"none": {name: ranks(value[name]) for name in names}}}
@@ -115,7 +117,12 @@ def test_the_best_on_val_is_told_and_stressed(written: tuple[str, str]):
     assert [row.split("</td>")[0].rpartition(">")[2] for row in stressed] == ["one", "one", "zeroed-bare"]
     of_two = summary[summary.index("### two: all") :]
     order = re.findall(r"^\| (\S+-\S+) \| none", of_two, re.MULTILINE)
-    assert order == ["bare-bare", "masked-bare", "zeroed-bare", "inpainted-bare", "upper-bare_upper"]
+    assert order == [
+        "bare-bare",
+        *(f"{kind}-bare" for kind in ("masked", "zeroed", "inpainted")),
+        "upper-bare_upper",
+        "masked_oracle-bare",
+    ]
     assert "| zeroed-bare | none | 79.0 (78 to 80) |" in of_two
     assert "n/a" in summary  # what could not be measured
 
@@ -240,10 +247,43 @@ def test_readme_gets_the_short_tables(results: Path, tmp_path: Path):
 def test_the_result_in_one_sentence(series: str, head: str, remedied: float, expected: str):
     best = ("dlib", head, series)
     tars = {("dlib", "none", "bare-bare"): 1.0, ("dlib", "none", "masked-bare"): 0.75, best: remedied}
-    rows = {key: scores(tar + 0.1, 1.0) for key, tar in tars.items()}
-    said = recognition.Comparison(rows, {"dlib": best}).sentence()
+    rows = {key: scores(tar + 0.1) for key, tar in tars.items()}
+    said = recognition.Comparison(rows, {"dlib": best}, {best: 2.0}, {}).sentence()
     assert said.startswith("A mask costs dlib 25 points of TAR at FAR 1 % (100 % to 75 %); ")
     assert expected in said
+
+
+def test_an_oracle_stands_beside_the_result_and_rates_of_few_pairs_are_marked(results: Path):
+    path = results / "verify-two.json"
+    verified = json.loads(path.read_text())
+    crossed = {"by": "cross-validation", "tar_at_far": {"0.01": 0.5}, "impostors_at_far": {"0.01": 4}}
+    chosen = [{"head": "none", "series": "zeroed-bare"}, {"head": "mean_shift", "series": "zeroed-bare"}]
+    verified["best"] = crossed | {"chosen": chosen}
+    verified["series"]["none"]["masked-bare"] |= {"impostors_at_far": {"0.01": 29}}
+    path.write_text(json.dumps(verified))
+    compared = recognition.load(results, ["one", "two"])
+    tar, rank_1, oracle = compared.short_tables()  # nobody was identified with an oracle
+    assert [row["masked"] for row in tar.rows] == ["84.0 (93 to 95)", "74.0 [29] (83 to 85)"]
+    assert [row["masked"] for row in oracle.rows] == ["86.0 (95 to 97)", "76.0 (85 to 87)"]
+    assert oracle.rows[0]["zeroed"] == "n/a"
+    assert [row["best remedy"] for row in tar.rows] == [
+        "zeroed - bare",
+        "zeroed - bare or zeroed - bare, mean shift (cross-validated)",
+    ]
+    assert (tar.rows[1]["with it"], rank_1.rows[1]["with it"]) == ("50.0 [4]", "n/a")
+    assert compared.best == ("one", "none", "zeroed-bare")
+
+
+def test_a_list_of_real_masks_stands_where_drawn_ones_would(results: Path):
+    path = results / "verify-one.json"
+    verified = json.loads(path.read_text())
+    verified["series"]["none"] = {name: scores(0.9) for name in ("list", "list_upper")}
+    verified["best"] = {"head": "none", "series": "list_upper", "by": "val"}
+    verified["val"]["series"]["none"] = {"list_upper": {"decidability": 1.0}}
+    path.write_text(json.dumps(verified))
+    row = recognition.load(results, ["one"]).short_tables()[0].rows[0]
+    assert (row["bare"], row["zeroed"], row["best remedy"]) == ("n/a", "n/a", "list upper")
+    assert row["masked"] == row["upper half"] == row["with it"] == "80.0 (89 to 91)"
 
 
 def test_the_picture_has_a_row_for_each_recognizer_and_condition(results: Path, tmp_path: Path):
@@ -251,12 +291,12 @@ def test_the_picture_has_a_row_for_each_recognizer_and_condition(results: Path, 
     assert [*panels] == ["TAR at FAR 1 %", "rank-1"]
     assert [*panels["rank-1"]] == ["one", "two"]
     assert panels["rank-1"]["two"]["masked"] == content.Share(pytest.approx(0.94), 0.5, 1.0)
-    plots.dots(tmp_path / "a.png", panels)
+    plots.dots(tmp_path / "a.png", recognition.load(results, ["one", "two"]).dots())
     few = {"rank-1": {"one": {"bare": (None, None, None), "masked": (0.5, None, None)}}}
     plots.dots(tmp_path / "b.png", few)
     tall, low = (cv2.imread(str(tmp_path / name)).shape[0] for name in ("a.png", "b.png"))
     assert tall > low > 50
-    plots.dots(tmp_path / "c.png", panels)
+    plots.dots(tmp_path / "c.png", recognition.load(results, ["one", "two"]).dots())
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "c.png").read_bytes()
 
 
@@ -276,7 +316,7 @@ def test_the_page_follows_the_pipeline(written: tuple[str, str]):
         "TAR at FAR 1 % and rank-1",
         "Photos of orl that were kept",
         "Losses of the trainings over their steps",
-        "Filled in behind the masks of orl; below each face is the generator that did it",
+        "Filled in behind the masks of orl",
         "one: true accepts over false accepts (ROC)",
         "one: how often the right person is among the first k (CMC)",
     ]
@@ -308,7 +348,8 @@ def test_each_figure_of_the_pipeline_has_a_caption():
     drawn = {Path(plot).stem for stage in stages for plot in stage.get("plots", []) if isinstance(plot, str)}
     captions = params.read_yaml(ROOT / "stages/reports/captions.yaml")
     known = {pattern for section in captions.values() for pattern in section}
-    assert {re.sub(r"\$\{item\.\w+\}", "*", stem) for stem in drawn} == known
+    alignments = [stem.replace("${item.alignment}", one) for stem in drawn for one in ("oracle", "realistic")]
+    assert {re.sub(r"\$\{item\.\w+\}", "*", stem) for stem in alignments} == known
 
 
 def test_a_figure_without_a_caption_is_shown_by_its_name(results: Path, tmp_path: Path):

@@ -187,9 +187,7 @@ def test_a_face_that_was_not_found_is_rejected_by_everybody():
         of_compared, of_attempts = compared.errors_at(threshold), attempts.errors_at(threshold)
         assert of_attempts[0] == pytest.approx(of_compared[0] * 9 / 12)  # FAR = FMR (1 - failure to acquire)
         assert of_attempts[1] == pytest.approx(3 / 12 + of_compared[1] * 9 / 12)  # FRR = FTA + FNMR (1 - FTA)
-    pairs = similarity.of_pairs(
-        verification.filled(probes), references, tuple(np.indices((12, 12)).reshape(2, -1))
-    )
+    pairs = similarity.of_pairs(verification.filled(probes), references, tuple(np.indices((12, 12)).reshape(2, -1)))
     genuine = np.array([people[1][row] == people[0][column] for row in range(12) for column in range(12)])
     lost = np.repeat(np.isnan(probes).any(1), 12)
     listed = verification.of_pairs(np.where(lost, np.float32(verification.LOST), pairs), genuine, lost)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.figures.plots import CONDITIONS, IN_LISTS
+from stages.figures.plots import CONDITIONS, IN_LISTS, Dot
 from stages.reports.content import NONE, Share, Table, percent, read
 
 PLAIN = "none"
@@ -135,6 +135,16 @@ class Comparison:
                     for name, key in keys.items()
                 }
         return found
+
+    def dots(self) -> dict[str, dict[str, dict[str, Dot]]]:
+        """Return the shares of `panels` and their bounds."""
+        return {
+            title: {
+                recognizer: {name: (share.value, share.low, share.high) for name, share in of.items()}
+                for recognizer, of in shares.items()
+            }
+            for title, shares in self.panels().items()
+        }
 
     def _key(self, recognizer: str, series: str) -> Key:
         """Return a series without a head; of a published list of real masks, that which stands for it."""

@@ -84,7 +84,7 @@ def report(
         raise UnmaskError(f"{metrics} has no results: run dvc repro")
     names = params.recognizers.compared
     compared = recognition.load(metrics, names)
-    plots.dots(figure, compared.panels())
+    plots.dots(figure, compared.dots())
     first = [content.Picture(CAPTION, content.data_url(figure.read_bytes()))]
     values = {"sentence": compared.sentence(), "pictures": first if compared.scores else []}
     told = sections.every(metrics, compared, names)
