@@ -505,7 +505,16 @@ def test_faces_that_are_missing_at_the_end_are_not_dropped(
         evaluate(faces, models, tmp_path)
 
 
-def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
+def test_training_of_the_shared_one_and_of_one_sex(
+    faces: dict[str, Path], models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made, seeds = samples.Samples.__init__, []
+
+    def recorded(self: samples.Samples, *args: object, seed: int, **rest: object) -> None:
+        seeds.append(seed)
+        made(self, *args, seed=seed, **rest)
+
+    monkeypatch.setattr(samples.Samples, "__init__", recorded)
     common = {
         "faces": faces["bare"],
         "templates": ROOT / "data/mask_templates",
@@ -538,6 +547,7 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
         params=train_inpainter.Params(**section, without_faces="error"),
     )
     assert female("female")["identities"] == 1
+    assert len(set(seeds)) == 3  # no training sees once more what the one before has seen
     _, mean = weights.load(pretrained, inpainter.KIND)
     _, before = weights.load(shared, inpainter.KIND)
     _, after = weights.load(tmp_path / "sex.safetensors", inpainter.KIND)

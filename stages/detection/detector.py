@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from stages.compute import device
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.seeding import generator
+from stages.core.seeding import derived
 from stages.detection.coco import ANNOTATIONS, CLASSES, IMAGES, Found
 from stages.training import openmmlab
 
@@ -106,7 +106,7 @@ class Samples(Dataset[Any]):
     def __getitem__(self, key: int) -> dict[str, Any]:
         """Return sample `round * len + index`."""
         turn, index = divmod(key, len(self.dataset))
-        seed = int(generator(self.seed, "train_detector", turn, index).integers(2**32))
+        seed = derived(self.seed, "transforms", turn, index)
         random.seed(seed)  # mmdet's transforms draw from the global generators
         np.random.seed(seed)  # noqa: NPY002
         init_default_scope("mmdet")  # of the worker

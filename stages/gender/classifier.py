@@ -110,8 +110,6 @@ def normalized(faces: Tensor) -> Tensor:
 class Samples(FaceSamples):
     """Faces of people whose sex is known, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
 
-    name = "train_gender"
-
     def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
         super().__init__(faces, seed)
         self.change, self.size = change, size

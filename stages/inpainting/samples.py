@@ -30,10 +30,8 @@ class Samples(FaceSamples):
         blend_prob: share of the faces that are blended with another one. Between two aligned faces lies that of
             somebody else, so a network that saw few people learns less by heart.
         size: side of the images to train on, in pixels.
-        seed: of all chance.
+        seed: see `FaceSamples`.
     """
-
-    name = "train_inpainter"
 
     def __init__(self, faces: Sequence[Face], draw: Draw, *, blend_prob: float, size: int, seed: int) -> None:
         super().__init__(faces, seed)

@@ -14,6 +14,7 @@ from torch import nn
 from stages.compute import weights
 from stages.core import images
 from stages.core.params import Section, StageParams
+from stages.core.seeding import derived
 from stages.core.tables import Face
 from stages.inpainting.gan import InpaintingGAN, LossWeights
 from stages.inpainting.inpainter import KIND, Networks
@@ -52,17 +53,19 @@ class Params(StageParams):
     schedule: loop.Schedule
 
 
-def samples(rows: Sequence[Face], params: Params, templates: Path) -> Samples:
+def samples(rows: Sequence[Face], params: Params, templates: Path, name: str) -> Samples:
     """Return bare faces on which a mask is drawn anew in every round.
 
     Args:
         rows: the faces, with `COLUMNS`.
         params: of the stage.
         templates: folder of the user's own masks.
+        name: of the training. The second and third go on from the weights of the one before: with its chance they would
+            see its samples once more.
     """
     drawn, network = params.render_masks.flattened(), params.inpainter
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
-    return Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=params.seed)
+    return Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=derived(params.seed, name))
 
 
 def train(

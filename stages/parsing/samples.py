@@ -24,8 +24,6 @@ Change = Callable[[Face, Pixels, Pixels, Rng], tuple[Pixels, Pixels]]
 class Samples(FaceSamples):
     """Faces with labels as mmseg's samples, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
 
-    name = "train_parser"
-
     def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
         super().__init__(faces, seed)
         self.change, self.size = change, size

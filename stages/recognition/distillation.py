@@ -60,10 +60,8 @@ class Samples(FaceSamples):
     Args:
         faces: rows with `image` and `landmarks`.
         change: what is drawn on a face.
-        seed: of all chance.
+        seed: see `FaceSamples`.
     """
-
-    name = "distill_recognizer"
 
     def __init__(self, faces: Sequence[Face], change: Change, seed: int) -> None:
         super().__init__(faces, seed)

@@ -112,7 +112,7 @@ def unmasking(
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         margin: of the loss.
-        seed: of all chance.
+        seed: of all chance; one for all conditions and recognizers, as their heads are compared with each other.
 
     Raises:
         UnmaskError: the photos show one person alone: there are no negatives.

@@ -57,7 +57,7 @@ class Samples(Protocol):
     """
 
     seed: int
-    """Of all chance: weights, order and changes."""
+    """Of all chance of this training: weights, order and changes; from `seeding.derived`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, key: int) -> Any: ...
