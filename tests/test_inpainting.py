@@ -235,8 +235,8 @@ def test_a_sample_depends_on_seed_and_key_alone_and_shows_one_face_twice():
         photo, region = first["data_samples"].photo, first["data_samples"].region
         assert region.any()
         visible = ~region.expand_as(photo)
-        # Around the hole the masked photo is the photo, but for a pixel of the border that was resampled.
-        assert (first["inputs"][visible] == photo[visible]).float().mean() > 0.95
+        # Around the hole the masked photo is the photo, but for rounding, and for the border of what it shows.
+        assert ((first["inputs"].int() - photo.int()).abs()[visible] <= 2).float().mean() > 0.9
     assert not torch.equal(halves()[0]["inputs"], halves()[6]["inputs"])
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 from pydantic import Field
@@ -16,6 +15,7 @@ from stages.core import images
 from stages.core.params import Section, StageParams
 from stages.core.seeding import derived
 from stages.core.tables import Face
+from stages.faces.resize import resized_pixels
 from stages.inpainting.gan import InpaintingGAN, LossWeights
 from stages.inpainting.inpainter import KIND, Networks
 from stages.inpainting.samples import Samples
@@ -133,6 +133,6 @@ def mean_face(faces: Sequence[Face], size: int) -> torch.Tensor:
     """Return the mean of aligned faces and their mirror images, float32 (1, 3, size, size), 0 to 1."""
     total = np.zeros((size, size, 3))
     for face in faces:
-        total += cv2.resize(images.decode(face["image"]), (size, size), interpolation=cv2.INTER_AREA)
+        total += resized_pixels(images.decode(face["image"]), (size, size))
     mean = (total + total[:, ::-1]) / (2 * 255 * len(faces))
     return torch.from_numpy(mean.transpose(2, 0, 1)[None].astype(np.float32))
