@@ -235,8 +235,8 @@ def test_a_sample_depends_on_seed_and_key_alone_and_shows_one_face_twice():
         photo, region = first["data_samples"].photo, first["data_samples"].region
         assert region.any()
         visible = ~region.expand_as(photo)
-        # Around the hole the masked photo is the photo, but for a pixel of the border that was resampled.
-        assert (first["inputs"][visible] == photo[visible]).float().mean() > 0.95
+        # Around the hole the masked photo is the photo, but for rounding, and for the border of what it shows.
+        assert ((first["inputs"].int() - photo.int()).abs()[visible] <= 2).float().mean() > 0.9
     assert not torch.equal(halves()[0]["inputs"], halves()[6]["inputs"])
 
 
@@ -534,7 +534,16 @@ def test_faces_that_are_missing_at_the_end_are_not_dropped(
         evaluate(faces, models, tmp_path)
 
 
-def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], models: dict[str, Path], tmp_path: Path):
+def test_training_of_the_shared_one_and_of_one_sex(
+    faces: dict[str, Path], models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made, seeds = samples.Samples.__init__, []
+
+    def recorded(self: samples.Samples, *args: object, seed: int, **rest: object) -> None:
+        seeds.append(seed)
+        made(self, *args, seed=seed, **rest)
+
+    monkeypatch.setattr(samples.Samples, "__init__", recorded)
     common = {
         "faces": faces["bare"],
         "templates": ROOT / "data/mask_templates",
@@ -567,6 +576,7 @@ def test_training_of_the_shared_one_and_of_one_sex(faces: dict[str, Path], model
         params=train_inpainter.Params(**section, without_faces="error"),
     )
     assert female("female")["identities"] == 1
+    assert len(set(seeds)) == 3  # no training sees once more what the one before has seen
     _, mean = weights.load(pretrained, inpainter.KIND)
     _, before = weights.load(shared, inpainter.KIND)
     _, after = weights.load(tmp_path / "sex.safetensors", inpainter.KIND)

@@ -23,6 +23,7 @@ from stages.recognition import (
     recognizer,
     train_masked_recognizer,
     train_recognizer,
+    training,
 )
 from stages.training import loop
 from tests.conftest import ROOT, drawn_face, face_row, write_table
@@ -85,6 +86,19 @@ def test_faces_of_one_person_come_together(tmp_path: Path, loss: str, masks: str
     found = one.embed([images.decode(face["image"]) for face in tables.read(table)])
     identities = [face["identity"] for face in tables.read(table)]
     assert identification.rank_1_of_first(found, found, identities) == 1.0
+
+
+def test_with_and_without_masks_faces_are_changed_in_the_same_way():
+    def unchanged(face: tables.Face, image: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        del face
+        rng.random(5)  # as a mask takes some chance
+        return image, np.zeros(image.shape[:2], np.uint8)
+
+    faces = [face_row(index) for index in range(4)]
+    bare, masked = training.Samples(faces, 32, 0), training.Samples(faces, 32, 0, unchanged, mask_prob=0.5)
+    for key in range(12):
+        assert torch.equal(bare[key]["inputs"], masked[key]["inputs"])
+    assert not torch.equal(bare[0]["inputs"], bare[4]["inputs"])
 
 
 # ---------------------------------------------------------------- losses

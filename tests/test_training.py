@@ -1,5 +1,6 @@
 """Trainings continue where they were killed, share their work, and stop on nonsense; weights say what they are."""
 
+import ast
 import importlib.metadata
 import json
 import os
@@ -23,6 +24,63 @@ from stages.training import checkpoints, loop
 from stages.training.stream import Stream
 from tests import tiny_training
 from tests.conftest import ROOT, TWO_PROCESSES, run
+
+# ---------------------------------------------------------------- chance
+
+DRAWING = {"generator", "fraction", "derived"}  # of `seeding`
+ON_PURPOSE = {  # names of chance that several modules use, and why
+    "train_recognizer": "recognizers are compared with each other: bare and masked ones see faces changed the same way",
+}
+
+
+def called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def names_of_chance(file: Path) -> set[str]:
+    """Return what a module names to `seeding`, and its trainings, whose names are those of their chance."""
+    tree = ast.parse(file.read_text())
+    constants: dict[str, ast.expr] = {}
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.Assign)):
+        target, value = node.targets[0], node.value
+        several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+        pairs = zip(target.elts, value.elts, strict=True) if several else [(target, value)]
+        constants |= {one.id: of for one, of in pairs if isinstance(one, ast.Name)}
+
+    def text(node: ast.expr) -> list[str]:
+        if isinstance(node, ast.Name):
+            return text(constants[node.id]) if node.id in constants else []
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
+            return ["".join(next(iter(text(part)), "{}") for part in parts)]
+        return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [argument for call in calls if called(call) in DRAWING for argument in call.args]
+    named += [word.value for call in calls if called(call) in {"train", "fit"} for word in call.keywords]
+    return {name for argument in named for name in text(argument)}
+
+
+def test_no_two_modules_draw_the_same_unless_they_are_to():
+    used: dict[str, set[str]] = {}
+    for file in sorted((ROOT / "stages").rglob("*.py")):
+        for name in names_of_chance(file):
+            used.setdefault(name, set()).add(file.relative_to(ROOT).as_posix())
+    found = {"render_masks", "order", "train_gender-fold_{}", "tune_gender-fold_{}", "train_inpainter-{}"}
+    assert found <= used.keys()
+    assert {name: files for name, files in used.items() if len(files) > 1}.keys() == ON_PURPOSE.keys(), used
+
+
+def test_no_training_takes_the_seed_of_all():
+    """A sample drawn by `params.seed` itself would come again in another training."""
+    for file in (ROOT / "stages").rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+            if called(call) in {"Samples", "__init__"}:
+                given = [*call.args, *(word.value for word in call.keywords)]
+                assert not [node for node in given if ast.unparse(node).endswith("params.seed")], (
+                    f"{file}:{call.lineno}"
+                )
+
 
 # ---------------------------------------------------------------- the order
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,8 +13,9 @@ from torch.utils.data import Dataset
 from stages.compute import device
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.seeding import generator
+from stages.core.seeding import derived
 from stages.detection.coco import ANNOTATIONS, CLASSES, IMAGES, Found
+from stages.faces.resize import resized_pixels
 from stages.training import openmmlab
 
 openmmlab.enable()
@@ -83,19 +83,20 @@ class Samples(Dataset[Any]):
     """mmdet's CocoDataset over a folder that `coco.write` wrote, changed by chance in each round through it.
 
     Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen. Its
-    longer side has `size` pixels.
+    longer side has `size` pixels. A pipeline begins with what loads an image and its masks.
     """
 
     def __init__(self, folder: Path, pipeline: Sequence[Mapping[str, Any]], size: int, seed: int) -> None:
         init_default_scope("mmdet")
-        *before, pack = pipeline
-        resize = {"type": "Resize", "scale": (size, size), "keep_ratio": True}
+        image, masks, *changes = pipeline
+        # Pillow averages where it shrinks, as `resized_pixels` does; OpenCV would not.
+        resize = {"type": "Resize", "scale": (size, size), "keep_ratio": True, "backend": "pillow"}
         self.dataset = mmdet.datasets.CocoDataset(
             data_root=str(folder),
             ann_file=ANNOTATIONS,
             data_prefix={"img": f"{IMAGES}/"},
             metainfo={"classes": CLASSES},
-            pipeline=[*before, resize, pack],
+            pipeline=[image, masks, resize, *changes],
         )
         self.seed = seed
 
@@ -106,7 +107,7 @@ class Samples(Dataset[Any]):
     def __getitem__(self, key: int) -> dict[str, Any]:
         """Return sample `round * len + index`."""
         turn, index = divmod(key, len(self.dataset))
-        seed = int(generator(self.seed, "train_detector", turn, index).integers(2**32))
+        seed = derived(self.seed, "transforms", turn, index)
         random.seed(seed)  # mmdet's transforms draw from the global generators
         np.random.seed(seed)  # noqa: NPY002
         init_default_scope("mmdet")  # of the worker
@@ -134,7 +135,7 @@ class Detector:
             height, width = image.shape[:2]
             scale = self.size / max(height, width)
             shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-            scaled = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            scaled = resized_pixels(image, shape)
             # The network was trained on what OpenCV reads, and turns BGR into RGB itself.
             inputs.append(torch.from_numpy(np.ascontiguousarray(scaled[..., ::-1].transpose(2, 0, 1))))
             factor = (shape[1] / width, shape[0] / height)

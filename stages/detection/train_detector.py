@@ -17,7 +17,7 @@ from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_folder
 from stages.core.params import StageParams
 from stages.core.results import Results
-from stages.core.seeding import generator
+from stages.core.seeding import derived, generator
 from stages.core.tables import Face
 from stages.detection import coco, detector
 from stages.masks import beards
@@ -76,7 +76,7 @@ def train_detector(faces: Path, templates: Path, out: Path, results: Results, pa
                 raise UnmaskError(f"{faces}: not one mask could be drawn on {len(rows)} faces")
 
     launch.first(draw)
-    samples = detector.Samples(folder, chosen.train_pipeline, params.side, params.seed)
+    samples = detector.Samples(folder, chosen.train_pipeline, params.side, derived(params.seed, NAME))
     trained = loop.train(
         functools.partial(openmmlab.build, "mmdet", chosen.model.to_dict()),
         samples,
@@ -95,7 +95,7 @@ def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Ite
     for face in rows:
         image = images.decode(face["image"])
         for number in range(params.looks):
-            rng = generator(params.seed, NAME, face["face_id"], number)
+            rng = generator(params.seed, "detector masks", face["face_id"], number)
             below = beards.draw_on_some(image, face["landmarks"], rng, params.beard_prob)
             hidden, region = masked(face, below, rng, looks=looks, own=own)
             if region.any():

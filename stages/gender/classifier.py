@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from mmengine.model import BaseModel
@@ -24,6 +23,7 @@ from stages.core.images import Pixels
 from stages.core.params import FilePath, Section
 from stages.core.tables import SEXES, Face
 from stages.faces.augmentation import augment
+from stages.faces.resize import resized
 from stages.training.samples import FaceSamples
 
 KIND = "gender"
@@ -101,7 +101,7 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
 
 
 def normalized(faces: Tensor) -> Tensor:
-    """Return faces uint8 (n, 3, h, w) as torchvision's networks take them, float32."""
+    """Return faces (n, 3, h, w), 0 to 255, as torchvision's networks take them, float32."""
     # torchvision's normalize looks whether a deviation is 0, for which a GPU has to be waited for.
     mean, std = (faces.new_tensor(values, dtype=torch.float32)[:, None, None] for values in (MEAN, STD))
     return (faces.float() / 255 - mean) / std
@@ -109,8 +109,6 @@ def normalized(faces: Tensor) -> Tensor:
 
 class Samples(FaceSamples):
     """Faces of people whose sex is known, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
-
-    name = "train_gender"
 
     def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
         super().__init__(faces, seed)
@@ -144,16 +142,15 @@ class Classifier:
 
     def female(self, faces: Sequence[Pixels]) -> list[float]:
         """Return how likely each of some aligned faces, RGB (H, W, 3), is a woman's: 0 to 1."""
-        small = []
-        for face in faces:
-            interpolation = cv2.INTER_AREA if face.shape[0] > self.size else cv2.INTER_LINEAR
-            small.append(cv2.resize(face, (self.size, self.size), interpolation=interpolation))
-        shares = device.apply(self.shares, device.of(self.network), small)
+        shares = device.apply(self.shares, device.of(self.network), faces)
         return [float(share[SEXES.index("female")]) for share in shares]
 
     def shares(self, faces: Tensor) -> Tensor:
-        """Return how likely each sex is (n, 2), of faces uint8 (n, 3, size, size) on the network's device."""
-        return self.network(normalized(faces)).float().softmax(1)
+        """Return how likely each sex is (n, 2), of faces uint8 (n, 3, h, w) on the network's device."""
+        inputs, shape = faces.float(), (self.size, self.size)
+        if inputs.shape[2:] != shape:
+            inputs = resized(inputs, shape)
+        return self.network(normalized(inputs)).float().softmax(1)
 
     def sexes(self, faces: Sequence[Pixels]) -> list[str]:
         """Return the likelier one for each of some aligned faces, RGB (H, W, 3)."""

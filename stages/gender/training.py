@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.params import Section
+from stages.core.seeding import derived
 from stages.core.tables import SEXES, Face
 from stages.gender import classifier
 from stages.training import loop
@@ -75,13 +76,15 @@ def fit(
 ) -> Trained:
     """Train a classifier, see `loop.train`; each sex counts the same.
 
+    Its chance depends on `seed` and `name` alone, and not on `training`: the trials of a search differ in no chance.
+
     Raises:
         UnmaskError: all people are of one sex.
     """
     balance = classifier.class_weights(rows)
     return loop.train(
         lambda: classifier.Training(training.network.build(), balance, frozen=training.network.frozen),
-        classifier.Samples(rows, change, training.network.side, seed),
+        classifier.Samples(rows, change, training.network.side, derived(seed, name)),
         training.schedule,
         name=name,
         key=key,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stages.compute import device, weights
 from stages.core import images
 from stages.core.images import Pixels
+from stages.faces.resize import around_holes
 from stages.inpainting.networks import Discriminator, Generator
 
 KIND = "inpainter"
@@ -64,11 +65,7 @@ class Inpainter:
         height, width = faces.shape[2:]
         inputs, holes = faces.float() / 255, (regions > 0).float()[:, None]
         if (height, width) != shape:
-            smaller = max(height, width) > self.size
-            inputs = nn.functional.interpolate(inputs * (1 - holes), shape, mode="bilinear", antialias=smaller)
-            around = nn.functional.interpolate(1 - holes, shape, mode="bilinear", antialias=smaller)
-            inputs = inputs / around.clamp(min=1e-3)  # so that nothing of the hole leaks into its border
-            holes = (around < 0.5).float()
+            inputs, holes = around_holes(inputs, holes, shape)
         one, mirrored = self.generator(*(torch.cat([some, some.flip(3)]) for some in (inputs, holes))).chunk(2)
         made = ((one + mirrored.flip(3)) / 2).clamp(0, 1)
         if (height, width) != shape:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from stages.faces.resize import resized
+
 SLOPE = 0.2  # of leaky ReLUs below 0
 STRIDE = 8  # a multiple of which the sides are made: four pixels go in together, twice they are halved
 
@@ -185,7 +187,7 @@ def fitted(mean_face: Tensor, images: Tensor, regions: Tensor) -> Tensor:
     """
     face = mean_face.float()
     if face.shape[2:] != images.shape[2:]:
-        face = functional.interpolate(face, images.shape[2:], mode="bilinear", align_corners=False, antialias=True)
+        face = resized(face, (images.shape[2], images.shape[3]))
     visible = (1 - regions).float()
     total = visible.sum((2, 3), keepdim=True).clamp(min=1)
     of_face = (face * visible).sum((2, 3), keepdim=True) / total

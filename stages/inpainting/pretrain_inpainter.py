@@ -12,6 +12,8 @@ from stages.core.results import Results
 from stages.inpainting import training
 from stages.training import checkpoints, launch
 
+NAME = "pretrain_inpainter"
+
 
 class Params(training.Params):
     """Section `pretrain_inpainter:` of params.yaml."""
@@ -35,12 +37,12 @@ def pretrain_inpainter(faces: Path, templates: Path, out: Path, results: Results
     mean = training.mean_face(rows, network.side)
     key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
     trained, kept = training.train(
-        training.samples(rows, params, templates),
+        training.samples(rows, params, templates, NAME),
         network,
         params.schedule,
         start=lambda networks: networks.generator.mean_face.copy_(mean),
         recognizer=None,
-        name="pretrain_inpainter",
+        name=NAME,
         key=key,
     )
     written = trained.write(out, training.header(params.inpainter), results, rows, kept)

@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 from stages.core import images
 from stages.core.images import Pixels
 from stages.core.tables import Face
-from stages.faces import regions
+from stages.faces import regions, resize
 from stages.faces.augmentation import jitter, relight
 from stages.training.samples import FaceSamples
 
@@ -30,10 +30,8 @@ class Samples(FaceSamples):
         blend_prob: share of the faces that are blended with another one. Between two aligned faces lies that of
             somebody else, so a network that saw few people learns less by heart.
         size: side of the images to train on, in pixels.
-        seed: of all chance.
+        seed: see `FaceSamples`.
     """
-
-    name = "train_inpainter"
 
     def __init__(self, faces: Sequence[Face], draw: Draw, *, blend_prob: float, size: int, seed: int) -> None:
         super().__init__(faces, seed)
@@ -62,8 +60,7 @@ def sample(photo: Pixels, masked: Pixels, region: Pixels, face_id: str) -> dict[
 
 def blend(one: Pixels, other: Pixels, share: float) -> Pixels:
     """Return a share of one aligned face and the rest of another one, uint8 (H, W, 3), of the first one's size."""
-    if one.shape != other.shape:
-        other = np.asarray(cv2.resize(other, one.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    other = resize.resized_pixels(other, one.shape[:2])
     return np.asarray(cv2.addWeighted(one, share, other, 1 - share, 0), np.uint8)
 
 
@@ -84,7 +81,9 @@ def augment(photo: Pixels, masked: Pixels, region: Pixels, size: int, rng: Rng) 
     Returns:
         The three, uint8 (size, size, 3) and (size, size).
     """
-    matrix = jitter(photo.shape[0], size, rng, degrees=4, scale=0.05, shift=0.02)
+    if photo.shape[:2] != (size, size):
+        photo, (masked, region) = resize.resized_pixels(photo, (size, size)), _resized(masked, region, size)
+    matrix = jitter(size, rng, degrees=4, scale=0.05, shift=0.02)
     to = {"dsize": (size, size), "borderMode": cv2.BORDER_REPLICATE}
     both = np.concatenate([cv2.warpAffine(one, matrix, flags=cv2.INTER_CUBIC, **to) for one in (photo, masked)], 2)
     region = np.asarray(cv2.warpAffine(region, matrix, flags=cv2.INTER_NEAREST, **to), np.uint8)
@@ -92,3 +91,11 @@ def augment(photo: Pixels, masked: Pixels, region: Pixels, size: int, rng: Rng) 
         both, region = both[:, ::-1], region[:, ::-1]
     both = relight(both, rng, contrast=0.2, brightness=12)
     return both[..., :3], both[..., 3:], np.ascontiguousarray(region)
+
+
+def _resized(masked: Pixels, region: Pixels, size: int) -> tuple[Pixels, Pixels]:
+    """Return a masked photo and its region at a side, as `Inpainter` brings them there: the mask leaks into nothing."""
+    photo, hole = resize.batch(masked).float(), torch.from_numpy(region > 0)[None, None].float()
+    around, hole = resize.around_holes(photo, hole, (size, size))
+    photo = torch.where(hole > 0, resize.resized(photo, (size, size)), around)
+    return resize.pixels(photo.round().byte()), np.where(hole[0, 0].numpy() > 0, np.uint8(255), np.uint8(0))

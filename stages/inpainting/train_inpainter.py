@@ -66,13 +66,14 @@ def train_inpainter(
     key = checkpoints.key_of(
         {"sex": sex, **params.model_dump()}, [faces, templates, shared, recognizer], Path(__file__)
     )
+    name = f"train_inpainter-{sex}"
     trained, kept = training.train(
-        training.samples(rows, params, templates),
+        training.samples(rows, params, templates, name),
         params.inpainter,
         params.schedule,
         start=training.continue_from(shared),
         recognizer=recognition.load(recognizer) if params.inpainter.losses.identity else None,
-        name=f"train_inpainter-{sex}",
+        name=name,
         key=key,
     )
     written = trained.write(out, training.header(params.inpainter), results, rows, kept)

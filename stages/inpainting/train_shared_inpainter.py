@@ -14,6 +14,8 @@ from stages.inpainting import training
 from stages.recognition import recognizer as recognition
 from stages.training import checkpoints, launch
 
+NAME = "train_shared_inpainter"
+
 
 class Params(training.Params):
     """Section `train_shared_inpainter:` of params.yaml."""
@@ -39,12 +41,12 @@ def train_shared_inpainter(
     rows = tables.bare(faces, training.COLUMNS, "train")
     key = checkpoints.key_of(params.model_dump(), [faces, templates, pretrained, recognizer], Path(__file__))
     trained, kept = training.train(
-        training.samples(rows, params, templates),
+        training.samples(rows, params, templates, NAME),
         params.inpainter,
         params.schedule,
         start=training.continue_from(pretrained),
         recognizer=recognition.load(recognizer) if params.inpainter.losses.identity else None,
-        name="train_shared_inpainter",
+        name=NAME,
         key=key,
     )
     written = trained.write(out, training.header(params.inpainter), results, rows, kept)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 from pydantic import Field
@@ -14,7 +13,9 @@ from torch import nn
 from stages.compute import weights
 from stages.core import images
 from stages.core.params import Section, StageParams
+from stages.core.seeding import derived
 from stages.core.tables import Face
+from stages.faces.resize import resized_pixels
 from stages.inpainting.gan import InpaintingGAN, LossWeights
 from stages.inpainting.inpainter import KIND, Networks
 from stages.inpainting.samples import Samples
@@ -52,17 +53,19 @@ class Params(StageParams):
     schedule: loop.Schedule
 
 
-def samples(rows: Sequence[Face], params: Params, templates: Path) -> Samples:
+def samples(rows: Sequence[Face], params: Params, templates: Path, name: str) -> Samples:
     """Return bare faces on which a mask is drawn anew in every round.
 
     Args:
         rows: the faces, with `COLUMNS`.
         params: of the stage.
         templates: folder of the user's own masks.
+        name: of the training. The second and third go on from the weights of the one before: with its chance they would
+            see its samples once more.
     """
     drawn, network = params.render_masks.flattened(), params.inpainter
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
-    return Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=params.seed)
+    return Samples(rows, draw, blend_prob=network.blend_prob, size=network.side, seed=derived(params.seed, name))
 
 
 def train(
@@ -130,6 +133,6 @@ def mean_face(faces: Sequence[Face], size: int) -> torch.Tensor:
     """Return the mean of aligned faces and their mirror images, float32 (1, 3, size, size), 0 to 1."""
     total = np.zeros((size, size, 3))
     for face in faces:
-        total += cv2.resize(images.decode(face["image"]), (size, size), interpolation=cv2.INTER_AREA)
+        total += resized_pixels(images.decode(face["image"]), (size, size))
     mean = (total + total[:, ::-1]) / (2 * 255 * len(faces))
     return torch.from_numpy(mean.transpose(2, 0, 1)[None].astype(np.float32))

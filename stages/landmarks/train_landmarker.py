@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from stages.core import images, tables
 from stages.core.params import StageParams
 from stages.core.results import Results
+from stages.core.seeding import derived
 from stages.core.tables import Face
 from stages.faces import alignment
 from stages.faces.augmentation import relight
@@ -101,10 +102,8 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
 class Samples(FaceSamples):
     """Crops of photos, masks drawn on some of the faces, and crops beside the faces."""
 
-    name = "train_landmarker"
-
     def __init__(self, faces: Sequence[Face], own: Mapping[str, Template], params: Params) -> None:
-        super().__init__(faces, params.seed)
+        super().__init__(faces, derived(params.seed, "train_landmarker"))
         self.own, self.params, self.looks = own, params, params.render_masks.flattened()
 
     def sample(self, face: Face, rng: np.random.Generator) -> dict[str, Any]:

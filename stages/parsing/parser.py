@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stages.compute import device
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.faces.resize import resized
 from stages.training import openmmlab
 
 openmmlab.enable()
@@ -57,10 +58,7 @@ class Parser:
         """Return the same of RGB images uint8 (n, 3, H, W), uint8 (n, H, W), both on the network's device."""
         inputs, shape = images.float(), images.shape[2:]
         if shape != (self.size, self.size):
-            smaller = max(shape) > self.size
-            inputs = nn.functional.interpolate(
-                inputs, (self.size, self.size), mode="bilinear", align_corners=False, antialias=smaller
-            )
+            inputs = resized(inputs, (self.size, self.size))
         preprocessor = self.network.data_preprocessor
         logits = self.network((inputs - preprocessor.mean) / preprocessor.std, mode="tensor")
         return nn.functional.interpolate(logits, shape, mode="bilinear", align_corners=False).argmax(1).byte()

@@ -11,6 +11,8 @@ from stages.core import images
 from stages.core.images import Pixels
 from stages.core.tables import Face
 from stages.faces import parts
+from stages.faces.augmentation import jitter
+from stages.faces.resize import resized_pixels
 from stages.parsing import parser
 from stages.training.samples import FaceSamples
 
@@ -23,8 +25,6 @@ Change = Callable[[Face, Pixels, Pixels, Rng], tuple[Pixels, Pixels]]
 
 class Samples(FaceSamples):
     """Faces with labels as mmseg's samples, changed by `change`, at `size` pixels a side; see `FaceSamples`."""
-
-    name = "train_parser"
 
     def __init__(self, faces: Sequence[Face], change: Change, size: int, seed: int) -> None:
         super().__init__(faces, seed)
@@ -46,13 +46,9 @@ def augment(image: Pixels, labels: Pixels, size: int, rng: Rng) -> tuple[Pixels,
         The image, uint8 (size, size, 3), and its labels, uint8 (size, size); outside the photo it is black and
         background, as after an alignment.
     """
-    height, width = image.shape[:2]
-    turn, scale = rng.normal(0, 4), float(np.exp(rng.normal(0, 0.05)))
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn, scale)
-    matrix[:, 2] += rng.normal(0, 0.02, 2) * (width, height)
-    fit = np.diag([size / width, size / height, 1.0])
-    fit[:2, 2] = (np.array([size / width, size / height]) - 1) / 2  # centers of corner pixels
-    x, y = _bent(cv2.invertAffineTransform((fit @ np.vstack([matrix, [0, 0, 1]]))[:2]), size, (width, height), rng)
+    image = resized_pixels(image, (size, size))
+    labels = np.asarray(cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    x, y = _bent(cv2.invertAffineTransform(jitter(size, rng, degrees=4, scale=0.05, shift=0.02)), size, rng)
     image = np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR), np.uint8)
     labels = np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST), np.uint8)
     if rng.random() < 0.5:
@@ -60,14 +56,12 @@ def augment(image: Pixels, labels: Pixels, size: int, rng: Rng) -> tuple[Pixels,
     return relight(image, rng), np.ascontiguousarray(labels)
 
 
-def _bent(
-    matrix: NDArray[np.floating], size: int, shape: tuple[int, int], rng: Rng
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _bent(matrix: NDArray[np.floating], size: int, rng: Rng) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return where each pixel comes from: an affine map, bent smoothly by chance, as no two faces have one shape."""
     grid = np.mgrid[:size, :size].astype(np.float32)[::-1]
     source = np.tensordot(matrix[:, :2], grid, 1) + matrix[:, 2, None, None]
     for axis in (0, 1):
-        bend = rng.normal(0, BEND * shape[axis], (PLACES, PLACES)).astype(np.float32)
+        bend = rng.normal(0, BEND * size, (PLACES, PLACES)).astype(np.float32)
         source[axis] += cv2.resize(bend, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.float32(source[0]), np.float32(source[1])
 

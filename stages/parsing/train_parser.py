@@ -17,7 +17,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import Section, StageParams
 from stages.core.results import Results
-from stages.core.seeding import generator
+from stages.core.seeding import derived, generator
 from stages.core.tables import Face
 from stages.faces import parts
 from stages.masks import beards, occluders
@@ -115,7 +115,7 @@ def train_parser(
     key = checkpoints.key_of({"model": model, **params.model_dump()}, [faces, templates, occluders], Path(__file__))
     trained = loop.train(
         functools.partial(openmmlab.build, "mmseg", config),
-        samples.Samples(rows, change, chosen.side, params.seed),
+        samples.Samples(rows, change, chosen.side, derived(params.seed, f"train_parser-{model}")),
         chosen.schedule,
         name=f"train_parser-{model}",
         key=key,

@@ -14,6 +14,7 @@ from pydantic import Field
 from stages.core import tables
 from stages.core.params import StageParams
 from stages.core.results import Results
+from stages.core.seeding import derived
 from stages.masks import looks
 from stages.recognition import distillation, embedders
 from stages.training import checkpoints, launch, loop
@@ -58,7 +59,7 @@ def distill_recognizer(
     network, about = embedders.load_dlib(teacher)
     trained = loop.train(
         lambda: distillation.Training(network),
-        distillation.Samples(rows, change, params.seed),
+        distillation.Samples(rows, change, derived(params.seed, "distill_recognizer")),
         params.schedule,
         name=f"distill_recognizer-{out.stem}",
         key=checkpoints.key_of(params.model_dump(), [faces, templates, teacher], Path(__file__)),

@@ -60,10 +60,8 @@ class Samples(FaceSamples):
     Args:
         faces: rows with `image` and `landmarks`.
         change: what is drawn on a face.
-        seed: of all chance.
+        seed: see `FaceSamples`.
     """
-
-    name = "distill_recognizer"
 
     def __init__(self, faces: Sequence[Face], change: Change, seed: int) -> None:
         super().__init__(faces, seed)
@@ -83,7 +81,7 @@ class Samples(FaceSamples):
 
 def _misplaced(points: Points, side: int, rng: Rng) -> Points:
     """Return landmarks as they are found behind a mask: all of them a little turned, scaled and shifted."""
-    return alignment.apply(jitter(side, side, rng, degrees=3, scale=0.04, shift=0.015), points)
+    return alignment.apply(jitter(side, rng, degrees=3, scale=0.04, shift=0.015), points)
 
 
 def _photographed(image: Pixels, rng: Rng) -> Pixels:

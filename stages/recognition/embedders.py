@@ -16,6 +16,7 @@ from stages.compute import device, weights
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
+from stages.faces.resize import resized
 from stages.recognition import dlib_embedding, recognizer
 from stages.recognition.networks import normalized
 
@@ -81,7 +82,7 @@ class _OnnxEmbedder:
     def _embeddings(self, faces: Tensor) -> Tensor:
         inputs = faces.float().contiguous()
         if inputs.shape[2:] != (self.size, self.size):
-            inputs = nn.functional.interpolate(inputs, (self.size, self.size), mode="bilinear", antialias=True)
+            inputs = resized(inputs, (self.size, self.size))
         inputs = (inputs - self.mean) / self.scale
         name = self.session.get_inputs()[0].name
         both = [torch.from_numpy(self.session.run(None, {name: some.numpy()})[0]) for some in (inputs, inputs.flip(3))]

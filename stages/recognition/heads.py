@@ -18,6 +18,7 @@ from stages.core.errors import UnmaskError
 from stages.core.seeding import generator
 from stages.recognition.networks import normalized
 from stages.recognition.protocol import CONDITIONS
+from stages.training import decay
 
 KIND = "heads"
 Embeddings = NDArray[np.float32]
@@ -108,9 +109,9 @@ def unmasking(
         hidden: see `Unmasking`.
         steps: how many times its weights are changed.
         learning_rate: of AdamW.
-        weight_decay: of AdamW.
+        weight_decay: of AdamW, for the matrices.
         margin: of the loss.
-        seed: of all chance.
+        seed: of all chance; one for all conditions and recognizers, as their heads are compared with each other.
 
     Raises:
         UnmaskError: the photos show one person alone: there are no negatives.
@@ -121,7 +122,7 @@ def unmasking(
     rng = generator(seed, "unmasking")
     on = device.chosen()
     head = Unmasking(bare.shape[1], hidden).to(on)
-    optimizer = torch.optim.AdamW(head.parameters(), learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(decay.groups(head), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     bare_ones, masked_ones = torch.from_numpy(bare).to(on), torch.from_numpy(masked).to(on)
     names = np.array(people)

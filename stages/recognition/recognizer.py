@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stages.compute import device, weights
 from stages.core.images import Pixels
+from stages.faces.resize import resized
 from stages.recognition.networks import IResNet, Network, normalized
 
 KIND = "recognizer"
@@ -42,7 +43,7 @@ class Recognizer(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Return embeddings of length 1, (n, embedding), of faces (n, 3, h, w), 0 to 1, with a gradient if wanted."""
         if faces.shape[2:] != (self.size, self.size):
-            faces = nn.functional.interpolate(faces, (self.size, self.size), mode="bilinear", antialias=True)
+            faces = resized(faces, (self.size, self.size))
         return normalized(self.network(faces))
 
     def embed(self, faces: Sequence[Pixels]) -> NDArray[np.float32]:

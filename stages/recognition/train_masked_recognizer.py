@@ -13,6 +13,7 @@ from pydantic import Field
 
 from stages.core.params import StageParams
 from stages.core.results import Results
+from stages.core.seeding import derived
 from stages.masks import looks
 from stages.recognition import recognizer, training
 from stages.training import checkpoints, launch
@@ -51,12 +52,13 @@ def train_masked_recognizer(
         UnmaskError: no such loss, or fewer than two people to train on.
     """
     rows, recipe = training.known(loss, faces), params.train_recognizer
+    seed = derived(params.seed, "train_recognizer")  # the bare training's: with it this one is compared
     drawn = params.render_masks.in_training()
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
     trained = training.train(
         loss,
         recipe,
-        training.Samples(rows, recipe.network.side, params.seed, draw, params.mask_prob),
+        training.Samples(rows, recipe.network.side, seed, draw, params.mask_prob),
         name=f"train_masked_recognizer-{loss}",
         key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [faces, templates], Path(__file__)),
     )

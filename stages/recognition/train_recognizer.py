@@ -11,6 +11,7 @@ from pydantic import Field
 
 from stages.core.params import StageParams
 from stages.core.results import Results
+from stages.core.seeding import derived
 from stages.recognition import recognizer, training
 from stages.training import checkpoints, launch
 
@@ -40,10 +41,11 @@ def train_recognizer(loss: str, faces: Path, out: Path, results: Results, params
         UnmaskError: no such loss, or fewer than two people to train on.
     """
     rows = training.known(loss, faces)
+    seed = derived(params.seed, "train_recognizer")  # for all losses, as recognizers are compared with each other
     trained = training.train(
         loss,
         params,
-        training.Samples(rows, params.network.side, params.seed),
+        training.Samples(rows, params.network.side, seed),
         name=f"train_recognizer-{loss}",
         key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [faces], Path(__file__)),
     )

@@ -97,12 +97,10 @@ class Samples(FaceSamples):
     Args:
         faces: rows with `identity` and `image`, kept encoded.
         side: of the images to train on, pixels.
-        seed: of all chance.
+        seed: see `FaceSamples`.
         draw: draws a mask; needed if `mask_prob` is above 0.
         mask_prob: share of the images on which a mask is drawn anew in each round.
     """
-
-    name = "train_recognizer"
 
     def __init__(
         self, faces: Sequence[Face], side: int, seed: int, draw: Draw | None = None, mask_prob: float = 0.0
@@ -115,8 +113,9 @@ class Samples(FaceSamples):
     def sample(self, face: Face, rng: Rng) -> dict[str, Any]:
         """Return a face, perhaps masked, and the number of its person."""
         image = images.decode(face["image"])
-        if rng.random() < self.mask_prob and self.draw and face["landmarks"] is not None:
-            image, _ = self.draw(face, image, rng)
+        (of_mask,) = rng.spawn(1)  # so that all else is drawn as in the training without masks
+        if of_mask.random() < self.mask_prob and self.draw and face["landmarks"] is not None:
+            image, _ = self.draw(face, image, of_mask)
         image = augment(image, self.side, rng)
         data = BaseDataElement(metainfo={"face_id": face["face_id"]})
         data.set_data({"person": self.person[face["identity"]]})

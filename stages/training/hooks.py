@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from stages.core import costs
 from stages.core.errors import UnmaskError
 from stages.core.progress import Progress
-from stages.core.seeding import fraction
+from stages.core.seeding import derived
 
 SHOWN_AT_A_TIME = 20  # face_ids in a message
 
@@ -42,7 +42,7 @@ class SeedHook(Hook):
 
     def before_train_epoch(self, runner: Any) -> None:
         """Seed torch's generators by the epoch."""
-        torch.manual_seed(int(fraction(self.seed, "torch", runner.epoch) * 2**31))
+        torch.manual_seed(derived(self.seed, "torch", runner.epoch))
 
 
 @HOOKS.register_module()

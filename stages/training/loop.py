@@ -37,6 +37,7 @@ class Schedule(Section):
     learning_rate: float = Field(gt=0)
     """At its highest: it rises over the first twentieth of the steps and falls to 0 on a cosine."""
     weight_decay: float = Field(ge=0)
+    """Of matrices and kernels; biases, norms and a recognizer's vectors of people do not decay."""
     checkpoint_every: int = Field(ge=1)
     """Steps; a run that is killed loses at most so many."""
     precision: Precision
@@ -57,7 +58,7 @@ class Samples(Protocol):
     """
 
     seed: int
-    """Of all chance: weights, order and changes."""
+    """Of all chance of this training: weights, order and changes; from `seeding.derived`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, key: int) -> Any: ...

@@ -11,6 +11,7 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMI
 from torch import nn
 
 from stages.compute import device
+from stages.training import decay
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -29,10 +30,13 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class PartsOptimWrapperConstructor:
-    """Gives parts of a model an optimizer each, as the two sides of a GAN need them.
+    """Gives a model an optimizer, or parts of it one each, as the two sides of a GAN need them.
+
+    mmengine's own constructor would do for one optimizer, but lets numbers alone decay, such as an attention's gain.
 
     Args:
-        optim_wrapper_cfg: of each wrapper; `parts` are the names of the model's modules that get one.
+        optim_wrapper_cfg: of each wrapper; `parts` are the names of the model's modules that get one, none for one of
+            the whole model.
         paramwise_cfg: mmengine's, not used.
     """
 
@@ -41,15 +45,17 @@ class PartsOptimWrapperConstructor:
         self.config = dict(optim_wrapper_cfg)
         self.parts = self.config.pop("parts")
 
-    def __call__(self, model: nn.Module) -> OptimWrapperDict:
-        """Return the wrappers by the parts' names."""
+    def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
+        """Return the wrapper, or the wrappers by the parts' names."""
         model = unwrapped(model)
-        wrappers = {}
-        for name in self.parts:
-            parameters = [weight for weight in getattr(model, name).parameters() if weight.requires_grad]
-            optimizer = OPTIMIZERS.build({**self.config["optimizer"], "params": parameters})
-            wrappers[name] = OPTIM_WRAPPERS.build({**self.config, "optimizer": optimizer})
-        return OptimWrapperDict(**wrappers)
+        if not self.parts:
+            return self._wrapper(model)
+        return OptimWrapperDict(**{name: self._wrapper(getattr(model, name)) for name in self.parts})
+
+    def _wrapper(self, part: nn.Module) -> OptimWrapper:
+        groups = decay.groups(unwrapped(part))
+        optimizer = OPTIMIZERS.build({**self.config["optimizer"], "params": groups})
+        return OPTIM_WRAPPERS.build({**self.config, "optimizer": optimizer})
 
 
 def options(
@@ -67,7 +73,8 @@ def options(
                 "fused": True,  # three times as fast on a CPU
             },
             "clip_grad": {"max_norm": 10.0},
-            **({"constructor": "PartsOptimWrapperConstructor", "parts": list(parts)} if parts else {}),
+            "constructor": "PartsOptimWrapperConstructor",
+            "parts": list(parts),
         },
         "param_scheduler": [
             {"type": "LinearLR", "start_factor": 0.05, "by_epoch": False, "begin": 0, "end": rise},

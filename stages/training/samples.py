@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -18,11 +18,8 @@ class FaceSamples(Dataset[Any]):
 
     Args:
         faces: rows with `face_id` and `image`, kept encoded.
-        seed: of all chance.
+        seed: of this training's chance, from `seeding.derived`. Trainings that are compared with each other share one.
     """
-
-    name: ClassVar[str]
-    """Of the training, so that no two draw the same."""
 
     def __init__(self, faces: Sequence[Face], seed: int) -> None:
         self.faces, self.seed = faces, seed
@@ -35,7 +32,7 @@ class FaceSamples(Dataset[Any]):
         """Return sample `round * len + index`."""
         turn, index = divmod(key, len(self.faces))
         face = self.faces[index]
-        return self.sample(face, generator(self.seed, self.name, turn, face["face_id"]))
+        return self.sample(face, generator(self.seed, "sample", turn, face["face_id"]))
 
     @abstractmethod
     def sample(self, face: Face, rng: np.random.Generator) -> dict[str, Any]:

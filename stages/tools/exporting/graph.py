@@ -71,11 +71,3 @@ def planes(pictures: Sequence[Pixels]) -> NDArray[np.float32]:
     stacked = np.stack(pictures)
     stacked = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(stacked, np.float32)
-
-
-def resized(faces: Tensor, side: int) -> Tensor:
-    """Return images (n, c, h, w) scaled to (n, c, side, side), averaged where they shrink; the same at that size.
-
-    The pipeline leaves out what does nothing at the right size; a graph cannot choose.
-    """
-    return nn.functional.interpolate(faces, (side, side), mode="bilinear", align_corners=False, antialias=True)

@@ -10,9 +10,10 @@ from stages.compute import weights
 from stages.core import images
 from stages.core.images import Pixels
 from stages.core.tables import Face
+from stages.faces.resize import around_holes
 from stages.inpainting import inpainter
 from stages.inpainting.networks import Generator
-from stages.tools.exporting.graph import FACES, SIDES, Graph, example, planes, resized
+from stages.tools.exporting.graph import FACES, SIDES, Graph, example, planes
 
 
 class Module(nn.Module):
@@ -26,9 +27,7 @@ class Module(nn.Module):
     def forward(self, faces: Tensor, regions: Tensor) -> Tensor:
         """Return faces (n, 3, h, w), 0 to 255, filled where regions (n, 1, h, w) are not 0; whole numbers."""
         outside = (regions <= 0).float()
-        around = resized(outside, self.size)
-        inputs = resized(faces / 255 * outside, self.size) / around.clamp(min=1e-3)
-        holes = (around < 0.5).float()
+        inputs, holes = around_holes(faces / 255, 1 - outside, (self.size, self.size))
         made = self.generator(inputs, holes) + self.generator(inputs.flip(3), holes.flip(3)).flip(3)
         made = (made / 2).clamp(0, 1)
         made = nn.functional.interpolate(made, faces.shape[2:], mode="bicubic", antialias=True).clamp(0, 1)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from stages.compute import weights
 from stages.core import images
+from stages.faces.resize import resized
 from stages.parsing import parser
-from stages.tools.exporting.graph import Graph, example, resized
+from stages.tools.exporting.graph import Graph, example
 
 
 class Module(nn.Module):
@@ -24,7 +25,7 @@ class Module(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Return classes, uint8 (n, h, w), and logits, float32 (n, classes, h, w), of faces (n, 3, h, w), 0 to 255."""
         preprocessor = self.network.data_preprocessor
-        inputs = (resized(faces, self.size) - preprocessor.mean) / preprocessor.std
+        inputs = (resized(faces, (self.size, self.size)) - preprocessor.mean) / preprocessor.std
         logits = self.network(inputs, mode="tensor")
         logits = nn.functional.interpolate(logits, faces.shape[2:], mode="bilinear", align_corners=False)
         return logits.argmax(1).to(torch.uint8), logits

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from stages.compute import weights
 from stages.core import images
+from stages.faces.resize import resized
 from stages.recognition import dlib_embedding, embedders, recognizer
 from stages.recognition.networks import normalized
-from stages.tools.exporting.graph import Graph, NotExportedError, example, planes, resized
+from stages.tools.exporting.graph import Graph, NotExportedError, example, planes
 
 EMBEDDINGS = (
     "float32 (batch, {}): of length 1, that of the face and that of its mirror image added up; two faces are as alike "
@@ -31,7 +32,7 @@ class Module(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Return embeddings of length 1, (n, d), of faces (n, 3, h, w), 0 to 255."""
-        inputs = resized(faces, self.size) * self.factor
+        inputs = resized(faces, (self.size, self.size)) * self.factor
         return normalized(normalized(self.network(inputs)) + normalized(self.network(inputs.flip(3))))
 
 
