@@ -60,11 +60,9 @@ def results(tmp_path: Path) -> Path:
     names = ("bare-bare", *(f"{kind}-bare" for kind in ("masked", "zeroed", "inpainted")), "upper-bare_upper")
     for place, recognizer in enumerate(("one", "two")):
         value = {name: 0.99 - 0.05 * number for number, name in enumerate(names)} | {"masked_oracle-bare": 0.96}
-        val = {name: 2.0 + (name == "zeroed-bare") - place / 2 for name in names}
         verified = {
             "series": {"none": {name: scores(value[name] - place / 10) for name in (*names, "masked_oracle-bare")}},
-            "val": {"series": {"none": {name: {"decidability": val[name]} for name in names}}},
-            "best": {"head": "none", "series": "zeroed-bare", "by": "val"},
+            "best": {"head": "none", "series": "zeroed-bare", "by": "val", "decidability": 3.0 - place / 2},
         }
         (folder / f"verify-{recognizer}.json").write_text(json.dumps(verified))
         identified = {"series": {"none": {name: ranks(value[name]) for name in names}}}
@@ -278,8 +276,7 @@ def test_a_list_of_real_masks_stands_where_drawn_ones_would(results: Path):
     path = results / "verify-one.json"
     verified = json.loads(path.read_text())
     verified["series"]["none"] = {name: scores(0.9) for name in ("list", "list_upper")}
-    verified["best"] = {"head": "none", "series": "list_upper", "by": "val"}
-    verified["val"]["series"]["none"] = {"list_upper": {"decidability": 1.0}}
+    verified["best"] = {"head": "none", "series": "list_upper", "by": "val", "decidability": 1.0}
     path.write_text(json.dumps(verified))
     row = recognition.load(results, ["one"]).short_tables()[0].rows[0]
     assert (row["bare"], row["zeroed"], row["best remedy"]) == ("n/a", "n/a", "list upper")

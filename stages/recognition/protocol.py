@@ -107,6 +107,12 @@ def wears_real(table: Table) -> bool:
     return set(table["bare"].face_ids).isdisjoint(table["masked"].face_ids)
 
 
+def in_list(name: str) -> str | None:
+    """Return the series of a published list that compares what a series does; None if there is none."""
+    probe, _, reference = name.partition("-")
+    return LISTS.get(probe) if reference == (BARE_UPPER if probe == "upper" else "bare") else None
+
+
 def is_remedy(name: str) -> bool:
     """Tell whether a series asks about a masked face where bare ones are known, as users can."""
     if name in LISTS.values():

@@ -274,6 +274,8 @@ def _people(compared: Compared) -> list[str]:
 
 def _scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[np.float64]]]:
     """Return scores by head and series, and replicates of those that have an interval, by dotted key."""
+    if not compared:
+        return {}, {}
     names = _people(compared)
     number = {name: index for index, name in enumerate(names)}
     counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "verify"))
@@ -379,13 +381,13 @@ def _at_bare_threshold(
 
 def _best(known: Compared, there: Compared) -> dict[str, Any] | None:
     """Return the remedy with the highest decidability of some people, among those of which there are pairs to test."""
-    remedies = {
-        key: pairs.compared.decidability()
-        for key, pairs in known.items()
-        if key in there and protocol.is_remedy(key[1]) and pairs.compared is not None
-    }
+    remedies = {}
+    for (head, name), pairs in known.items():
+        key = next((key for key in ((head, name), (head, protocol.in_list(name))) if key in there), None)
+        if key and protocol.is_remedy(key[1]) and pairs.compared is not None:
+            remedies[key] = pairs.compared.decidability()
     best = max(remedies, key=lambda key: remedies[key], default=None)
-    return best and {"head": best[0], "series": best[1], "by": "val"}
+    return best and {"head": best[0], "series": best[1], "by": "val", "decidability": remedies[best]}
 
 
 def _cross_validated(

@@ -165,9 +165,7 @@ def load(metrics: Path, recognizers: Sequence[str]) -> Comparison:
     }
     best = {recognizer: found["best"] or {} for recognizer, found in verified.items()}
     remedies = {name: (name, of["head"], of["series"]) if of.get("by") == "val" else None for name, of in best.items()}
-    chosen = {
-        key: verified[key[0]]["val"]["series"][key[1]][key[2]]["decidability"] for key in remedies.values() if key
-    }
+    chosen = {key: best[key[0]]["decidability"] for key in remedies.values() if key}
     crossed = {name: of for name, of in best.items() if of.get("by") == "cross-validation"}
     return Comparison(scores, remedies, chosen, crossed)
 
