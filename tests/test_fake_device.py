@@ -27,7 +27,7 @@ from stages.inpainting import baselines, inpainter
 from stages.inpainting.networks import Generator
 from stages.landmarks import landmarker
 from stages.parsing import parser
-from stages.recognition import dlib_embedding, heads, recognizer, train_recognizer
+from stages.recognition import dlib_embedding, heads, protocol, recognizer, train_recognizer
 from stages.training import openmmlab
 from tests.conftest import ROOT, drawn_face, drawn_landmarks
 
@@ -164,7 +164,7 @@ def test_recognizers_embed():
 def test_heads_correct_embeddings():
     both = built(lambda: heads.Heads(16, 8))
     embeddings = np.zeros((5, 16), np.float32)
-    assert all(both.correct("masked", name, embeddings).shape == (5, 16) for name in heads.NAMES)
+    assert all(both.correct("masked", name, embeddings).shape == (5, 16) for name in protocol.HEADS)
 
 
 def test_the_mean_face_is_fitted():

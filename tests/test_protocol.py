@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from stages.core import replicates
 from stages.core.errors import UnmaskError
 from stages.core.results import Results
-from stages.recognition import embeddings, heads, identify, protocol, train_heads, verify
+from stages.recognition import embeddings, folding, heads, identify, protocol, train_heads, verify
 from stages.recognition.embeddings import Faces
 from tests.test_remedies import ALL, SIZE, chosen, faces
 
@@ -77,8 +77,8 @@ def test_own_photos_are_found_wherever_they_stand():
 
 def test_folds_are_even_and_fixed_by_the_names():
     people = {f"p{number}" for number in range(20)}
-    found = protocol.folds(people, 3)
-    assert found == protocol.folds(sorted(people, reverse=True), 3)
+    found = folding.folds(people, 3)
+    assert found == folding.folds(sorted(people, reverse=True), 3)
     assert sorted(list(found.values()).count(fold) for fold in range(3)) == [6, 7, 7]
 
 
@@ -126,7 +126,7 @@ def test_nobody_is_identified_by_a_face_that_was_not_found(tmp_path: Path):
 
 def in_folds(table: Mapping[str, Faces]) -> dict[str, Faces]:
     """Return faces whose people to train on are in two folds, of networks with spaces of their own."""
-    fold_of = protocol.folds(set(table["bare"].of("train").identities), 2)
+    fold_of = folding.folds(set(table["bare"].of("train").identities), 2)
     turned = np.linalg.qr(np.random.default_rng(3).normal(size=(SIZE, SIZE)))[0].astype(np.float32)
     result = {}
     for condition, some in table.items():

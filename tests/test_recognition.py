@@ -1,5 +1,6 @@
 """Recognizers: the network, its training, dlib's, and who is nearest."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import cv2
 import dlib
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from pydantic import ValidationError
 from torch import nn
 
+from stages.compute import weights
 from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -18,6 +21,8 @@ from stages.core.results import Results
 from stages.faces import dlib_models
 from stages.recognition import (
     dlib_embedding,
+    embedders,
+    folding,
     identification,
     networks,
     recognizer,
@@ -26,6 +31,7 @@ from stages.recognition import (
     training,
 )
 from stages.training import loop
+from stages.training.trained import Trained
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 
 
@@ -38,10 +44,10 @@ def section(**changes: object) -> train_recognizer.Params:
     values = {
         "seed": 0,
         "network": network().model_dump(),
-        "norm_softmax": {"scale": 16.0},
-        "sphereface": {"margin": 1.7, "scale": 16.0},
-        "cosface": {"margin": 0.35, "scale": 16.0},
-        "arcface": {"margin": 20.0, "scale": 16.0},
+        "norm_softmax": {"scale": 16.0, "folds": None},
+        "sphereface": {"margin": 1.7, "scale": 16.0, "folds": None},
+        "cosface": {"margin": 0.35, "scale": 16.0, "folds": None},
+        "arcface": {"margin": 20.0, "scale": 16.0, "folds": None},
         "schedule": loop.Schedule(
             steps=30, batch_size=8, learning_rate=0.005, weight_decay=0.0, checkpoint_every=10, precision="float32"
         ).model_dump(),
@@ -49,11 +55,11 @@ def section(**changes: object) -> train_recognizer.Params:
     return train_recognizer.Params(**{**values, **changes})
 
 
-def train(faces: Path, to: Path, *, masks: str = "bare", loss: str = "arcface") -> dict:
+def train(faces: Path, to: Path, *, masks: str = "bare", loss: str = "arcface", **changes: object) -> dict:
     out, results = to / "w.safetensors", Results(to / "training")
     if masks == "bare":
-        return train_recognizer.train_recognizer(loss, faces, out, results, section())
-    recipe = section().model_dump(exclude={"seed"})
+        return train_recognizer.train_recognizer(loss, faces, out, results, section(**changes))
+    recipe = section(**changes).model_dump(exclude={"seed"})
     looks = params.read_yaml(ROOT / "params.yaml")["render_masks"]
     chosen = train_masked_recognizer.Params(seed=0, render_masks=looks, train_recognizer=recipe, mask_prob=1.0)
     templates = ROOT / "data/mask_templates"
@@ -101,6 +107,127 @@ def test_with_and_without_masks_faces_are_changed_in_the_same_way():
     assert not torch.equal(bare[0]["inputs"], bare[4]["inputs"])
 
 
+# ---------------------------------------------------------------- folds
+
+IN_TWO = {"margin": 20.0, "scale": 16.0, "folds": 2}
+SHORT = loop.Schedule(
+    steps=4, batch_size=4, learning_rate=0.005, weight_decay=0.0, checkpoint_every=2, precision="float32"
+).model_dump()
+
+
+def five_people(to: Path) -> Path:
+    return write_table(to / "faces", [face_row(index, identity=f"p{index % 5}") for index in range(20)])
+
+
+@pytest.mark.parametrize("masks", ["bare", "masked"])
+def test_the_network_of_a_fold_never_sees_its_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, masks: str):
+    seen, runs = {}, {}
+
+    def spy(loss: str, recipe: training.Recipe, samples: training.Samples, **options: object) -> Trained:
+        name = options["name"].removeprefix(program)
+        seen[name] = set(samples.person)
+        runs[name] = fit(loss, recipe, samples, **options)
+        return runs[name]
+
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", spy)
+    program = "train_recognizer-arcface" if masks == "bare" else "train_masked_recognizer-arcface"
+    train(five_people(tmp_path), tmp_path, masks=masks, arcface=IN_TWO, schedule=SHORT)
+    people = {f"p{number}" for number in range(5)}
+    fold_of = folding.folds(people, 2)
+    others = [{person for person in people if fold_of[person] != fold} for fold in (0, 1)]
+    assert seen == {"-fold_0": others[0], "-fold_1": others[1], "": people}
+    found = embedders.load_folds(tmp_path / "w.safetensors")
+    assert found.fold_of == fold_of
+    kept = weights.load(tmp_path / "w.safetensors", recognizer.KIND)[1]
+    for name, before in (("-fold_0", "folds.0.network."), ("-fold_1", "folds.1.network."), ("", "")):
+        learned = runs[name].model.network.state_dict()
+        assert all(torch.equal(kept[before + tensor], value) for tensor, value in learned.items())
+        assert not runs[name].work.exists()
+    face, _ = drawn_face(0, 64)
+    embed = recognizer.Recognizer(runs["-fold_1"].model.network, 32).embed
+    faces = [face, face[::-1].copy()]
+    cosine = np.prod(embed(faces), 0).sum()
+    assert np.prod(found.embed[1](faces, [None] * 2), 0).sum() == pytest.approx(cosine, abs=1e-4)
+
+
+def test_a_run_that_was_killed_between_folds_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def killed(loss: str, recipe: training.Recipe, samples: training.Samples, **options: object) -> Trained:
+        if options["name"].endswith("fold_1"):
+            raise KeyboardInterrupt
+        return fit(loss, recipe, samples, **options)
+
+    table, fit = five_people(tmp_path), training.fit
+    options = {"arcface": IN_TWO, "schedule": SHORT}
+    train(table, tmp_path / "whole", **options)
+    monkeypatch.setattr(training, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(table, tmp_path / "again", **options)
+    monkeypatch.setattr(training, "fit", fit)
+    assert list((loop.SCRATCH / "train_recognizer-arcface-fold_0").glob("*/epoch_2.pth"))
+    train(table, tmp_path / "again", **options)
+    whole, again = ((tmp_path / name / "w.safetensors").read_bytes() for name in ("whole", "again"))
+    assert whole == again
+
+
+def test_folds_leave_the_network_for_new_people_as_it_is(tmp_path: Path):
+    table = five_people(tmp_path)
+    results, costs = {}, {}
+    for folds in (None, 2):
+        to = tmp_path / str(folds)
+        results[folds] = train(table, to, arcface={**IN_TWO, "folds": folds}, schedule=SHORT)
+        costs[folds] = json.loads((to / "costs/training.json").read_text())
+    assert results[None] == results[2]
+    assert costs[2]["images"] == 3 * costs[None]["images"]
+    plain, with_folds = (weights.load(tmp_path / f"{folds}/w.safetensors", recognizer.KIND)[1] for folds in (None, 2))
+    assert all(torch.equal(tensor, with_folds[name]) for name, tensor in plain.items())
+    assert {name.split(".")[0] for name in with_folds.keys() - plain.keys()} == {"folds"}
+    assert recognizer.load(tmp_path / "2/w.safetensors").network.state_dict().keys() == plain.keys()
+    assert embedders.load_folds(tmp_path / "None/w.safetensors") is None
+
+
+def test_a_turned_copy_of_a_network_is_turned_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recognizer, "STILL", 1e-9)  # an untrained network's embeddings hardly differ from each other
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    one, layer = network().build().eval(), nn.Linear(16, 16, bias=False)
+    layer.weight.data = torch.from_numpy(scipy.stats.ortho_group.rvs(16, random_state=0)).float()
+    copy = nn.Sequential(one, layer)
+    noise = rng.integers(0, 256, (60, 32, 32, 3), np.uint8)
+    back = recognizer.turned(copy, one, 32, [{"image": images.encode_png(image)} for image in noise[:40]])
+    strangers = list(noise[40:])
+    original, elsewhere, found = (recognizer.Recognizer(some, 32).embed(strangers) for some in (one, copy, back))
+    assert np.abs(elsewhere - original).max() > 0.1
+    assert np.allclose(found, original, atol=1e-3)
+    assert np.allclose(found @ found.T, elsewhere @ elsewhere.T, atol=1e-4)
+
+
+def test_noise_decides_nothing_about_a_turn():
+    """Of forty directions, embeddings of ten people take ten; the last digits are other ones on each processor."""
+    rng = np.random.default_rng(0)
+    people, rotation = rng.normal(size=(10, 40)), scipy.stats.ortho_group.rvs(40, random_state=0)
+    some = np.repeat(people / np.linalg.norm(people, axis=1, keepdims=True), 5, 0)
+    found = recognizer.turn(some @ rotation, some)
+    assert np.allclose(some @ rotation @ found, some, atol=2e-3)
+    assert np.allclose(found @ found.T, np.eye(40), atol=1e-3)
+    assert np.array_equal(found, np.round(found * 2**16) / 2**16)
+    noisy = some @ rotation * (1 + 1e-15 * rng.normal(size=some.shape))
+    assert np.array_equal(recognizer.turn(noisy, some), found)
+
+
+@pytest.mark.parametrize(("n", "people"), [(2, 3), (3, 2), (6, 5)])
+def test_too_few_people_for_the_folds_are_told(n: int, people: int):
+    rows = [face_row(person, identity=f"p{person}") for person in range(people)]
+    with pytest.raises(UnmaskError, match=rf"train_recognizer\.arcface\.folds is {n}, but there are {people} people"):
+        training.folds("arcface", n, rows)
+
+
+@pytest.mark.parametrize(("n", "people"), [(2, 4), (3, 3)])
+def test_a_fold_of_the_fewest_people(n: int, people: int):
+    rows = [face_row(person, identity=f"p{person}") for person in range(people)]
+    assert set(training.folds("arcface", n, rows).values()) == set(range(n))
+
+
 # ---------------------------------------------------------------- losses
 
 LOSSES = {
@@ -119,7 +246,8 @@ def vectors(*rows: tuple[float, float, float]) -> torch.Tensor:
 
 def criterion(loss: str, **changes: float) -> nn.Module:
     """Return a loss for two people, one to the right, one up, whose vectors have other lengths than 1."""
-    chosen = section(network=network(embedding=8).model_dump(), **{loss: LOSSES[loss] | changes})
+    numbers = {**LOSSES[loss], "folds": None, **changes}
+    chosen = section(network=network(embedding=8).model_dump(), **{loss: numbers})
     found = chosen.criterion(loss, 2)
     (weight,) = found.parameters()
     people = vectors((3.0, 0.0, 0.0), (0.0, 0.5, 0.0))

@@ -13,7 +13,6 @@ from stages.recognition import (
     embed,
     embedders,
     embeddings,
-    heads,
     identify,
     import_recognizer,
     protocol,
@@ -70,37 +69,6 @@ def test_an_embedding_with_nan_is_named(tmp_path: Path):
     with pytest.raises(UnmaskError, match=r"the embedding of drawn/p01/1, bare, is not finite"):
         embeddings.write(tmp_path / "x.parquet", [("bare", bad)], SIZE)
     assert not list(tmp_path.iterdir())
-
-
-# ---------------------------------------------------------------- heads
-
-
-def test_an_untrained_unmasking_network_changes_nothing():
-    some = faces("masked").embeddings
-    assert np.allclose(heads.apply(heads.Unmasking(SIZE, 8), some), some, atol=1e-6)
-
-
-def test_a_mean_shift_takes_the_shift_away():
-    bare, masked = faces("bare").embeddings, faces("masked").embeddings
-    corrected = heads.apply(heads.mean_shift(bare, masked), masked)
-    assert np.allclose(np.linalg.norm(corrected, axis=1), 1, atol=1e-5)
-    assert (bare * corrected).sum(1).mean() > (bare * masked).sum(1).mean() + 0.2
-
-
-def test_the_loss_is_restrained_once_strangers_are_far_enough():
-    anchors, positives, negatives = (torch.tensor([[value, 0.0]]) for value in (0.0, 0.5, 0.7))
-    # Strangers are 0.49 away, bare ones lie 0.04 apart: those count.
-    assert float(heads.self_restrained(anchors, positives, negatives, 0.1)) == pytest.approx(0.25 - 0.04 + 0.1)
-    far = torch.tensor([[2.0, 0.0]])
-    # Strangers are 1 away, bare ones lie 2.25 apart: a plain triplet loss, 0.25 - 1 + 0.1 < 0.
-    assert float(heads.self_restrained(torch.tensor([[1.0, 0.0]]), positives, far, 0.1)) == 0.0
-
-
-def test_one_person_alone_teaches_no_unmasking():
-    one = faces("bare").at([0, 1, 2])
-    numbers = {"hidden": 4, "steps": 1, "learning_rate": 0.1, "weight_decay": 0.0, "margin": 0.1, "seed": 0}
-    with pytest.raises(UnmaskError, match="at least two people"):
-        heads.unmasking(one.embeddings, one.embeddings, one.identities, **numbers)
 
 
 # ---------------------------------------------------------------- the stages

@@ -58,16 +58,11 @@ def train_gender(faces: Path, templates: Path, out: Path, results: Results, para
         for fold, others in of_fold.items()
     }
     final = [face for face in rows if face["split"] == "train"]
-    runs["all"] = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True)
-    networks: dict[str, Any] = {name: run.model.network for name, run in runs.items()}
+    last = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True)
+    networks: dict[str, Any] = {name: run.model.network for name, run in (*runs.items(), ("all", last))}
     about = {"kind": classifier.KIND, "network": params.network.model_dump(mode="json"), "fold_of": fold_of}
-    for run in runs.values():
-        run.forget()
-    cost = runs["all"].cost
-    cost |= {what: sum(run.cost[what] for run in runs.values()) for what in ("seconds", "images")}
-    cost |= {"images_per_second": cost["images"] / max(cost["seconds"], 1e-9), "trainings": len(runs)}
     return {
-        **runs["all"].write(out, about, results, final, classifier.Networks(networks)),
+        **last.write(out, about, results, final, classifier.Networks(networks), list(runs.values())),
         "identities": training.identities(final),
         "folds": params.folds,
         "parameters": weights.parameters(networks["all"]),

@@ -64,7 +64,7 @@ def distill_recognizer(
         name=f"distill_recognizer-{out.stem}",
         key=checkpoints.key_of(params.model_dump(), [faces, templates, teacher], Path(__file__)),
     )
-    return trained.write(out, about, results, rows, trained.model.get_submodule("network"))
+    return trained.write(out, {**about, "distilled": True}, results, rows, trained.model.get_submodule("network"))
 
 
 if __name__ == "__main__":

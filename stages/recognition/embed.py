@@ -25,7 +25,7 @@ from stages.core.params import StageParams
 from stages.core.seeding import fraction
 from stages.core.tables import Face
 from stages.faces.removal import upper_half
-from stages.recognition import embedders, embeddings, overlap, protocol
+from stages.recognition import embedders, embeddings, folding, overlap, protocol
 
 BATCH = 32
 REALISTIC, ORACLE = "realistic", "oracle"  # folders of tables, by what their faces were aligned by
@@ -137,7 +137,7 @@ class _Networks:
     def see(self, people: Collection[str]) -> None:
         """Learn who may be in training, to be divided into folds."""
         if self.folds:
-            self.fold_of = protocol.folds(people, self.folds) if len(people) >= self.folds else {}
+            self.fold_of = folding.folds(people, self.folds) if len(people) >= self.folds else {}
 
     def fold(self, face: Face) -> int | None:
         """Return the fold of a face's person, if this is one to train on."""

@@ -3,7 +3,8 @@
 All are files `models/recognizer-<name>.safetensors`; an ONNX model is a tensor of bytes in one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,47 @@ def load(path: Path) -> Embed:
         return dlib_embedding.Embedder(load_dlib(path)[0])
     if about.get("pretrained") == ONNX:
         return _OnnxEmbedder(state["file"].numpy().tobytes(), about)
-    trained = recognizer.load(path)
-    return lambda faces, _: trained.embed(faces)
+    return _of_trained(recognizer.load(path))
+
+
+@dataclass(frozen=True)
+class Folds:
+    """What embeds people that a recognizer was trained on as if they were new to it.
+
+    Attributes:
+        fold_of: the fold of each person, 0 to n - 1. Whoever is not named is new to the recognizer itself.
+        embed: for each fold what never saw its people; its embeddings lie in the space of the recognizer's.
+    """
+
+    fold_of: Mapping[str, int]
+    embed: Sequence[Embed]
+
+
+def load_folds(path: Path) -> Folds | None:
+    """Return the networks for folds of a recognizer's file; None, if it was trained without, or not here.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, _ = weights.load(path, recognizer.KIND)
+    if not about.get("fold_of"):
+        return None
+    fold_of, found = recognizer.load_folds(path)
+    return Folds(fold_of, [_of_trained(one) for one in found])
+
+
+def knows_nobody(path: Path) -> bool:
+    """Tell whether a recognizer came pretrained and learned nothing here: all people of the pipeline are new to it.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    about, _ = weights.load(path, recognizer.KIND)
+    return "pretrained" in about and not about.get("distilled")
+
+
+def _of_trained(one: recognizer.Recognizer) -> Embed:
+    return lambda faces, _: one.embed(faces)
 
 
 def load_dlib(path: Path) -> tuple[dlib_embedding.ResNet29, dict[str, Any]]:

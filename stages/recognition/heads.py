@@ -6,6 +6,7 @@ Embeddings are float32 (n, d), of length 1.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from stages.compute import device, weights
 from stages.core.errors import UnmaskError
 from stages.core.seeding import generator
 from stages.recognition.networks import normalized
-from stages.recognition.protocol import CONDITIONS
+from stages.recognition.protocol import CONDITIONS, HEADS
 from stages.training import decay
 
 KIND = "heads"
@@ -140,31 +141,47 @@ def unmasking(
 
 
 class Heads(nn.Module):
-    """The heads of a recognizer, two for each condition but the bare one.
+    """The heads of a recognizer, two for each condition but the bare one; and as many for each fold of the people.
 
     Args:
         size: numbers in an embedding.
         hidden: see `Unmasking`.
+        folds: number of folds; the heads of one learned from the people of all others.
     """
 
-    def __init__(self, size: int, hidden: int) -> None:
+    def __init__(self, size: int, hidden: int, folds: int = 0) -> None:
         super().__init__()
-        self.size, self.hidden = size, hidden
-        self.of = nn.ModuleDict(
-            {
-                condition: nn.ModuleDict({"mean_shift": MeanShift(size), "unmasking": Unmasking(size, hidden)})
-                for condition in CONDITIONS[1:]
-            }
-        )
+        self.size, self.hidden, self.folds = size, hidden, folds
+        self.of = _untrained(size, hidden)
+        self.of_fold = nn.ModuleList(_untrained(size, hidden) for _ in range(folds))
 
-    def put(self, condition: str, trained: Mapping[str, nn.Module]) -> None:
-        """Take over trained heads."""
+    def put(self, condition: str, trained: Mapping[str, nn.Module], fold: int | None = None) -> None:
+        """Take over trained heads; those of a fold, if one is given."""
         for name, head in trained.items():
-            self.of[condition][name].load_state_dict(head.state_dict())
+            self._of(fold)[condition][name].load_state_dict(head.state_dict())
 
-    def correct(self, condition: str, name: str, embeddings: Embeddings) -> Embeddings:
-        """Return the embeddings of faces under a condition, corrected by the head `name`."""
-        return apply(self.of[condition][name], embeddings)
+    def correct(self, condition: str, name: str, embeddings: Embeddings, fold: int | None = None) -> Embeddings:
+        """Return the embeddings of faces under a condition, corrected by the head `name`.
+
+        What is NaN stays NaN.
+
+        Args:
+            condition: of `CONDITIONS`, but not the first.
+            name: of `HEADS`.
+            embeddings: (n, d).
+            fold: of the people whom they show, if these are people to train on.
+        """
+        return apply(self._of(fold)[condition][name], embeddings)
+
+    def _of(self, fold: int | None) -> Any:
+        return self.of if fold is None else self.of_fold[fold]
+
+
+def _untrained(size: int, hidden: int) -> nn.ModuleDict:
+    of_one = {condition: (MeanShift(size), Unmasking(size, hidden)) for condition in CONDITIONS[1:]}
+    return nn.ModuleDict(
+        {condition: nn.ModuleDict(zip(HEADS, both, strict=True)) for condition, both in of_one.items()}
+    )
 
 
 def apply(head: nn.Module, embeddings: Embeddings) -> Embeddings:
@@ -181,6 +198,6 @@ def load(path: Path) -> Heads:
         UnmaskError: no such file, or it holds something else.
     """
     about, state = weights.load(path, KIND)
-    found = Heads(about["size"], about["hidden"])
+    found = Heads(about["size"], about["hidden"], about["folds"])
     weights.fill(found, state, path)
     return device.placed(found)

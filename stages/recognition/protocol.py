@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.seeding import fraction
 from stages.recognition import embeddings as stored
+from stages.recognition import folding
 from stages.recognition.embeddings import Faces
 
 CONDITIONS = ("bare", "masked", "zeroed", "inpainted", "upper")
@@ -124,12 +124,6 @@ def is_remedy(name: str) -> bool:
 # ---------------------------------------------------------------- who chooses
 
 
-def folds(identities: Collection[str], n: int) -> dict[str, int]:
-    """Return the fold of each person, 0 to n - 1, of almost equal sizes, fixed by the names alone."""
-    in_order = sorted(identities, key=lambda name: (fraction("folds", name), name))
-    return {name: place % n for place, name in enumerate(in_order)}
-
-
 def of_split(table: Table, split: str) -> Table:
     """Return the faces of a split."""
     return {condition: faces.of(split) for condition, faces in table.items()}
@@ -161,7 +155,7 @@ def _of_fold(table: Table, wanted: int) -> Table:
 
 def rotated(identities: Collection[str]) -> Iterator[tuple[set[str], set[str]]]:
     """Yield the people of each of `PARTS` parts, and all others."""
-    part_of = folds(set(identities), PARTS)
+    part_of = folding.folds(set(identities), PARTS)
     for part in range(PARTS):
         inside = {name for name, number in part_of.items() if number == part}
         yield inside, set(part_of) - inside

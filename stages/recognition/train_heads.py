@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
+from torch import nn
 
 from stages.compute import weights
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import Section, StageParams
 from stages.recognition import embeddings as stored
-from stages.recognition import heads
+from stages.recognition import heads, protocol
 
 
 class Unmasking(Section):
@@ -41,9 +42,12 @@ class Params(StageParams):
 def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
     """Train a mean shift and an unmasking network for each condition, on the people of the train split.
 
+    If these are divided into folds, further heads are trained for each fold, on the people of all others: with them a
+    fold's people are judged as if they were new.
+
     Args:
         embeddings: what `embed` wrote.
-        out: the weights to write.
+        out: the weights to write, of all these heads.
         params: section `train_heads`.
 
     Returns:
@@ -51,27 +55,37 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
         the bare ones (mean cosine): before, and after each head.
 
     Raises:
-        UnmaskError: no face of the train split is there both bare and under a condition.
+        UnmaskError: no face of the train split is there both bare and under a condition, or two people are not.
     """
-    table = stored.read(embeddings)
-    trained, result = heads.Heads(next(iter(table.values())).embeddings.shape[1], params.unmasking.hidden), {}
-    for condition in stored.CONDITIONS[1:]:
-        bare, other = stored.both(table["bare"].of("train"), table[condition].of("train"))
+    table = protocol.of_split(stored.read(embeddings), "train")
+    folds = 1 + max((fold for fold in table["bare"].folds if fold is not None), default=-1)
+    size = table["bare"].embeddings.shape[1]
+    trained, result = heads.Heads(size, params.unmasking.hidden, folds), {}
+    for condition in protocol.CONDITIONS[1:]:
+        bare, other = stored.both(table["bare"], table[condition])
         if not len(bare):
             raise UnmaskError(f"{embeddings} has no face in split 'train' that is there bare and {condition}")
-        found = {
-            "mean_shift": heads.mean_shift(bare.embeddings, other.embeddings),
-            "unmasking": heads.unmasking(
-                bare.embeddings, other.embeddings, bare.identities, seed=params.seed, **params.unmasking.model_dump()
-            ),
-        }
+        found = _fitted(bare, other, params)
         trained.put(condition, found)
-        closeness = {heads.NO_HEAD: float((bare.embeddings * other.embeddings).sum(1).mean())}
+        for number in range(folds):
+            some = [faces.where(lambda _, fold, n=number: fold != n) for faces in (bare, other)]
+            trained.put(condition, _fitted(*some, params), number)
+        closeness = {protocol.NO_HEAD: float((bare.embeddings * other.embeddings).sum(1).mean())}
         for name, head in found.items():
             closeness[name] = float((bare.embeddings * heads.apply(head, other.embeddings)).sum(1).mean())
         result[condition] = {"faces": len(bare), "identities": len(set(bare.identities)), "cosine_to_bare": closeness}
-    weights.save(out, trained, {"kind": heads.KIND, "size": trained.size, "hidden": trained.hidden})
+    about = {"kind": heads.KIND, "size": size, "hidden": trained.hidden, "folds": folds}
+    weights.save(out, trained, about)
     return result
+
+
+def _fitted(bare: stored.Faces, other: stored.Faces, params: Params) -> dict[str, nn.Module]:
+    """Return the heads of `HEADS` by name, trained on photos that are there bare and under another condition."""
+    options = params.unmasking.model_dump()
+    return {
+        "mean_shift": heads.mean_shift(bare.embeddings, other.embeddings),
+        "unmasking": heads.unmasking(bare.embeddings, other.embeddings, bare.identities, seed=params.seed, **options),
+    }
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.core.seeding import derived
 from stages.masks import looks
-from stages.recognition import recognizer, training
+from stages.recognition import training
 from stages.training import checkpoints, launch
 
 
@@ -41,29 +41,31 @@ def train_masked_recognizer(
         loss: `norm_softmax`, `sphereface`, `cosface` or `arcface`.
         faces: a table of faces; such as wear a real mask are left out, on such without landmarks no mask is drawn.
         templates: folder of the user's own masks.
-        out: the weights to write.
-        results: where the numbers go, and the curve of the losses.
+        out: the weights to write, as `train_recognizer` does.
+        results: where the numbers go, and the curve of the losses, of the network for new people.
         params: section `train_masked_recognizer`.
 
     Returns:
         On how many faces of how many people it was trained, its parameters and its last losses.
 
     Raises:
-        UnmaskError: no such loss, or fewer than two people to train on.
+        UnmaskError: no such loss, fewer than two people to train on, or too few for the folds.
     """
-    rows, recipe = training.known(loss, faces), params.train_recognizer
+    recipe = params.train_recognizer
     seed = derived(params.seed, "train_recognizer")  # the bare training's: with it this one is compared
     drawn = params.render_masks.in_training()
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
-    trained = training.train(
+    return training.train(
         loss,
+        "masked",
         recipe,
-        training.Samples(rows, recipe.network.side, seed, draw, params.mask_prob),
+        training.known(loss, faces),
+        functools.partial(training.Samples, side=recipe.network.side, seed=seed, draw=draw, mask_prob=params.mask_prob),
         name=f"train_masked_recognizer-{loss}",
         key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [faces, templates], Path(__file__)),
+        out=out,
+        results=results,
     )
-    about = recognizer.header(loss, "masked", recipe.network)
-    return trained.write(out, about, results, rows, trained.model.get_submodule("network"))
 
 
 if __name__ == "__main__":

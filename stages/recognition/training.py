@@ -12,12 +12,15 @@ from pydantic import Field
 from pytorch_metric_learning import losses
 from torch import Tensor, nn
 
+from stages.compute import weights
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.params import Section
+from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces.augmentation import augment
+from stages.recognition import folding, recognizer
 from stages.recognition.networks import IResNet, Network
 from stages.recognition.sphereface import SphereFace
 from stages.training import loop
@@ -36,6 +39,8 @@ class NormSoftmax(Section):
 
     scale: float = Field(gt=0)
     """Of the cosines before the softmax."""
+    folds: int | None = Field(ge=2)
+    """Parts of the people to train on, for each of which a network is trained that never sees it; null: none."""
 
 
 class Margin(NormSoftmax):
@@ -122,8 +127,57 @@ class Samples(FaceSamples):
         return {"inputs": torch.from_numpy(image.transpose(2, 0, 1).copy()), "data_samples": data}
 
 
-def train(loss: str, recipe: Recipe, samples: Samples, *, name: str, key: str) -> Trained:
-    """Train a recognizer with a loss of `LOSSES`, see `loop.train`."""
+def train(
+    loss: str,
+    masks: str,
+    recipe: Recipe,
+    rows: Sequence[Face],
+    samples: Callable[[Sequence[Face]], Samples],
+    *,
+    name: str,
+    key: str,
+    out: Path,
+    results: Results,
+) -> dict[str, Any]:
+    """Train a recognizer for new people, and one for each fold of the people that never sees these; write them all.
+
+    Args:
+        loss: of `LOSSES`.
+        masks: `bare`, or `masked` if there are masks among the training images.
+        recipe: network, losses and schedule.
+        rows: the faces to train on, see `known`.
+        samples: what a network learns of some of them.
+        name: see `loop.train`.
+        key: see `loop.train`.
+        out: the weights to write, see `recognizer.joined`.
+        results: where the numbers go, and the curve of the losses, of the recognizer for new people.
+
+    Returns:
+        On how many faces of how many people this one was trained, its parameters and its last losses.
+
+    Raises:
+        UnmaskError: there are too few people for the folds.
+    """
+    n = getattr(recipe, loss).folds
+    fold_of = folds(loss, n, rows) if n else {}
+    seen = [[face for face in rows if fold_of[face["identity"]] != fold] for fold in range(n or 0)]
+    of_fold = [
+        fit(loss, recipe, samples(faces), name=f"{name}-fold_{fold}", key=key, last=False)
+        for fold, faces in enumerate(seen)
+    ]
+    trained = fit(loss, recipe, samples(rows), name=name, key=key, last=True)
+    network, side = trained.model.get_submodule("network"), recipe.network.side
+    turned = [
+        recognizer.turned(run.model.get_submodule("network"), network, side, faces)
+        for run, faces in zip(of_fold, seen, strict=True)
+    ]
+    about = recognizer.header(loss, masks, recipe.network, fold_of)
+    written = trained.write(out, about, results, rows, recognizer.joined(network, turned), of_fold)
+    return {**written, "parameters": weights.parameters(network)}
+
+
+def fit(loss: str, recipe: Recipe, samples: Samples, *, name: str, key: str, last: bool) -> Trained:
+    """Train one recognizer with a loss of `LOSSES`, see `loop.train`."""
     people = len(samples.person)
     return loop.train(
         lambda: Training(recipe.network.build(), recipe.criterion(loss, people)),
@@ -131,7 +185,24 @@ def train(loss: str, recipe: Recipe, samples: Samples, *, name: str, key: str) -
         recipe.schedule,
         name=name,
         key=key,
+        last=last,
     )
+
+
+def folds(loss: str, n: int, rows: Sequence[Face]) -> dict[str, int]:
+    """Return the fold of each person, 0 to n - 1.
+
+    Raises:
+        UnmaskError: a fold would be empty, or leave fewer than two people to learn from.
+    """
+    fold_of = folding.folds({face["identity"] for face in rows}, n)
+    sizes = [list(fold_of.values()).count(fold) for fold in range(n)]
+    if not min(sizes) or len(fold_of) - max(sizes) < 2:
+        raise UnmaskError(
+            f"train_recognizer.{loss}.folds is {n}, but there are {len(fold_of)} people to train on: each fold needs "
+            f"one, and two others to learn from; null trains no networks for folds"
+        )
+    return fold_of
 
 
 def known(loss: str, faces: Path) -> list[Face]:
