@@ -99,7 +99,7 @@ def _seen_behind(
     face: Face, own: Mapping[str, Template], search: Search, params: Params
 ) -> tuple[Face | None, Mapping[str, float]]:
     masked, _ = render_masks.masked(face, own, params.render_masks, params.seed)
-    bare_points, numbers = face["landmarks"], {}
+    bare_points, numbers = face["landmarks"], dict[str, float]()
     if masked["mask"] is not None:
         numbers = {"drawn": 1}
         found, _ = main_face(images.decode(masked["image"]), {"wears_mask": None}, search)

@@ -11,6 +11,7 @@ from stages.recognition import similarity
 from stages.recognition.similarity import Embeddings
 
 BLOCK = 512  # probes that are compared at a time
+NEVER = np.iinfo(np.int32).max  # rank of who cannot be found, as there is no face to look for
 NEAREST = 100  # photos of the gallery that an index finds of each probe
 
 

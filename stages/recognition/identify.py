@@ -183,9 +183,9 @@ def _only(faces: Faces, names: Collection[str]) -> Faces:
 
 
 def _searched(gallery: Faces, probes: Faces, params: Params) -> Asked:
-    """Look for each probe; who could not be looked for, or not be found, comes after everybody."""
+    """Look for each probe; who cannot be looked for, or could not be enrolled, is never found."""
     known, people = set(gallery.there().identities), set(gallery.identities)
-    rank = np.array([len(people) + 1 if name in people else 0 for name in probes.identities], np.int64)
+    rank = np.array([identification.NEVER if name in people else 0 for name in probes.identities], np.int64)
     best = np.full(len(probes), verification.LOST, np.float32)
     there = np.flatnonzero(probes.found)
     if known and len(there):
