@@ -122,7 +122,12 @@ def test_params_are_those_of_the_model(name: str):
 
 def test_params_yaml_has_no_section_that_nobody_reads():
     shared = {"seed", "datasets", "roles", "inpainter", "recognizers"}
-    assert PARAMS.keys() - UNTRACKED - shared - BY_HAND == PIPELINE.keys() - {"fetch", "label_parts", "report"}
+    assert PARAMS.keys() - UNTRACKED - shared - BY_HAND == PIPELINE.keys() - {
+        "fetch",
+        "mask_photos",
+        "label_parts",
+        "report",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(BY_HAND))
@@ -241,7 +246,8 @@ def test_the_whole_pipeline_runs_on_few_faces(small_repository: Path):
     curve = (small_repository / "metrics/curves/train_detector.csv").read_text().splitlines()
     assert curve[0].startswith("step,lr,")
     ids = [
-        [face["face_id"] for face in tables.read(small_repository / f"data/{kind}/orl")] for kind in ("clean", "masked")
+        [face["face_id"] for face in tables.read(small_repository / f"data/{kind}/orl")]
+        for kind in ("clean", "masked/oracle")
     ]
     assert ids[0] == ids[1]
 
@@ -265,6 +271,7 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
                 {"render_masks__softness": 1.0},
                 [
                     "render_masks@orl",
+                    "mask_photos@orl",
                     *(f"{name}_parser@{model}" for name in ("train", "evaluate") for model in ("scanet", "extractor")),
                     "train_detector",
                     "train_gender",
@@ -274,7 +281,7 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
                 ],
             ),
             ({"train_parser__scanet__side": 96}, ["train_parser@scanet"]),
-            ({"align_faces__side": 96}, ["align_faces@orl"]),
+            ({"align_faces__side": 96}, ["align_faces@orl", "mask_photos@orl"]),
             ({"identify__ranks": [1, 5]}, ["identify@norm_softmax-bare"]),
             ({"accept_terms": ["ffhq"]}, []),
             ({"parallel__workers": 1}, []),

@@ -66,8 +66,8 @@ def embed(data: Path, dataset: str, test_dataset: str, weights: Path, out: Path,
 
     Returns:
         How many faces were embedded under each condition, and how many could not be, as they were not found; how many
-        faces count as bare of whom nobody knows whether they wear a mask; how many of the other kind of masks than
-        `masks` says were left out; how many test people have the name of a person to train on; and how many numbers an
+        faces count as bare of whom nobody knows whether they wear a mask; how many of the tested people's photos show
+        real masks, and how many such photos were left out; how many test people have the name of a person to train on; and how many numbers an
         embedding has.
 
     Raises:
@@ -108,6 +108,7 @@ def embed(data: Path, dataset: str, test_dataset: str, weights: Path, out: Path,
         "faces": dict(done),
         "not_found": {condition: lost[condition] for condition in done},
         "unknown_whether_masked": numbers["unknown"],
+        "real_masks": numbers["real"],
         "masks_left_out": numbers["left out"],
         "test_people_seen_in_training": len(overlap.seen(people["train"], people["test"])) if len(sources) > 1 else 0,
         "numbers": networks.size,
@@ -222,7 +223,8 @@ def _counted(photos: Sequence[Face], params: Params, dataset: str) -> dict[str, 
             file=sys.stderr,
         )
     tested = sum(bool(face["wears_mask"]) for face in photos if face["split"] != "train" and params.masks == "real")
-    return {"unknown": sum(face["wears_mask"] is None for face in photos), "left out": worn - tested}
+    unknown = sum(face["wears_mask"] is None for face in photos)
+    return {"unknown": unknown, "real": tested, "left out": worn - tested}
 
 
 def _drawn(masked: Path) -> set[str]:
