@@ -66,9 +66,9 @@ def embed(data: Path, dataset: str, test_dataset: str, weights: Path, out: Path,
 
     Returns:
         How many faces were embedded under each condition, and how many could not be, as they were not found; how many
-        faces count as bare of whom nobody knows whether they wear a mask; how many of the tested people's photos show
-        real masks, and how many such photos were left out; how many test people have the name of a person to train on; and how many numbers an
-        embedding has.
+        faces count as bare of whom nobody knows whether they wear a mask; how many photos of tested people show real
+        masks, and how many such photos were left out; how many test people have the name of a person to train on; and
+        how many numbers an embedding has.
 
     Raises:
         UnmaskError: a condition has no face, or an embedding is not finite.
