@@ -2,8 +2,8 @@
 
 python -m benchmarks.alignment lfw test
 
-After `find_landmarks`, `align_faces`, `render_masks` and `mask_photos` of that dataset, and `import_recognizer@dlib`. It
-needs no network that removes masks or fills them in. Failures to find a face are rejections (docs/protocol.md).
+After `find_landmarks`, `align_faces`, `render_masks` and `mask_photos` of that dataset, and `import_recognizer@dlib`.
+No network that removes masks or fills them in is needed. A face that is not found is rejected (docs/protocol.md).
 """
 
 import sys
