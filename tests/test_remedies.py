@@ -9,6 +9,7 @@ import torch
 from stages.core import params
 from stages.core.errors import UnmaskError
 from stages.core.results import Results
+from stages.masks import looks, share
 from stages.recognition import (
     embed,
     embedders,
@@ -132,7 +133,7 @@ def test_the_more_draws_of_strangers_the_less_the_seed_decides():
 
     def fnir(draws: int, seed: int) -> float:
         settings = chosen(identify.Params, "identify").model_copy(update={"draws": draws, "seed": seed})
-        opened = identify._open_sets(identify._asked(one, settings), settings)
+        opened = identify._open_sets(identify._asked(one, "exact"), settings)
         assert len({tuple(search.rank == 0) for search in opened}) == draws
         return identify._fnir(opened, 0.1)
 
@@ -140,7 +141,8 @@ def test_the_more_draws_of_strangers_the_less_the_seed_decides():
     assert 0 < spread[20] < spread[1] / 2
 
 
-DRAWN = embed.Params(seed=0, train_faces=100, masks="drawn", folds=None)
+ALL_MASKED = params.load(looks.Looks, "render_masks", ROOT / "params.yaml")
+DRAWN = embed.Params(seed=0, render_masks=ALL_MASKED, train_faces=100, masks="drawn", folds=None)
 
 
 def lay_out(data: Path, dataset: str, photos: list[dict], *, behind: list[str] | None = None) -> None:
@@ -168,10 +170,9 @@ def rows_of(n: int, **changes: object) -> list[dict]:
 
 
 def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp_path: Path):
-    """Of six faces one is not found in its photo, one not behind its mask, and on one no mask is drawn."""
+    """Of six faces one is not found in its photo, and one not behind its mask."""
     rows = rows_of(6)
     rows[4]["landmarks"] = None
-    rows[5]["mask_style"] = None
     rows[3]["wears_mask"] = None
     for row in rows[:4]:
         row["split"] = "test"
@@ -180,7 +181,7 @@ def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp
     realistic, oracle = {"masked", "zeroed", "inpainted", "upper"}, set(protocol.ORACLE.values())
     assert found["faces"] == {
         **dict.fromkeys(("bare", "bare_upper"), 5),
-        **dict.fromkeys(realistic, 3),
+        **dict.fromkeys(realistic, 4),
         **dict.fromkeys(oracle, 4),
     }
     assert found["not_found"] == {
@@ -191,7 +192,7 @@ def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp
     assert (found["unknown_whether_masked"], found["masks_left_out"], found["numbers"]) == (1, 0, 128)
     stored = embeddings.read(tmp_path / "e.parquet")
     masked = dict(zip(stored["masked"].face_ids, stored["masked"].found, strict=True))
-    assert masked == {row["face_id"]: n not in {1, 4} for n, row in enumerate(rows) if n != 5}
+    assert masked == {row["face_id"]: n not in {1, 4} for n, row in enumerate(rows)}
     assert dict(zip(stored["bare"].face_ids, stored["bare"].found, strict=True))[rows[4]["face_id"]] == False  # noqa: E712
     bare = dict(zip(stored["bare"].face_ids, stored["bare"].embeddings, strict=True))
     first = stored["masked"].there()
@@ -225,8 +226,47 @@ def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(dlib_reco
     assert set(stored["bare"].of("test").face_ids) == {worn[1]["face_id"], worn[3]["face_id"]}
     assert found["unknown_whether_masked"] == 1
     lay_out(tmp_path, "nobody", [{**row, "wears_mask": False, "mask_style": None} for row in worn])
-    with pytest.raises(UnmaskError, match=r"nobody has no face to embed under the condition 'masked'; embed\.masks is"):
+    with pytest.raises(
+        UnmaskError, match=r"nobody has no face of split 'test' to embed under the condition 'masked'; em"
+    ):
         embed.embed(tmp_path, "learned", "nobody", dlib_recognizer, tmp_path / "e.parquet", settings)
+
+
+def test_a_mask_is_asked_for_only_where_the_share_draws_one(dlib_recognizer: Path, tmp_path: Path):
+    """So failures are counted among as many photos as masks were to be drawn on."""
+    rows = rows_of(12)
+    rows[0]["landmarks"] = None
+    for row in rows:
+        row["split"] = "test" if row["identity"] == "p2" else "train"
+    lay_out(tmp_path, "some", rows)
+    half = DRAWN.model_copy(update={"render_masks": ALL_MASKED.model_copy(update={"share": 0.5})})
+    embed.embed(tmp_path, "some", "some", dlib_recognizer, tmp_path / "e.parquet", half)
+    found = set(embeddings.read(tmp_path / "e.parquet")["masked"].face_ids)
+    assert found == {row["face_id"] for row in rows if share.is_drawn(row["face_id"], 0.5, 0)}
+    assert 0 < len(found) < 12
+
+
+def test_people_of_the_training_are_told_by_all_their_photos(dlib_recognizer: Path, tmp_path: Path):
+    """However few photos of them are embedded."""
+    names = ["Ann_Lee", "Bob_Day", "Cy_Fox"]
+    lay_out(tmp_path, "learned", [{**row, "identity": names[n % 3]} for n, row in enumerate(rows_of(6))])
+    tested = [
+        {**row, "identity": ["AnnLee", "CyFox", "Dee_Ray"][n % 3], "split": "test"} for n, row in enumerate(rows_of(6))
+    ]
+    lay_out(tmp_path, "other", tested)
+    few = DRAWN.model_copy(update={"train_faces": 1})
+    found = embed.embed(tmp_path, "learned", "other", dlib_recognizer, tmp_path / "e.parquet", few)
+    assert found["test_people_seen_in_training"] == 2
+
+
+def test_a_dataset_without_real_masks_is_none_of_real_masks(dlib_recognizer: Path, tmp_path: Path):
+    rows = [{**row, "split": "train" if row["identity"] == "p0" else "test"} for row in rows_of(8)]
+    lay_out(tmp_path, "some", rows)
+    real = DRAWN.model_copy(update={"masks": "real"})
+    with pytest.raises(
+        UnmaskError, match=r"has no face of split 'test' to embed under the condition 'masked'; embed\.ma"
+    ):
+        embed.embed(tmp_path, "some", "some", dlib_recognizer, tmp_path / "e.parquet", real)
 
 
 @pytest.mark.parametrize("masks", ["drawn", "real"])

@@ -281,6 +281,9 @@ def test_a_list_of_real_masks_stands_where_drawn_ones_would(results: Path):
     row = recognition.load(results, ["one"]).short_tables()[0].rows[0]
     assert (row["bare"], row["zeroed"], row["best remedy"]) == ("n/a", "n/a", "list upper")
     assert row["masked"] == row["upper half"] == row["with it"] == "80.0 (89 to 91)"
+    compared = recognition.load(results, ["one"])
+    assert compared.sentence() == ""  # a list has no bare pairs
+    assert compared.short_tables()[1].rows[0]["masked"] == "94.0 (50 to 100)"  # by each person's first photo
 
 
 def test_the_picture_has_a_row_for_each_recognizer_and_condition(results: Path, tmp_path: Path):

@@ -60,7 +60,7 @@ def mask_photos(faces: Path, templates: Path, out: Path, results: Results, param
         How many faces got a mask, how many of these were not found behind it, by what the others were found, how many
         of them were taken for another place of the photo, and how far the five points of the alignment lie from those
         of the bare photo, on average, in pixels of the aligned image. And how many faces got no mask, and how many had
-        no landmarks to draw one by.
+        no landmarks to draw one by, or such as coincide.
     """
     work = functools.partial(
         _seen_behind,
@@ -87,6 +87,7 @@ def mask_photos(faces: Path, templates: Path, out: Path, results: Results, param
         "mean_pixels_off": numbers["off"] / max(numbers["drawn"] - numbers["not found"] - numbers["elsewhere"], 1),
         "not_masked": numbers["not masked"],
         "without_landmarks": numbers["no landmarks"],
+        "landmarks_coincide": numbers["landmarks coincide"],
     }
 
 
@@ -112,7 +113,9 @@ def _seen_behind(
         else:
             numbers["off"] = _pixels_off(found.points, bare_points, params.align_faces)
     result, counted = align_faces.aligned(masked, params.align_faces)
-    lost = {"no landmarks": counted.get("no landmarks", 0), "not found": counted.get("degenerate", 0)}
+    if result is None and masked["mask"] is not None:  # what was found has no extent
+        return None, {"drawn": 1, "not found": 1}
+    lost = {"no landmarks": counted.get("no landmarks", 0), "landmarks coincide": counted.get("degenerate", 0)}
     return result, {**numbers, **lost, "not masked": int(masked["mask"] is None and result is not None)}
 
 

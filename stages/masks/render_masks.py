@@ -22,7 +22,7 @@ from stages.core.command import run_stage
 from stages.core.images import Pixels
 from stages.core.params import StageParams, load
 from stages.core.results import Results
-from stages.core.seeding import fraction, generator
+from stages.core.seeding import generator
 from stages.core.tables import Face
 from stages.faces.warp import CollinearPointsError
 from stages.figures import sheets
@@ -30,6 +30,7 @@ from stages.landmarks.search import FaceTypes, Search, all_faces
 from stages.masks.looks import Looks
 from stages.masks.rendering import Template
 from stages.masks.shapes import POSITIONS
+from stages.masks.share import is_drawn
 
 NOT_MASKED = ("wears_mask", "no_landmarks", "landmarks_on_a_line", "not_drawn_by_share")
 
@@ -125,9 +126,7 @@ def _why_not(face: Face, share: float, seed: int) -> str | None:
         return "wears_mask"
     if face["landmarks"] is None:
         return "no_landmarks"
-    if fraction(seed, "render_masks share", face["face_id"]) >= share:
-        return "not_drawn_by_share"
-    return None
+    return None if is_drawn(face["face_id"], share, seed) else "not_drawn_by_share"
 
 
 def _masked_photo(

@@ -5,6 +5,7 @@ python -m stages.recognition.embed --data data --dataset orl --test-dataset orl 
 """
 
 import itertools
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -25,9 +26,12 @@ from stages.core.params import StageParams
 from stages.core.seeding import fraction
 from stages.core.tables import Face
 from stages.faces.removal import upper_half
+from stages.masks.looks import Looks
+from stages.masks.share import is_drawn
 from stages.recognition import embedders, embeddings, folding, overlap, protocol
 
 BATCH = 32
+FEWEST = 2  # people that heads learn from
 REALISTIC, ORACLE = "realistic", "oracle"  # folders of tables, by what their faces were aligned by
 Change = Callable[[Pixels], Pixels]
 
@@ -35,9 +39,10 @@ Change = Callable[[Pixels], Pixels]
 class Params(StageParams):
     """Section `embed:` of params.yaml."""
 
-    top_level: ClassVar = ("seed",)
+    top_level: ClassVar = ("seed", "render_masks")
 
     seed: int = Field(ge=0)
+    render_masks: Looks
     train_faces: int = Field(ge=1)
     """Of the people to train on, at most so many faces, drawn by chance: only heads, and who chooses, need them."""
     masks: Literal["drawn", "real"]
@@ -82,23 +87,24 @@ def embed(data: Path, dataset: str, test_dataset: str, weights: Path, out: Path,
 
     def batches() -> Iterator[tuple[str, embeddings.Faces]]:
         for name, splits in sources.items():
-            photos = _photos(data / "landmarks" / name, splits, params)
+            photos = _photos(data / "landmarks" / name, splits)
             for face in photos:
                 people[face["split"]].add(face["identity"])
+            photos = _fewer(photos, params)
             numbers.update(_counted(photos, params, name))
             networks.see({face["identity"] for face in photos if face["split"] == "train"})
-            drawn = _drawn(data / "masked" / ORACLE / name)
             for condition, source in _sources(data, name).items():
-                wanted = {face["face_id"]: face for face in photos if source.wants(face, drawn, params)}
-                before = done[condition]
+                wanted = {face["face_id"]: face for face in photos if source.wants(face, params)}
+                asked = 0  # found faces of the last of the splits: train, or those under test
                 for faces in _embedded(source, wanted, networks):
                     done[condition] += (there := int(faces.found.sum()))
                     lost[condition] += len(faces) - there
+                    asked += int((faces.found & (np.array(faces.splits) == splits[-1])).sum())
                     yield condition, faces
-                if done[condition] == before and source.shows != "oracle":
+                if not asked and source.shows != "oracle":
                     raise UnmaskError(
-                        f"{source.table} has no face to embed under the condition {condition!r}; embed.masks is "
-                        f"{params.masks}"
+                        f"{source.table} has no face of split {splits[-1]!r} to embed under the condition "
+                        f"{condition!r}; embed.masks is {params.masks}"
                     )
 
     stream = batches()
@@ -136,9 +142,10 @@ class _Networks:
             self.fold_of = apart.fold_of
 
     def see(self, people: Collection[str]) -> None:
-        """Learn who may be in training, to be divided into folds."""
+        """Learn who may be in training, to be divided into folds; not if too few are left to learn from."""
         if self.folds:
-            self.fold_of = folding.folds(people, self.folds) if len(people) >= self.folds else {}
+            largest = math.ceil(len(people) / self.folds)
+            self.fold_of = folding.folds(people, self.folds) if len(people) - largest >= FEWEST else {}
 
     def fold(self, face: Face) -> int | None:
         """Return the fold of a face's person, if this is one to train on."""
@@ -173,22 +180,15 @@ class _Source:
     shows: Literal["bare", "masked", "oracle"]
     change: Change = lambda image: image
 
-    def wants(self, photo: Face, drawn: Collection[str], params: Params) -> bool:
-        """Tell whether a photo is to be there under the condition, found or not.
-
-        Args:
-            photo: its row.
-            drawn: on which faces a mask was drawn.
-            params: section `embed`.
-        """
+    def wants(self, photo: Face, params: Params) -> bool:
+        """Tell whether a photo is to be there under the condition, found or not."""
         worn, tested = bool(photo["wears_mask"]), photo["split"] != "train"
         if self.shows == "bare":
             return not worn
         if tested and params.masks == "real":
             return worn and self.shows == "masked"
-        # Where no face was found no mask could be drawn either.
-        may_be = not worn and (photo["landmarks"] is None or photo["face_id"] in drawn)
-        return may_be and (tested or self.shows == "masked")
+        drawn = not worn and is_drawn(photo["face_id"], params.render_masks.share, params.seed)
+        return drawn and (tested or self.shows == "masked")
 
 
 def _sources(data: Path, dataset: str) -> dict[str, _Source]:
@@ -202,10 +202,15 @@ def _sources(data: Path, dataset: str) -> dict[str, _Source]:
     return found | {protocol.ORACLE[name]: source for name, source in oracle.items()}
 
 
-def _photos(table: Path, splits: Collection[str], params: Params) -> list[Face]:
-    """Return the photos of the splits wanted, of split `train` at most `train_faces`; without their images."""
-    wanted = ["face_id", "identity", "split", "landmarks", "wears_mask"]
-    photos = [face for face in tables.read(table, wanted) if face["split"] in splits]
+def _photos(table: Path, splits: Collection[str]) -> list[Face]:
+    """Return the photos of the splits wanted, without their images."""
+    return [
+        face for face in tables.read(table, ["face_id", "identity", "split", "wears_mask"]) if face["split"] in splits
+    ]
+
+
+def _fewer(photos: Sequence[Face], params: Params) -> list[Face]:
+    """Return the photos with at most `train_faces` of split `train`."""
     learned = sorted(
         (face["face_id"] for face in photos if face["split"] == "train"),
         key=lambda face_id: fraction(params.seed, "embed", face_id),
@@ -225,11 +230,6 @@ def _counted(photos: Sequence[Face], params: Params, dataset: str) -> dict[str, 
     tested = sum(bool(face["wears_mask"]) for face in photos if face["split"] != "train" and params.masks == "real")
     unknown = sum(face["wears_mask"] is None for face in photos)
     return {"unknown": unknown, "real": tested, "left out": worn - tested}
-
-
-def _drawn(masked: Path) -> set[str]:
-    """Return the face_ids on which a mask was drawn."""
-    return {face["face_id"] for face in tables.read(masked, ["face_id", "mask_style"]) if face["mask_style"]}
 
 
 def _embedded(source: _Source, wanted: Mapping[str, Face], networks: _Networks) -> Iterator[embeddings.Faces]:

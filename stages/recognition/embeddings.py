@@ -41,7 +41,7 @@ class Faces:
     @property
     def found(self) -> NDArray[np.bool_]:
         """Whether there is an embedding of a face, bool (n,)."""
-        return ~np.isnan(self.embeddings).any(1)
+        return there(self.embeddings)
 
     def at(self, indices: Sequence[int] | NDArray[np.intp]) -> "Faces":
         """Return the faces at some indices."""
@@ -69,6 +69,11 @@ class Faces:
     def there(self) -> "Faces":
         """Return the faces that have an embedding."""
         return self.at(np.flatnonzero(self.found))
+
+
+def there(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell of each embedding (n, d) whether it is there, bool (n,)."""
+    return ~np.isnan(embeddings).any(1)
 
 
 def both(one: Faces, other: Faces) -> tuple[Faces, Faces]:

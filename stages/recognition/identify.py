@@ -27,6 +27,7 @@ from stages.recognition import identification, lists, protocol, verification
 from stages.recognition.embeddings import Faces
 
 SHOWN_RANKS = 20
+EXACT = "exact"
 
 
 class Params(StageParams):
@@ -79,18 +80,18 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
     known = protocol.names(tested)
     enrolled, not_enrolled = _read(params.gallery, "gallery", known, params)
     asked, not_asked = _read(params.probes, "probes", known, params)
-    bare = set(tested["bare"].face_ids)
+    bare, people = set(tested["bare"].face_ids), protocol.people(tested)
     result: dict[str, Any] = {}
     values: dict[str, NDArray[np.float64]] = {}
     lines = {}
     all_series = protocol.series if enrolled is None and asked is None else protocol.lists
     for one in all_series(tested, correct.correct):
-        found = _asked(one, params, enrolled, asked, bare)
+        found = _asked(one, params.index, enrolled, asked, bare)
         if found is None:  # a list of bare photos only has nothing to say of masked ones
             continue
         key = f"series.{one.head}.{one.name}"
         opened = _open_sets(found, params)
-        scores, replicated = _scores([found], opened, params)
+        scores, replicated = _scores([found], opened, people, params)
         if protocol.wears_real(tested) and protocol.is_remedy(one.name):
             scores["all_bare"] = _all_bare(one, found.probes, bare, params)
         result.setdefault(one.head, {})[one.name] = scores
@@ -100,13 +101,14 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
             shares = found.search.cmc(range(1, min(SHOWN_RANKS, len(set(found.gallery.identities))) + 1))
             lines[shown] = list(shares.values())
     plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
-    val, of_val = _on_val(every, correct, params)
-    people = {*tested["bare"].identities, *tested["masked"].identities}
-    of_people = dict.fromkeys(values, sorted(people)) | dict.fromkeys(of_val, sorted(val["people"] if val else ()))
+    groups = [] if params.split == "val" else protocol.to_choose_by(every)
+    others = sorted({name for _, some in groups for name in protocol.people(some)})
+    on_val, of_val = _on_val(groups, correct, others, params)
+    of_people = dict.fromkeys(values, people) | dict.fromkeys(of_val, others)
     replicates.write(results.replicates, values | of_val, of_people, params.seed)
     return {
         "series": result,
-        "val": val and {"series": val["series"], "identities": len(val["people"]), "groups": val["groups"]},
+        "val": {"series": on_val, "identities": len(others), "groups": len(groups)} if on_val else None,
         "split": params.split,
         "identities": len(people),
         "missing": not_enrolled + not_asked,
@@ -137,7 +139,7 @@ def _read(file: Path | None, what: str, known: set[str], params: Params) -> tupl
 
 def _asked(
     one: protocol.Series,
-    params: Params,
+    index: str,
     gallery: Sequence[str] | None = None,
     probes: Sequence[str] | None = None,
     bare: Collection[str] = (),
@@ -146,7 +148,7 @@ def _asked(
 
     Args:
         one: the series.
-        params: section `identify`.
+        index: see `Params`.
         gallery: names of the photos enrolled, if there is a list.
         probes: likewise of those asked about.
         bare: the photos that show no mask: of these the first is enrolled where a list has masked ones, too.
@@ -156,6 +158,8 @@ def _asked(
     """
     if gallery is None:
         known = _only(one.references, bare) if one.name in protocol.LISTS.values() else one.references
+        if probes is not None:  # no photo is compared with itself
+            known = known.at([n for n, name in enumerate(protocol.names_of(known)) if name not in set(probes)])
         enrolled = known.at(_first_of_each(known))
     else:
         enrolled = protocol.named(one.references, gallery)
@@ -166,7 +170,7 @@ def _asked(
         asked = protocol.named(one.probes, probes)
     if set(enrolled.identities).isdisjoint(asked.identities):
         return None
-    return _searched(enrolled, asked, params)
+    return _searched(enrolled, asked, index)
 
 
 def _first_of_each(faces: Faces) -> list[int]:
@@ -182,24 +186,24 @@ def _only(faces: Faces, names: Collection[str]) -> Faces:
     return faces.at([index for index, face_id in enumerate(faces.face_ids) if face_id in names])
 
 
-def _searched(gallery: Faces, probes: Faces, params: Params) -> Asked:
+def _searched(gallery: Faces, probes: Faces, index: str) -> Asked:
     """Look for each probe; who cannot be looked for, or could not be enrolled, is never found."""
     known, people = set(gallery.there().identities), set(gallery.identities)
     rank = np.array([identification.NEVER if name in people else 0 for name in probes.identities], np.int64)
     best = np.full(len(probes), verification.LOST, np.float32)
     there = np.flatnonzero(probes.found)
     if known and len(there):
-        found = _search(gallery.there(), probes.at(there), params)
+        found = _search(gallery.there(), probes.at(there), index)
         rank[there] = np.where(found.rank > 0, found.rank, rank[there])
         best[there] = found.best
     compared = probes.found & np.array([name in known for name in probes.identities], bool)
     return Asked(gallery, probes, identification.Search(rank, best), compared)
 
 
-def _search(gallery: Faces, probes: Faces, params: Params) -> identification.Search:
+def _search(gallery: Faces, probes: Faces, index: str) -> identification.Search:
     look = identification.search
-    if params.index != "exact":
-        look = functools.partial(identification.search_index, index=params.index)
+    if index != EXACT:
+        look = functools.partial(identification.search_index, index=index)
     return look(gallery.embeddings, gallery.identities, probes.embeddings, probes.identities)
 
 
@@ -213,7 +217,7 @@ def _open_sets(found: Asked, params: Params) -> list[identification.Search]:
         strangers = {people[index] for index in rng.permutation(len(people))[:n]}
         kept = [index for index, name in enumerate(found.gallery.identities) if name not in strangers]
         if kept:
-            opened.append(_searched(found.gallery.at(kept), found.probes, params).search)
+            opened.append(_searched(found.gallery.at(kept), found.probes, params.index).search)
     return opened
 
 
@@ -222,30 +226,31 @@ def _all_bare(one: protocol.Series, probes: Faces, bare: Collection[str], params
     gallery = _only(one.references, set(bare) - set(probes.face_ids))
     if set(gallery.identities).isdisjoint(probes.identities):
         return None
-    return {"rank": _searched(gallery, probes, params).search.cmc(params.ranks), "gallery": len(gallery)}
+    return {"rank": _searched(gallery, probes, params.index).search.cmc(params.ranks), "gallery": len(gallery)}
 
 
 def _on_val(
-    every: protocol.Table, correct: correcting.Heads, params: Params
-) -> tuple[dict[str, Any] | None, dict[str, NDArray[np.float64]]]:
-    """Return the scores of the people to choose by, who these are, and replicates; None if there is nobody."""
-    groups = [] if params.split == "val" else protocol.to_choose_by(every)
+    groups: Sequence[tuple[int | None, protocol.Table]],
+    correct: correcting.Heads,
+    people: Sequence[str],
+    params: Params,
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+    """Return the scores of groups of people to choose by, each with a small gallery of its own, and replicates."""
     found: dict[tuple[str, str], list[Asked]] = {}
     for fold, some in groups:
         for one in protocol.series(some, functools.partial(correct.correct, fold=fold)):
-            if (asked := _asked(one, params)) is not None:
+            if (asked := _asked(one, EXACT)) is not None:
                 found.setdefault((one.head, one.name), []).append(asked)
     result: dict[str, Any] = {}
     values: dict[str, NDArray[np.float64]] = {}
     for (head, name), of in found.items():
-        result.setdefault(head, {})[name], replicated = _scores(of, [], params)
+        result.setdefault(head, {})[name], replicated = _scores(of, [], people, params)
         values |= {f"val.series.{head}.{name}.{key}": some for key, some in replicated.items()}
-    people = {name for _, some in groups for name in (*some["bare"].identities, *some["masked"].identities)}
-    return ({"series": result, "people": people, "groups": len(groups)} if found else None), values
+    return result, values
 
 
 def _scores(
-    asked: Sequence[Asked], opened: Sequence[identification.Search], params: Params
+    asked: Sequence[Asked], opened: Sequence[identification.Search], people: Sequence[str], params: Params
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
     """Return what is said of a series, asked of some groups of people, and replicates by key.
 
@@ -257,6 +262,7 @@ def _scores(
     Args:
         asked: of each group.
         opened: searches in the gallery of the only group without some of its people; none: no open set.
+        people: all of them, among whom is drawn anew, whoever of them is asked about.
         params: section `identify`.
     """
     rank, best, compared = (
@@ -269,12 +275,14 @@ def _scores(
     )
     closed = identification.Search(rank, best)
     of_compared = identification.Search(np.where(compared, rank, 0), best)
-    names, people = np.unique([name for one in asked for name in one.probes.identities], return_inverse=True)
+    names = sorted({*people, *(name for one in asked for name in one.probes.identities)})  # a list may name others, too
+    number = {name: index for index, name in enumerate(names)}
+    shown = np.array([number[name] for one in asked for name in one.probes.identities])
     counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "identify"))
     mated = rank > 0
-    n_people = len(np.unique(people[mated]))
+    n_people = len(np.unique(shown[mated]))
     first = rank[mated] == 1
-    asked_of, right = (np.bincount(people[mated], weights, len(names)) for weights in (None, first))
+    asked_of, right = (np.bincount(shown[mated], weights, len(names)) for weights in (None, first))
     with np.errstate(invalid="ignore"):
         values = {"rank.1": (counts @ right) / (counts @ asked_of)}
     scores: dict[str, Any] = {
@@ -294,7 +302,7 @@ def _scores(
     bounds: dict[str, Any] = dict.fromkeys(fnir)
     for key, mean in fnir.items():
         if mean is not None:
-            of = np.mean([identification.fnir_resampled(one, people, counts, float(key)) for one in opened], 0)
+            of = np.mean([identification.fnir_resampled(one, shown, counts, float(key)) for one in opened], 0)
             values[f"fnir_at_fpir.{key}"] = of
             bounds[key] = intervals.share(mean, of, n_people)._asdict()
     strangers = round(np.mean([(one.rank == 0).sum() for one in opened]))

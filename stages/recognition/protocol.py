@@ -133,7 +133,8 @@ def to_choose_by(table: Table) -> list[tuple[int | None, Table]]:
     """Return groups of people of the tested dataset who are in no test; nothing is compared between two groups.
 
     Each fold of the people to train on, embedded by a network that never saw it, is a group; so are those of split
-    `val`. A group without a pair of one person, or of two people, is left out.
+    `val`. Where real masks are tested, only the latter are. A group without a pair of one person, or of two people, is
+    left out.
 
     Returns:
         The fold (None: of the recognizer and heads themselves) and the faces by condition, of each group.
@@ -143,7 +144,8 @@ def to_choose_by(table: Table) -> list[tuple[int | None, Table]]:
         condition: faces.at([n for n, name in enumerate(faces.face_ids) if _dataset(name) in tested])
         for condition, faces in table.items()
     }
-    folds = sorted({fold for fold in mine["bare"].folds if fold is not None})
+    real = wears_real(of_split(mine, "test"))  # those of the folds wear drawn masks, which are no choice for real ones
+    folds = [] if real else sorted({fold for fold in mine["bare"].folds if fold is not None})
     groups: list[tuple[int | None, Table]] = [(fold, _of_fold(mine, fold)) for fold in folds]
     groups.append((None, of_split(mine, "val")))
     return [(fold, some) for fold, some in groups if _has_pairs(some)]
@@ -159,6 +161,11 @@ def rotated(identities: Collection[str]) -> Iterator[tuple[set[str], set[str]]]:
     for part in range(PARTS):
         inside = {name for name, number in part_of.items() if number == part}
         yield inside, set(part_of) - inside
+
+
+def people(table: Table) -> list[str]:
+    """Return the people of a table, sorted."""
+    return sorted({*table["bare"].identities, *table["masked"].identities})
 
 
 def of_people(table: Table, people: Collection[str]) -> Table:
@@ -188,12 +195,17 @@ def _has_pairs(table: Table) -> bool:
 
 def names(table: Table) -> set[str]:
     """Return the names of all faces in published lists, bare and masked, whether they have an embedding or not."""
-    return {_name(face_id) for condition in ("bare", "masked") for face_id in table[condition].face_ids}
+    return {*names_of(table["bare"]), *names_of(table["masked"])}
+
+
+def names_of(faces: Faces) -> list[str]:
+    """Return the names of faces in published lists, `person/photo`: the end of a face_id."""
+    return [face_id.split("/", 1)[1] for face_id in faces.face_ids]
 
 
 def named(faces: Faces, wanted: Sequence[str]) -> Faces:
     """Return the faces of some names, `person/photo`; one that is not there has no embedding."""
-    index = {_name(face_id): number for number, face_id in enumerate(faces.face_ids)}
+    index = {name: number for number, name in enumerate(names_of(faces))}
     nobody = np.full((1, faces.embeddings.shape[1]), np.nan, np.float32)
     padded = Faces(
         [*faces.face_ids, ""],
@@ -206,7 +218,3 @@ def named(faces: Faces, wanted: Sequence[str]) -> Faces:
     people = [person or name.split("/")[0] for name, person in zip(wanted, found.identities, strict=True)]
     ids = [face_id or name for name, face_id in zip(wanted, found.face_ids, strict=True)]
     return Faces(ids, people, found.splits, found.folds, found.embeddings)
-
-
-def _name(face_id: str) -> str:
-    return face_id.split("/", 1)[1]

@@ -51,8 +51,8 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
         params: section `train_heads`.
 
     Returns:
-        By condition: on how many photos of how many people, and how close the corrected embeddings of these come to
-        the bare ones (mean cosine): before, and after each head.
+        By condition: on how many photos of how many people, whether by networks that never saw these, and how close
+        the corrected embeddings of these come to the bare ones (mean cosine): before, and after each head.
 
     Raises:
         UnmaskError: no face of the train split is there both bare and under a condition, or two people are not.
@@ -73,7 +73,12 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
         closeness = {protocol.NO_HEAD: float((bare.embeddings * other.embeddings).sum(1).mean())}
         for name, head in found.items():
             closeness[name] = float((bare.embeddings * heads.apply(head, other.embeddings)).sum(1).mean())
-        result[condition] = {"faces": len(bare), "identities": len(set(bare.identities)), "cosine_to_bare": closeness}
+        result[condition] = {
+            "faces": len(bare),
+            "identities": len(set(bare.identities)),
+            "cross_fitted": folds > 0,
+            "cosine_to_bare": closeness,
+        }
     about = {"kind": heads.KIND, "size": size, "hidden": trained.hidden, "folds": folds}
     weights.save(out, trained, about)
     return result

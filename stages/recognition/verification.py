@@ -14,12 +14,12 @@ from scipy import sparse
 
 from stages.core.errors import UnmaskError
 from stages.recognition import similarity
+from stages.recognition.embeddings import there
 from stages.recognition.similarity import STEPS, Scores
 
 Counts = NDArray[np.int64]
 AT_A_TIME = 2**23  # pairs that are scored at a time
 RESAMPLED_AT_A_TIME = 50  # of which all pairs are in memory
-FEW = 30  # impostor pairs above a threshold; where there are fewer, one more or less changes the answer
 LOST = -1.0
 
 
@@ -154,15 +154,6 @@ class Counted:
     lost_genuine: int
     lost_impostor: int
 
-    def __add__(self, other: "Counted") -> "Counted":
-        """Return the pairs of both."""
-        return Counted(
-            self.genuine + other.genuine,
-            self.impostor + other.impostor,
-            self.lost_genuine + other.lost_genuine,
-            self.lost_impostor + other.lost_impostor,
-        )
-
     def attempts(self) -> Curve:
         """Return the curve of all pairs, of which those that could not be compared are rejected.
 
@@ -232,11 +223,6 @@ def of_pairs(scores: Scores, genuine: NDArray[np.bool_], lost: NDArray[np.bool_]
     )
 
 
-def there(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell of each embedding (n, d) whether it is there, bool (n,)."""
-    return ~np.isnan(embeddings).all(1)
-
-
 def filled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return embeddings (n, d) with zeros in place of those that are not there."""
     return np.where(there(embeddings)[:, None], embeddings, np.float32(0))
@@ -289,13 +275,14 @@ def resampled(
 def folds_accuracy(scores: Scores, genuine: NDArray[np.bool_], fold: NDArray[np.int64]) -> tuple[float, float]:
     """Return mean and standard deviation over folds of the share of pairs called right (the LFW protocol).
 
-    In each fold the threshold is the one that is best on all other folds.
+    In each fold the threshold is the one that is best on all other folds, above `LOST`: a pair that could not be
+    compared is rejected.
     """
     results = []
     for number in np.unique(fold):
         here = fold == number
         found = of_scores(scores[~here], genuine[~here])
         right = found.accepted_genuine + (found.accepted_impostor[-1] - found.accepted_impostor)
-        threshold = found.thresholds[int(np.argmax(right))]
+        threshold = found.thresholds[int(np.argmax(np.where(found.thresholds > LOST, right, -1)))]
         results.append(float(np.mean((scores[here] >= threshold - 0.5 / STEPS) == genuine[here])))
     return float(np.mean(results)), float(np.std(results))

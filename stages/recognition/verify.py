@@ -5,7 +5,7 @@ python -m stages.recognition.verify --embeddings data/embeddings/dlib.parquet --
 """
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -85,7 +85,7 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     )
     lines = {
         plots.IN_LISTS.get(name, name): (pairs.curve.far, pairs.curve.tar)
-        for (head, name), pairs in compared.items()
+        for (head, name), (pairs,) in compared.items()
         if head == protocol.NO_HEAD
     }
     shown = {name: lines[name] for name in plots.CONDITIONS if name in lines}
@@ -96,7 +96,7 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
         "val": val if on_val else None,
         "best": _best(on_val, compared) if on_val else _cross_validated(tested, correct.correct, params, wanted),
         "split": params.split,
-        "identities": len({*tested["bare"].identities, *tested["masked"].identities}),
+        "identities": len(protocol.people(tested)),
         **({"listed": len(wanted), "missing": missing} if wanted is not None else {}),
     }
 
@@ -135,25 +135,13 @@ class Pairs:
         """Of the pairs that could be compared."""
         return self.counted.compared()
 
-    def __add__(self, other: "Pairs") -> "Pairs":
-        """Return the pairs of two groups of people."""
-        return Pairs(
-            self.counted + other.counted,
-            self.identities | other.identities,
-            self.references + other.references,
-            self.probes + other.probes,
-            np.concatenate([self.scores, other.scores]),
-            np.concatenate([self.genuine, other.genuine]),
-            np.concatenate([self.people, other.people]),
-        )
-
 
 @dataclass(frozen=True)
 class Listed:
     """What is known of the pairs of a published list.
 
     Attributes:
-        masked: how many of the two photos show a mask, int64 (n,).
+        masked: how many of the two photos show a real mask, int64 (n,); -1 if one is not there.
         lost: whether a photo was not found or is not there, bool (n,).
         fold: of a cross-validation, int64 (n,).
     """
@@ -163,8 +151,8 @@ class Listed:
     fold: NDArray[np.int64]
 
 
-Compared = Mapping[tuple[str, str], Pairs]
-"""By head and series."""
+Compared = Mapping[tuple[str, str], Sequence[Pairs]]
+"""By head and series: the pairs of each group of people."""
 
 
 def _compared(
@@ -173,14 +161,12 @@ def _compared(
     wanted: Sequence[lists.Pair] | None = None,
 ) -> Compared:
     """Return the pairs of each series within each group of people; those of a list, if one is given."""
-    found: dict[tuple[str, str], Pairs] = {}
+    found: dict[tuple[str, str], list[Pairs]] = {}
     for table, correct in groups:
-        masked = set(table["masked"].face_ids)
         for one in protocol.series(table, correct) if wanted is None else protocol.lists(table, correct):
-            pairs = _all_pairs(one, params) if wanted is None else _listed(one, wanted, masked)
-            key = (one.head, one.name)
+            pairs = _all_pairs(one, params) if wanted is None else _listed(one, wanted, table)
             if pairs is not None:
-                found[key] = found[key] + pairs if key in found else pairs
+                found.setdefault((one.head, one.name), []).append(pairs)
     return found
 
 
@@ -200,7 +186,7 @@ def _all_pairs(one: protocol.Series, params: Params) -> Pairs | None:
     return _of(one, counted, scores, people[:, 0] == people[:, 1], people)
 
 
-def _listed(one: protocol.Series, wanted: Sequence[lists.Pair], masked: Collection[str]) -> Pairs | None:
+def _listed(one: protocol.Series, wanted: Sequence[lists.Pair], table: protocol.Table) -> Pairs | None:
     """Return the pairs of a list, its first photos known and its second ones asked about; None if of one kind alone."""
     genuine = np.array([pair.genuine for pair in wanted])
     if genuine.all() or not genuine.any():
@@ -210,11 +196,20 @@ def _listed(one: protocol.Series, wanted: Sequence[lists.Pair], masked: Collecti
     every = np.arange(len(wanted))
     lost = ~(probes.found & references.found)
     scores = _scores_of(references, probes, every, every, lost)
-    shown = np.array([[name in masked for name in faces.face_ids] for faces in (references, probes)]).sum(0)
-    listed = Listed(shown, lost, np.array([pair.fold for pair in wanted], np.int64))
+    listed = Listed(_masked(references, probes, table), lost, np.array([pair.fold for pair in wanted], np.int64))
     people = np.array([probes.identities, references.identities]).T
     aligned = replace(one, references=references, probes=probes)
     return _of(aligned, verification.of_pairs(scores, genuine, lost), scores, genuine, people, listed)
+
+
+def _masked(references: stored.Faces, probes: stored.Faces, table: protocol.Table) -> NDArray[np.int64]:
+    """Return how many photos of each pair show a real mask, int64 (n,); -1 if one is not there, or masks are drawn."""
+    if not protocol.wears_real(table):
+        return np.full(len(probes), -1)
+    masked, bare = (set(table[condition].face_ids) for condition in ("masked", "bare"))
+    sides = [np.array([name in masked for name in faces.face_ids], np.int64) for faces in (references, probes)]
+    there = [np.array([name in masked or name in bare for name in faces.face_ids]) for faces in (references, probes)]
+    return np.where(there[0] & there[1], sides[0] + sides[1], -1)
 
 
 def _of(
@@ -269,7 +264,7 @@ def _apart(one: protocol.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _people(compared: Compared) -> list[str]:
-    return sorted(frozenset().union(*(pairs.identities for pairs in compared.values())))
+    return sorted(frozenset().union(*(pairs.identities for groups in compared.values() for pairs in groups)))
 
 
 def _scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[np.float64]]]:
@@ -281,73 +276,94 @@ def _scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any
     counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "verify"))
     keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
     values = {}
-    for key, pairs in compared.items():
-        people = np.vectorize(number.get, otypes=[np.int64])(pairs.people)
-        found = verification.resampled(pairs.scores, pairs.genuine, people, counts, params.fars)
-        values[key] = dict(zip(keys, np.column_stack(found).T, strict=True))
+    for key, groups in compared.items():
+        of_groups = []
+        for pairs in groups:
+            people = np.vectorize(number.get, otypes=[np.int64])(pairs.people)
+            found = verification.resampled(pairs.scores, pairs.genuine, people, counts, params.fars)
+            of_groups.append(np.column_stack(found).T)
+        values[key] = dict(zip(keys, np.mean(of_groups, 0), strict=True))
     plain = [(protocol.NO_HEAD, name) for name in (protocol.MASKED, *protocol.LISTS.values())]
     base = next((values[key] for key in plain if key in values), None)
     bare = compared.get((protocol.NO_HEAD, protocol.BARE))
-    of_bare = bare.compared if bare else None
     result: dict[str, dict[str, Any]] = {}
     resampled = {}
-    for (head, name), pairs in compared.items():
+    for (head, name), groups in compared.items():
         of = values[head, name]
-        result.setdefault(head, {})[name] = _scores(pairs, of_bare, of, base, params)
+        result.setdefault(head, {})[name] = _scores(groups, bare, of, base, params)
         series = f"{head}.{name}"
         resampled[f"{series}.auc"] = of["auc"]
         for far in params.fars:
-            if pairs.curve.impostors_at(far):
+            if all(pairs.curve.impostors_at(far) for pairs in groups):
                 resampled[f"{series}.tar_at_far.{far:g}"] = of[f"tar_at_{far:g}"]
     return result, resampled
 
 
 def _scores(
-    pairs: Pairs,
-    bare: verification.Curve | None,
+    groups: Sequence[Pairs],
+    bare: Sequence[Pairs] | None,
     values: Mapping[str, NDArray[np.float64]],
     base: Mapping[str, NDArray[np.float64]] | None,
     params: Params,
 ) -> dict[str, Any]:
-    """Return what is said of a series.
+    """Return what is said of a series, as means over groups of people, whose networks and thresholds are their own.
 
     AUC, EER and TAR by FAR, a pair that could not be compared being rejected (null if no impostor pair may be
     accepted), and on how many impostor pairs each TAR rests. `compared`: the same of the pairs that could be compared.
     `at_bare_threshold`: false match and false non-match rate of these at the thresholds at which the bare pairs have
-    each FAR (NIST IR 8311). Which shares of references and probes were not found. Intervals over people of AUC, of TAR,
-    and of both minus those of plain `masked-bare`. Of a list whose photos wear real masks or none, the same by how many
-    of the two photos show one; and the accuracy over its folds, if it has such.
+    each FAR (NIST IR 8311; null where there is no series of bare pairs, as in a list of real masks). Which shares of
+    references and probes were not found. Intervals over people of AUC, of TAR, and of both minus those of plain
+    `masked-bare`. Of a list whose photos wear real masks or none, the same by how many of the two photos show one; and
+    the accuracy over its folds, if it has such.
     """
-    people = len(np.unique(pairs.people[pairs.genuine]))
-    estimates = {"auc": pairs.curve.auc(), **{f"tar_at_{far:g}": pairs.curve.tar_at(far) for far in params.fars}}
+    people = len(np.unique(np.concatenate([pairs.people[pairs.genuine, 0] for pairs in groups])))
+    rates = _rates([pairs.curve for pairs in groups], params)
+    estimates = {"auc": rates["auc"], **{f"tar_at_{far}": tar for far, tar in rates["tar_at_far"].items()}}
     interval: dict[str, Any] = {}
     for key, estimate in estimates.items():
         ahead = values[key] - base[key] if base is not None and estimate is not None else np.full(1, np.nan)
         known = np.isfinite(ahead).any()
         interval[key] = None if estimate is None else intervals.share(estimate, values[key], people)._asdict()
         interval[f"{key}_ahead_of_masked"] = intervals.bounds(ahead, people)._asdict() if known else None
+    comparable = [pairs.compared for pairs in groups if pairs.compared is not None]
+    whole = len(comparable) == len(groups)
     found = {
-        **_rates(pairs.curve, params),
-        "compared": pairs.compared and _rates(pairs.compared, params),
-        "at_bare_threshold": {f"{far:g}": _at_bare_threshold(pairs.compared, bare, far) for far in params.fars},
+        **rates,
+        "compared": _rates(comparable, params) if whole else None,
+        "at_bare_threshold": {f"{far:g}": _at_bare_threshold(groups, bare, far) for far in params.fars},
         "interval": interval,
-        "decidability": pairs.compared and pairs.compared.decidability(),
+        "decidability": _mean([curve.decidability() for curve in comparable]) if whole else None,
         "not_found": {
-            name: float(1 - there / every)
-            for name, (every, there) in (("references", pairs.references), ("probes", pairs.probes))
+            name: float(
+                1
+                - np.sum([getattr(pairs, name)[1] for pairs in groups])
+                / np.sum([getattr(pairs, name)[0] for pairs in groups])
+            )
+            for name in ("references", "probes")
         },
-        "pairs": {"genuine": int(pairs.curve.accepted_genuine[-1]), "impostor": int(pairs.curve.accepted_impostor[-1])},
+        "pairs": {
+            "genuine": sum(int(pairs.curve.accepted_genuine[-1]) for pairs in groups),
+            "impostor": sum(int(pairs.curve.accepted_impostor[-1]) for pairs in groups),
+        },
     }
-    return found | (_of_list(pairs, pairs.listed, params) if pairs.listed else {})
+    (only, *others) = groups
+    return found | (_of_list(only, only.listed, params) if only.listed and not others else {})
 
 
-def _rates(curve: verification.Curve, params: Params) -> dict[str, Any]:
+def _rates(curves: Sequence[verification.Curve], params: Params) -> dict[str, Any]:
+    """Return the means of what curves say, and on how few impostor pairs one of them rests."""
     return {
-        "auc": curve.auc(),
-        "eer": curve.eer(),
-        "tar_at_far": {f"{far:g}": curve.tar_at(far) for far in params.fars},
-        "impostors_at_far": {f"{far:g}": curve.impostors_at(far) for far in params.fars},
+        "auc": _mean([curve.auc() for curve in curves]),
+        "eer": _mean([curve.eer() for curve in curves]),
+        "tar_at_far": {f"{far:g}": _mean([curve.tar_at(far) for curve in curves]) for far in params.fars},
+        "impostors_at_far": {f"{far:g}": min(curve.impostors_at(far) for curve in curves) for far in params.fars},
     }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of some values; None if one of them is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
 def _of_list(pairs: Pairs, listed: Listed, params: Params) -> dict[str, Any]:
@@ -361,19 +377,23 @@ def _of_list(pairs: Pairs, listed: Listed, params: Params) -> dict[str, Any]:
         genuine = pairs.genuine[those]
         if genuine.any() and not genuine.all():
             counted = verification.of_pairs(pairs.scores[those], genuine, listed.lost[those])
-            by_masks[name] = _rates(counted.attempts(), params) | {
+            by_masks[name] = _rates([counted.attempts()], params) | {
                 "pairs": {"genuine": int(genuine.sum()), "impostor": int((~genuine).sum())}
             }
-    return found | {"by_masks": by_masks}
+    return found | ({"by_masks": by_masks} if by_masks else {})
 
 
-def _at_bare_threshold(
-    curve: verification.Curve | None, bare: verification.Curve | None, far: float
-) -> dict[str, float | None]:
+def _at_bare_threshold(groups: Sequence[Pairs], bare: Sequence[Pairs] | None, far: float) -> dict[str, float | None]:
     """Return both error rates of a series at the threshold at which the bare pairs have this FAR; None if unknown."""
-    threshold = bare.threshold_at(far) if bare else None
-    fmr, fnmr = (None, None) if threshold is None or curve is None else curve.errors_at(threshold)
-    return {"fmr": fmr, "fnmr": fnmr}
+    errors: list[tuple[float | None, float | None]] = []
+    for pairs, reference in zip(groups, bare if bare and len(bare) == len(groups) else groups, strict=True):
+        of_bare = reference.compared if bare else None
+        threshold = of_bare.threshold_at(far) if of_bare else None
+        if threshold is None or pairs.compared is None:
+            return {"fmr": None, "fnmr": None}
+        errors.append(pairs.compared.errors_at(threshold))
+    fmr, fnmr = zip(*errors, strict=True)
+    return {"fmr": _mean(fmr), "fnmr": _mean(fnmr)}
 
 
 # ---------------------------------------------------------------- the remedy to show
@@ -381,11 +401,13 @@ def _at_bare_threshold(
 
 def _best(known: Compared, there: Compared) -> dict[str, Any] | None:
     """Return the remedy with the highest decidability of some people, among those of which there are pairs to test."""
-    remedies = {}
-    for (head, name), pairs in known.items():
-        key = next((key for key in ((head, name), (head, protocol.in_list(name))) if key in there), None)
-        if key and protocol.is_remedy(key[1]) and pairs.compared is not None:
-            remedies[key] = pairs.compared.decidability()
+    remedies: dict[tuple[str, str], float] = {}
+    for (head, name), groups in known.items():
+        names = (name, protocol.in_list(name) or name)
+        key = next(((head, one) for one in names if (head, one) in there), None)
+        apart = _mean([pairs.compared.decidability() if pairs.compared else None for pairs in groups])
+        if key and protocol.is_remedy(key[1]) and apart is not None:
+            remedies[key] = apart
     best = max(remedies, key=lambda key: remedies[key], default=None)
     return best and {"head": best[0], "series": best[1], "by": "val", "decidability": remedies[best]}
 
@@ -396,20 +418,18 @@ def _cross_validated(
     """Return what the best remedy gives where all people are test people: chosen by one half, scored on the other.
 
     Returns:
-        The remedies chosen, and the rates of the pairs within each half, together; None if a half has no pairs of both
-        kinds.
+        The remedies chosen, and the mean over both halves of the rates of pairs within it; None if a half has no pairs
+        of both kinds.
     """
-    identities = {*tested["bare"].identities, *tested["masked"].identities}
     chosen, scored = [], []
-    for inside, others in protocol.rotated(identities):
+    for inside, others in protocol.rotated(protocol.people(tested)):
         tables = [protocol.of_people(tested, people) for people in (inside, others)]
         here, there = (_compared([(table, correct)], params, _among(wanted, table)) for table in tables)
         if (best := _best(there, here)) is None:
             return None
         chosen.append({"head": best["head"], "series": best["series"]})
-        scored.append(here[best["head"], best["series"]].counted)
-    found = functools.reduce(verification.Counted.__add__, scored)
-    return {"by": "cross-validation", "chosen": chosen, **_rates(found.attempts(), params)}
+        scored += [pairs.curve for pairs in here[best["head"], best["series"]]]
+    return {"by": "cross-validation", "chosen": chosen, **_rates(scored, params)}
 
 
 def _among(wanted: Sequence[lists.Pair] | None, table: protocol.Table) -> list[lists.Pair] | None:

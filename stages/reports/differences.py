@@ -130,6 +130,8 @@ def groups(files: Mapping[str, Values], by: str = VAL, drawn: tuple[Drawn, Drawn
         chosen = _of(values, by)
         if only is None and (only := _only(chosen)):
             stage = f"{stage} ({by})"
+        elif by == VAL and VAL in values and chosen is values:
+            stage = f"{stage} (test: nobody to choose by)"
         differences = [] if only else sorted(_differences(chosen, *(side.get(file, {}) for side in drawn)), key=_rank)
         if only or differences:
             found.append(Group(stage, differences, only))

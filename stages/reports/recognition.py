@@ -20,11 +20,8 @@ FEW = 30  # impostor pairs on which a TAR rests; of fewer their number is told
 REMEDIES = {  # in words that end "… gives 14 back"
     "masked-bare": "comparing faces as they are",
     "zeroed-bare": "setting the mask's pixels to 0",
-    "zeroed-zeroed": "setting the same pixels to 0 in both photos",
     "inpainted-bare": "filling in the face behind the mask",
-    "inpainted-inpainted": "filling in the same region of both photos",
     "upper-bare_upper": "comparing upper halves",
-    "upper-upper": "comparing upper halves",
 }
 
 Key = tuple[str, str, str]
@@ -61,8 +58,8 @@ class Comparison:
             return ""
         recognizer, head, series = self.best
         plain = [(recognizer, PLAIN, "bare-bare"), (recognizer, PLAIN, "masked-bare")]
-        tars = [_tar(self.scores[key]).value for key in (*plain, self.best)]
-        if None in tars:
+        tars = [_tar(self.scores[key]).value for key in (*plain, self.best) if key in self.scores]
+        if None in tars or len(tars) < 3:  # a list of real masks has no series of bare photos
             return ""
         bare, masked, remedied = (round(100 * tar) for tar in tars)
         probe, reference = (part.replace("_", " ") for part in series.split("-"))
@@ -156,9 +153,8 @@ class Comparison:
 def load(metrics: Path, recognizers: Sequence[str]) -> Comparison:
     """Return what `verify` and `identify` wrote of some recognizers; what is not there is left out."""
     verified, identified = (read(metrics, f"{stage}-", recognizers) for stage in ("verify", "identify"))
-    ranks = {recognizer: found["series"] for recognizer, found in identified.items()}
     scores = {
-        (recognizer, head, name): {**of, **ranks.get(recognizer, {}).get(head, {}).get(name, {})}
+        (recognizer, head, name): {**of, **_ranks(identified.get(recognizer, {}), head, name)}
         for recognizer, found in verified.items()
         for head in sorted(found["series"], key=list(HEADS).index)
         for name, of in sorted(found["series"][head].items(), key=lambda one: _place(one[0]))
@@ -168,6 +164,13 @@ def load(metrics: Path, recognizers: Sequence[str]) -> Comparison:
     chosen = {key: best[key[0]]["decidability"] for key in remedies.values() if key}
     crossed = {name: of for name, of in best.items() if of.get("by") == "cross-validation"}
     return Comparison(scores, remedies, chosen, crossed)
+
+
+def _ranks(identified: Mapping[str, Any], head: str, series: str) -> Mapping[str, Any]:
+    """Return what `identify` says of a series; of a published list, else of what it stands for."""
+    by_name = identified.get("series", {}).get(head, {})
+    found: Mapping[str, Any] = by_name.get(series) or by_name.get(IN_LISTS.get(series, ""), {})
+    return found
 
 
 def _place(series: str) -> tuple[bool, list[int]]:
@@ -219,5 +222,6 @@ def _row(key: Key, scores: Mapping[str, Any]) -> dict[str, str]:
         **{f"{name.upper()} at bare threshold": percent(bare.get(name)) for name in ("fmr", "fnmr")},
         "rank-1": str(_rank_1(scores)),
         "rank-5": percent(scores.get("rank", {}).get("5")),
+        **({"rank-1, all bare": percent(all_bare["rank"].get("1"))} if (all_bare := scores.get("all_bare")) else {}),
         "FNIR at FPIR 10 %": str(_fnir(scores)),
     }
