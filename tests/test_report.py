@@ -237,7 +237,7 @@ def test_readme_gets_the_short_tables(results: Path, tmp_path: Path):
             "zeroed-bare",
             "mean_shift",
             0.7,
-            "to 0, with a mean shift of the embeddings gives nothing back and costs 5 more",
+            "to 0, with a mean shift of the embeddings, gives nothing back and costs 5 more",
         ),
         ("masked-masked", "none", 0.75, "comparing masked with masked faces gives nothing back (75 %)."),
     ],

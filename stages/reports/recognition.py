@@ -11,8 +11,8 @@ from stages.reports.content import NONE, Share, Table, percent, read
 PLAIN = "none"
 HEADS = {  # in the order of the tables: by what a remedy's sentence goes on
     PLAIN: "",
-    "mean_shift": ", with a mean shift of the embeddings",
-    "unmasking": ", with unmasked embeddings",
+    "mean_shift": ", with a mean shift of the embeddings,",
+    "unmasking": ", with unmasked embeddings,",
 }
 IN_ORDER = ("bare", "masked", "zeroed", "inpainted", "upper", "bare_upper")
 ORACLE = "_oracle"  # ends the name of a condition whose faces are aligned by landmarks of the bare photo

@@ -15,7 +15,7 @@ TEST_PEOPLE = "Shares are in percent; intervals are of 95 %, over people drawn a
 CHOSEN = (
     "Masks are drawn on the photos, and faces aligned by the landmarks that are found behind them; a face that is not "
     "found counts as rejected, and identifies nobody. The best remedy is the one that was best on people who are in no "
-    "test, by networks that never saw them. It is written probe - reference, and what corrects the embeddings, if "
+    "test, by recognizers that never saw them. It is written probe - reference, and what corrects the embeddings, if "
     "anything. In square brackets: on how many impostor pairs a rate rests, where these are fewer than 30."
 )
 FILLED = {  # scores of what is filled in, and how they are written
