@@ -36,7 +36,11 @@ def test_a_copy_learns_and_is_a_recognizer_like_its_teacher(dlib_recognizer: Pat
     result = distill(tmp_path, dlib_recognizer)
     assert (result["faces"], result["identities"]) == (4, 1)
     before, after = (weights.load(file, recognizer.KIND) for file in (dlib_recognizer, tmp_path / "masked.safetensors"))
-    assert after[0] == {**before[0], "precision": json.loads((tmp_path / "costs/copy.json").read_text())["precision"]}
+    precision = json.loads((tmp_path / "costs/copy.json").read_text())["precision"]
+    assert after[0] == {**before[0], "precision": precision, "distilled": True}
+    # The people it learned from are no strangers to it, as all people are to its teacher.
+    assert embedders.knows_nobody(dlib_recognizer)
+    assert not embedders.knows_nobody(tmp_path / "masked.safetensors")
     assert before[1].keys() == after[1].keys()
     assert not torch.equal(before[1]["first.weight"], after[1]["first.weight"])
     face, points = drawn_face(1)
