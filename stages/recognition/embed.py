@@ -153,8 +153,8 @@ class _Networks:
 
     def __call__(self, faces: Sequence[Face], change: Change) -> embeddings.Faces:
         """Return the embeddings of faces with `image` and `landmarks`."""
-        folds = [self.fold(face) for face in faces]
-        networks = [str(fold) if str(fold) in self.embed else "all" for fold in folds]
+        folds = (str(self.fold(face)) for face in faces)
+        networks = [fold if fold in self.embed else "all" for fold in folds]
 
         def work(network: str, indices: list[int]) -> list[NDArray[np.float32]]:
             pictures = [change(images.decode(faces[index]["image"])) for index in indices]
@@ -162,8 +162,12 @@ class _Networks:
 
         found = np.stack(device.by_name(networks, work))
         self.size = found.shape[1]
+        return self.rows(faces, found)
+
+    def rows(self, faces: Sequence[Face], found: NDArray[np.float32]) -> embeddings.Faces:
+        """Return faces with their embeddings (n, d)."""
         names, people, splits = ([face[name] for face in faces] for name in ("face_id", "identity", "split"))
-        return embeddings.Faces(names, people, splits, folds, found)
+        return embeddings.Faces(names, people, splits, [self.fold(face) for face in faces], found)
 
 
 @dataclass(frozen=True)
@@ -242,10 +246,8 @@ def _embedded(source: _Source, wanted: Mapping[str, Face], networks: _Networks) 
             del missing[face["face_id"]]
         yield networks(batch, source.change)
     if missing and networks.size:
-        ids, people, splits = ([face[name] for face in missing.values()] for name in ("face_id", "identity", "split"))
         nothing = np.full((len(missing), networks.size), np.nan, np.float32)
-        folds = [networks.fold(face) for face in missing.values()]
-        yield embeddings.Faces(ids, people, splits, folds, nothing)
+        yield networks.rows(list(missing.values()), nothing)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
     result: dict[str, Any] = {}
     values: dict[str, NDArray[np.float64]] = {}
     lines = {}
+    real = protocol.wears_real(tested)
     all_series = protocol.series if enrolled is None and asked is None else protocol.lists
     for one in all_series(tested, correct.correct):
         found = _asked(one, params.index, enrolled, asked, bare)
@@ -92,7 +93,7 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
         key = f"series.{one.head}.{one.name}"
         opened = _open_sets(found, params)
         scores, replicated = _scores([found], opened, people, params)
-        if protocol.wears_real(tested) and protocol.is_remedy(one.name):
+        if real and protocol.is_remedy(one.name):
             scores["all_bare"] = _all_bare(one, found.probes, bare, params)
         result.setdefault(one.head, {})[one.name] = scores
         values |= {f"{key}.{name}": of for name, of in replicated.items()}
@@ -159,7 +160,8 @@ def _asked(
     if gallery is None:
         known = _only(one.references, bare) if one.name in protocol.LISTS.values() else one.references
         if probes is not None:  # no photo is compared with itself
-            known = known.at([n for n, name in enumerate(protocol.names_of(known)) if name not in set(probes)])
+            asked_about = set(probes)
+            known = known.at([n for n, name in enumerate(protocol.names_of(known)) if name not in asked_about])
         enrolled = known.at(_first_of_each(known))
     else:
         enrolled = protocol.named(one.references, gallery)
@@ -175,11 +177,9 @@ def _asked(
 
 def _first_of_each(faces: Faces) -> list[int]:
     """Return the index of each person's first photo with a face; of the first one, where none has."""
-    there = np.flatnonzero(faces.found)
-    first = {faces.identities[index]: int(index) for index in reversed(there)}
-    for index, identity in enumerate(faces.identities):
-        first.setdefault(identity, index)
-    return sorted(first.values())
+    in_order = np.argsort(~faces.found, kind="stable").tolist()  # those with a face before those without
+    first = identification.first_of_each([faces.identities[index] for index in in_order])
+    return sorted(in_order[place] for place in first)
 
 
 def _only(faces: Faces, names: Collection[str]) -> Faces:
@@ -265,14 +265,9 @@ def _scores(
         people: all of them, among whom is drawn anew, whoever of them is asked about.
         params: section `identify`.
     """
-    rank, best, compared = (
-        np.concatenate([getattr(some, name) for some in parts])
-        for parts, name in (
-            ([one.search for one in asked], "rank"),
-            ([one.search for one in asked], "best"),
-            (asked, "compared"),
-        )
-    )
+    rank = np.concatenate([one.search.rank for one in asked])
+    best = np.concatenate([one.search.best for one in asked])
+    compared = np.concatenate([one.compared for one in asked])
     closed = identification.Search(rank, best)
     of_compared = identification.Search(np.where(compared, rank, 0), best)
     names = sorted({*people, *(name for one in asked for name in one.probes.identities)})  # a list may name others, too

@@ -3,6 +3,7 @@
 docs/protocol.md says the same for readers of the tables.
 """
 
+import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Series:
     references: Faces
     probes: Faces
 
-    @property
+    @functools.cached_property
     def own(self) -> NDArray[np.int64]:
         """Of each probe the index of the reference that is of the same photo, int64 (n,); -1 if there is none.
 
