@@ -10,7 +10,6 @@ import pytest
 
 from stages.core import images
 from stages.core.errors import UnmaskError
-from stages.core.images import UnreadableImageError
 from stages.data import inspection
 from stages.data.adapters import (
     ar_face,
@@ -33,6 +32,7 @@ from stages.data.files import open_files
 from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
 from stages.data.photo import Photo
 from stages.faces.parts import CLASSES, MASK
+from stages.photos.reading import UnreadableImageError
 from stages.recognition import lists
 from tests.conftest import SHARED, drawn_landmarks
 from tests.test_datasets import listed, write, zip_of

@@ -17,6 +17,7 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file, whole_folder
 from stages.figures import sheets
+from stages.photos import reading
 from tests.conftest import drawn_face, face_row, write_table
 
 
@@ -68,7 +69,7 @@ def test_a_cell_that_is_no_image(function: object, data: bytes):
     ids=["png", "jpeg", "gray png", "webp", "cmyk", "rgba", "palette", "pgm", "bmp", "16 bit"],
 )
 def test_photos_of_every_kind_look_the_same(data: bytes, as_it_is: bool):
-    photo, kept = images.open_photo(data, 10**6)
+    photo, kept = reading.open_photo(data, 10**6)
     assert kept == as_it_is
     assert photo.shape == (64, 64, 3)
     assert photo.dtype == np.uint8
@@ -80,7 +81,7 @@ def test_a_sideways_photo_is_turned_upright():
     exif = Image.Exif()
     exif[0x0112] = 6  # "rotate by 90 degrees clockwise to see it upright"
     wide = RGB.resize((64, 32))
-    photo, as_it_is = images.open_photo(encoded(wide, "JPEG", exif=exif, quality=100), 10**6)
+    photo, as_it_is = reading.open_photo(encoded(wide, "JPEG", exif=exif, quality=100), 10**6)
     assert photo.shape == (64, 32, 3)
     assert not as_it_is
     assert np.abs(photo.astype(float) - np.rot90(np.asarray(wide), -1)).mean() < 4
@@ -97,16 +98,16 @@ def test_a_sideways_photo_is_turned_upright():
     ],
 )
 def test_photos_that_cannot_be_used(data: bytes, reason: str):
-    with pytest.raises(images.UnreadableImageError) as error:
-        images.open_photo(data, 10**6)
+    with pytest.raises(reading.UnreadableImageError) as error:
+        reading.open_photo(data, 10**6)
     assert error.value.reason == reason
 
 
 def test_a_huge_photo_is_refused_before_it_is_decoded():
     data = encoded(Image.new("L", (12000, 12000)), "PNG")
     start = time.perf_counter()
-    with pytest.raises(images.UnreadableImageError, match="12000x12000"):
-        images.open_photo(data, 50_000_000)
+    with pytest.raises(reading.UnreadableImageError, match="12000x12000"):
+        reading.open_photo(data, 50_000_000)
     assert time.perf_counter() - start < 0.5  # decoding takes several times that
 
 

@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.core.errors import UnmaskError
-from stages.core.images import UnreadableImageError, encode_png
+from stages.core.images import encode_png
 from stages.data import duplicates
 from stages.data.adapters import celebamask_hq, face_mask_generator, lfw, orl
 from stages.data.files import open_files
 from stages.data.formats import person_folders
 from stages.data.photo import Photo, Reject
+from stages.photos.reading import UnreadableImageError
 from tests.conftest import SHARED, drawn_face, drawn_landmarks
 
 

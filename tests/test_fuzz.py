@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from stages.core import images, params
 from stages.core.errors import UnmaskError
-from stages.core.images import UnreadableImageError
 from stages.data import inspection
 from stages.data.adapters import (
     ar_face,
@@ -47,6 +46,8 @@ from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
 from stages.data.photo import Photo, Reject
 from stages.data.sources import catalogue
 from stages.faces.parts import MASK
+from stages.photos import reading
+from stages.photos.reading import UnreadableImageError
 from stages.recognition import lists
 from tests.conftest import drawn_face, drawn_landmarks
 from tests.test_adapters import matlab_file
@@ -315,7 +316,7 @@ def test_photos(kind: str):
     def read(data: st.DataObject) -> None:
         photo = data.draw(broken_bytes(PHOTOS[kind]))
         try:
-            pixels, _ = images.open_photo(photo, 10**6)
+            pixels, _ = reading.open_photo(photo, 10**6)
         except UnreadableImageError:
             return
         assert pixels.dtype == np.uint8

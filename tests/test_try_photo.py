@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.core import images, params, photos
+from stages.core import images, params
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces import parts
 from stages.landmarks import landmarker
 from stages.landmarks.search import Search
+from stages.photos import folders
 from stages.recognition import embeddings
 from stages.removal.finder import Crop
 from stages.tools import try_photo as stage
@@ -194,9 +195,9 @@ def jpeg(photo: Pixels, orientation: int | None = None) -> bytes:
     ("name", "data", "says"),
     [
         ("empty.jpg", b"", "is empty: copy or download it again"),
-        ("phone.heic", b"\0\0\0\x24ftypheic\0\0\0\0mif1", "is HEIC, which is not read here: save it as JPEG or PNG"),
+        ("phone.heic", b"\0\0\0\x24ftypheic\0\0\0\0mif1", "cannot be read as a photo (no image, or a damaged one)"),
         ("film.jpg", b"\0\0\0\x20ftypisom\0\0", "is a video"),
-        ("notes.png", b"no photo at all", "is a text and no photo"),
+        ("notes.png", b"no photo at all", "cannot be read as a photo (a text and no photo)"),
         ("scan.jpg", b"%PDF-1.7\n", "is PDF"),
         ("half.jpg", jpeg(np.full((200, 200, 3), 99, np.uint8))[:700], "cannot be read as a photo"),
         ("noise.gif", bytes(range(256)), "cannot be read as a photo"),
@@ -212,7 +213,7 @@ def test_what_is_no_photo_is_named_with_what_to_do(tmp_path: Path, name: str, da
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(photos, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(folders, "MAX_PIXELS", 10_000)
     (tmp_path / "a.jpg").write_bytes(jpeg(np.zeros((101, 100, 3), np.uint8)))
     refused = files.read(tmp_path / "a.jpg")
     assert isinstance(refused, files.Refused)
@@ -322,7 +323,7 @@ def command(*arguments: object) -> str:
 
 def test_errors_are_one_line_with_a_remedy(folder: Path, tmp_path: Path):
     out = ("--out", tmp_path / "out")
-    assert "notes.txt is a text and no photo" in command("--photos", folder / "notes.txt", *out)
+    assert "notes.txt cannot be read as a photo (a text" in command("--photos", folder / "notes.txt", *out)
     assert "no such file or folder; give a photo" in command("--photos", tmp_path / "gone.jpg", *out)
     (tmp_path / "nothing").mkdir()
     assert "holds no files: put photos into it" in command("--photos", tmp_path / "nothing", *out)

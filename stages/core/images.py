@@ -1,28 +1,12 @@
-"""Encoded images to arrays and back. Arrays are RGB uint8 (H, W, 3), or uint8 (H, W) for masks and labels."""
-
-import io
+"""The image cells of face tables to arrays and back: RGB uint8 (H, W, 3), or uint8 (H, W) for masks and labels."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.core.errors import UnmaskError
 
 Pixels = NDArray[np.uint8]
-
-# What publishers ship. Other formats that Pillow knows (EPS runs Ghostscript) have no place in a face dataset.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
-Image.MAX_IMAGE_PIXELS = None  # open_photo has a limit of its own and asks before it decodes
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".gif"})
-
-
-class UnreadableImageError(Exception):
-    """These bytes are no image that can be trusted; `reason` is a short name to count by, the text says more."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
 
 
 def decode(data: bytes) -> Pixels:
@@ -63,46 +47,3 @@ def encode_png(image: Pixels) -> bytes:
     if not ok:
         raise UnmaskError(f"an image of shape {image.shape} cannot be encoded as PNG")
     return data.tobytes()
-
-
-def open_photo(data: bytes, max_pixels: int) -> tuple[Pixels, bool]:
-    """Decode a photo as it came from outside: any of `FORMATS`, any colour mode, turned upright by its EXIF tag.
-
-    Args:
-        data: the file's bytes, whatever its name says.
-        max_pixels: more than these are refused before they are decoded.
-
-    Returns:
-        The photo as RGB uint8 (H, W, 3), and whether `data` itself may stand in a face table: a PNG or JPEG, 8-bit
-        grey or RGB, already upright.
-
-    Raises:
-        UnreadableImageError: `empty`, `unreadable` (not an image, or a truncated one) or `too_large`.
-    """
-    if not data:
-        raise UnreadableImageError("empty", "zero bytes")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as photo:
-            if photo.width * photo.height > max_pixels:
-                raise UnreadableImageError("too_large", f"{photo.width}x{photo.height} pixels")
-            photo.load()
-            upright = ImageOps.exif_transpose(photo)
-            as_it_is = photo.format in {"JPEG", "PNG"} and photo.mode in {"L", "RGB"} and upright.size == photo.size
-            as_it_is = as_it_is and photo.getexif().get(0x0112, 1) == 1  # the EXIF orientation tag
-            return np.asarray(_rgb(upright)), as_it_is
-    except UnidentifiedImageError:
-        raise UnreadableImageError("unreadable", "not an image file") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        # Pillow raises each of these for damaged files of one format or another.
-        raise UnreadableImageError("unreadable", str(error)) from None
-
-
-def _rgb(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith("I"):  # 16-bit gray; Pillow would clip it at 255
-        deep = np.asarray(photo, np.uint32)
-        return Image.fromarray((deep >> 8).astype(np.uint8)).convert("RGB")
-    if photo.mode in {"LA", "PA", "RGBA", "La", "RGBa"} or "transparency" in photo.info:
-        photo = photo.convert("RGBA")
-        white = Image.new("RGBA", photo.size, "white")
-        photo = Image.alpha_composite(white, photo)
-    return photo.convert("RGB")

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from stages.core import images, parallel, tables
+from stages.core import parallel, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -29,6 +29,7 @@ from stages.data.inspection import Inspector, Seen
 from stages.data.photo import Photo, Reject
 from stages.figures import sheets
 from stages.landmarks import boxes
+from stages.photos import reading
 
 PHOTOS_A_TASK = 50
 
@@ -181,7 +182,7 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]
     rejects += [
         Reject(name, "not_in_layout", "the adapter knows no photo of this name")
         for name in files.names()
-        if PurePosixPath(name).suffix.lower() in images.SUFFIXES and name not in named
+        if PurePosixPath(name).suffix.lower() in reading.SUFFIXES and name not in named
     ]
     return dict(sorted(photos.items())), rejects
 

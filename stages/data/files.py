@@ -25,9 +25,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from stages.core.errors import UnmaskError
-from stages.core.images import SUFFIXES, UnreadableImageError
 from stages.data import matlab
 from stages.data.photo import Photo
+from stages.photos.reading import SUFFIXES, UnreadableImageError
 
 SCRATCH = Path(".scratch")
 COMPRESSED_TAR = {".tgz": gzip.open, ".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}

@@ -11,10 +11,12 @@ import numpy as np
 from stages.core import images
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.errors import UnmaskError
-from stages.core.images import Pixels, UnreadableImageError
+from stages.core.images import Pixels
 from stages.data import duplicates
 from stages.data.files import Files
 from stages.data.photo import Photo, Reject
+from stages.photos import reading
+from stages.photos.reading import UnreadableImageError
 
 # How a copy is written into the list of rejects: the end of its reason, and what stands before the face_id of the photo
 # that is kept.
@@ -46,7 +48,7 @@ class Inspector:
         """Return the photo's hashes, or why it cannot be kept."""
         try:
             data = files.read(photo.file)
-            image, as_it_is = images.open_photo(data, self.max_pixels)
+            image, as_it_is = reading.open_photo(data, self.max_pixels)
         except UnreadableImageError as error:
             return Reject(photo.file, error.reason, str(error), face_id)
         height, width = image.shape[:2]
@@ -118,7 +120,7 @@ def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, obje
     photo = seen.photo
     data = files.read(photo.file)
     if not seen.as_it_is:
-        data = images.encode_png(images.open_photo(data, max_pixels)[0])
+        data = images.encode_png(reading.open_photo(data, max_pixels)[0])
     return {
         "face_id": seen.face_id,
         "identity": photo.identity,

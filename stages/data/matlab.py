@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from stages.core.errors import UnmaskError
-from stages.core.images import UnreadableImageError, encode_png
+from stages.core.images import encode_png
+from stages.photos.reading import UnreadableImageError
 
 MAX_BYTES = 2**30  # of a variable, unpacked
 SIGNATURE, AT = b"\x89HDF\r\n\x1a\n", (0, 512)  # MATLAB puts a header of its own before it

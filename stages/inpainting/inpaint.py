@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import Field
 
 from stages.compute import device
-from stages.core import images, photos, tables
+from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -37,6 +37,7 @@ from stages.figures import sheets
 from stages.gender import classifier
 from stages.inpainting import inpainter
 from stages.landmarks.search import Search
+from stages.photos import folders
 from stages.removal import remove_masks
 from stages.removal.finder import Align, Finder, crops
 
@@ -166,7 +167,7 @@ def photos_folder(
         search=load(Search, "find_landmarks.search"),
         align=load(Align, "align_faces"),
     )
-    return photos.map_photos(work, faces, out)
+    return folders.map_photos(work, faces, out)
 
 
 def _filler(params: Params, gender: Path, shared: Path, female: Path | None, male: Path | None) -> Filler:
@@ -203,7 +204,7 @@ def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tupl
 
 def _filled_photo(
     name: str, photo: Pixels, filler: Filler, find: Finder, dilation: float, search: Search, align: Align
-) -> photos.Outcome:
+) -> folders.Outcome:
     del name
     result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
     faces = crops(photo, find, search, align)
@@ -221,7 +222,7 @@ def _filled_photo(
         by.append(generator)
     what = "inpainted" if by else "no_mask" if faces else "no_face"
     pictures = {"inpainted": images.encode_png(result), "regions": images.encode_png(everywhere)}
-    return photos.Outcome(what, len(faces), " ".join(by), pictures)
+    return folders.Outcome(what, len(faces), " ".join(by), pictures)
 
 
 if __name__ == "__main__":

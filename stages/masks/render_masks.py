@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from stages.core import images, photos, tables
+from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.images import Pixels
 from stages.core.params import StageParams, load
@@ -31,6 +31,7 @@ from stages.masks.looks import Looks
 from stages.masks.rendering import Template
 from stages.masks.shapes import POSITIONS
 from stages.masks.share import is_drawn
+from stages.photos import folders
 
 NOT_MASKED = ("wears_mask", "no_landmarks", "landmarks_on_a_line", "not_drawn_by_share")
 
@@ -89,7 +90,7 @@ def photos_folder(faces: Path, templates: Path, out: Path, params: Params) -> di
         search=load(Search, "find_landmarks.search"),
         face_types=load(FaceTypes, "find_landmarks.face_types"),
     )
-    return photos.map_photos(work, faces, out)
+    return folders.map_photos(work, faces, out)
 
 
 def masked(face: Face, own: Mapping[str, Template], looks: Looks, seed: int) -> tuple[Face, Mapping[str, float]]:
@@ -131,7 +132,7 @@ def _why_not(face: Face, share: float, seed: int) -> str | None:
 
 def _masked_photo(
     name: str, photo: Pixels, own: Mapping[str, Template], params: Params, search: Search, face_types: FaceTypes
-) -> photos.Outcome:
+) -> folders.Outcome:
     found = all_faces(photo, search)
     masked, region, looks = photo, np.zeros(photo.shape[:2], np.uint8), []
     for index, face in reversed(list(enumerate(found))):  # the small ones first, as they stand behind
@@ -141,7 +142,7 @@ def _masked_photo(
         region |= covered
         looks.append(f"{look.style} {look.position}")
     pictures = {"masked": images.encode_png(masked), "regions": images.encode_png(region)}
-    return photos.Outcome("masked" if found else "no_face", len(found), "; ".join(looks), pictures)
+    return folders.Outcome("masked" if found else "no_face", len(found), "; ".join(looks), pictures)
 
 
 if __name__ == "__main__":

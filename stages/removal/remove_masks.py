@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from stages.core import images, photos, tables
+from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -34,6 +34,7 @@ from stages.core.tables import Face
 from stages.faces import regions, removal
 from stages.figures import sheets
 from stages.landmarks.search import Search
+from stages.photos import folders
 from stages.removal.finder import Align, By, Finder, crops
 
 
@@ -119,7 +120,7 @@ def photos_folder(
         align=load(Align, "align_faces"),
         aligned=bool(pairs),
     )
-    result = photos.map_photos(work, faces, out)
+    result = folders.map_photos(work, faces, out)
     if pairs and pairs_out:
         table = {}
         for path in sorted((out / "aligned").rglob("*.png")):
@@ -150,7 +151,7 @@ def _removed(face: Face, image: Pixels, region: Pixels) -> tuple[Face, Mapping[s
 
 def _unmasked_photo(
     name: str, photo: Pixels, find: Finder, search: Search, align: Align, aligned: bool
-) -> photos.Outcome:
+) -> folders.Outcome:
     del name
     region, faces, with_mask, pictures = np.zeros(photo.shape[:2], np.uint8), 0, 0, {}
     for crop in crops(photo, find, search, align):
@@ -167,7 +168,7 @@ def _unmasked_photo(
         "triptychs": images.encode_png(removal.triptych(photo, region)),
     }
     what = "unmasked" if with_mask else "no_mask" if faces else "no_face"
-    return photos.Outcome(what, faces, f"{with_mask} with a mask", pictures)
+    return folders.Outcome(what, faces, f"{with_mask} with a mask", pictures)
 
 
 # ---------------------------------------------------------------- what is written beside

@@ -11,9 +11,9 @@ import re
 from pathlib import PurePosixPath
 
 from stages.core.errors import UnmaskError
-from stages.core.images import SUFFIXES
 from stages.data.files import Files
 from stages.data.photo import Photo, Photos, Reject
+from stages.photos.reading import SUFFIXES
 
 SEXES = {"m": "male", "w": "female", "f": "female"}
 SCARF = range(11, 14)

@@ -3,22 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core import images, photos
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.photos import folders, reading
+from stages.photos.reading import UnreadableImageError
 
 AS_JPEG = "save it as JPEG or PNG"
-# Bytes by which files that are often taken for photos are known, and where these bytes stand.
-OTHER_FORMATS = (
-    (4, b"ftyphei", "HEIC"),
-    (4, b"ftyphev", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftyp", "a video"),
-    (0, b"%PDF", "PDF"),
-    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (0, b"PK\x03\x04", "a ZIP archive"),
-)
 
 
 @dataclass(frozen=True)
@@ -38,24 +28,21 @@ def decoded(data: bytes, name: str) -> Pixels:
         name: of the file, for the message.
 
     Raises:
-        images.UnreadableImageError: it is none; the text names the file and says what to do.
+        UnreadableImageError: it is none; the text names the file and says what to do.
     """
     try:
-        return images.open_photo(data, photos.MAX_PIXELS)[0]
-    except images.UnreadableImageError as error:
-        raise images.UnreadableImageError(error.reason, f"{name} {_remedy(data, error)}") from None
+        return reading.open_photo(data, folders.MAX_PIXELS)[0]
+    except UnreadableImageError as error:
+        raise UnreadableImageError(error.reason, f"{name} {_remedy(error)}") from None
 
 
-def _remedy(data: bytes, error: images.UnreadableImageError) -> str:
+def _remedy(error: UnreadableImageError) -> str:
     if error.reason == "empty":
         return "is empty: copy or download it again"
     if error.reason == "too_large":
-        return f"has {error}, more than {photos.MAX_PIXELS // 10**6} million in all: shrink it first"
-    for offset, mark, kind in OTHER_FORMATS:
-        if data[offset : offset + len(mark)] == mark:
-            return f"is {kind}, which is not read here: {AS_JPEG}"
-    if b"\0" not in data[:1000] and data[:1000].isascii():
-        return "is a text and no photo: give a JPEG or PNG"
+        return f"has {error}, more than {folders.MAX_PIXELS // 10**6} million in all: shrink it first"
+    if error.reason == "other_format":
+        return f"is {error}" if "pip install" in str(error) else f"is {error}: {AS_JPEG}"
     return f"cannot be read as a photo ({' '.join(str(error).split())}): {AS_JPEG}"
 
 
@@ -82,7 +69,7 @@ def read(path: Path) -> Pixels | Refused:
     """Return a file's photo, RGB uint8 (H, W, 3), upright, or why it was refused."""
     try:
         return decoded(path.read_bytes(), path.as_posix())
-    except images.UnreadableImageError as error:
+    except UnreadableImageError as error:
         return Refused(path, error.reason, str(error))
     except PermissionError:
         return Refused(path, "not_allowed", f"{path} may not be read: change its permissions")

@@ -16,6 +16,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.landmarks import face_size
 from stages.masks.shapes import POSITIONS
+from stages.photos.reading import UnreadableImageError
 from stages.tools.portrait import sheet, sitting
 from stages.tools.portrait.portrait import Portrait, Tools
 from stages.tools.portrait.sitting import LOOKS, Sitting
@@ -106,7 +107,7 @@ def _said(action: Callable[..., Any]) -> Callable[..., Any]:
     def tried(*inputs: Any) -> Any:
         try:
             return action(*inputs)
-        except (UnmaskError, images.UnreadableImageError) as error:
+        except (UnmaskError, UnreadableImageError) as error:
             gr.Warning(html.escape(str(error)), title="That did not work")
             return gr.skip()
 

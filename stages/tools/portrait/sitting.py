@@ -62,7 +62,7 @@ def opened(data: bytes, name: str, tools: Tools, side: int) -> Sitting:
         side: a photo with a longer one is shrunk to it, pixels.
 
     Raises:
-        images.UnreadableImageError: these bytes are no photo.
+        UnreadableImageError: these bytes are no photo.
     """
     photo = shrunk(files.decoded(data, name), side)
     return Sitting(name, photo, photo, tuple(face for face in portraits(photo, tools) if face is not None))

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stages.core import images, parallel
+from stages.core import parallel
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.outputs import whole_folder
+from stages.photos import reading
 
 MAX_PIXELS = 100_000_000  # a larger photo would take gigabytes on its way
 
@@ -73,8 +74,8 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
 
 def _done(name: str, function: PhotoFunction, folder: Path, out: Path, clashing: Collection[str]) -> Outcome:
     try:
-        photo, _ = images.open_photo((folder / name).read_bytes(), MAX_PIXELS)
-    except images.UnreadableImageError as error:
+        photo, _ = reading.open_photo((folder / name).read_bytes(), MAX_PIXELS)
+    except reading.UnreadableImageError as error:
         return Outcome(error.reason, detail=str(error))
     outcome = function(name, photo)
     stem = name if name in clashing else PurePosixPath(name).with_suffix("")
