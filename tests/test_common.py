@@ -17,7 +17,6 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file, whole_folder
 from stages.figures import sheets
-from stages.photos import reading
 from tests.conftest import drawn_face, face_row, write_table
 
 
@@ -50,65 +49,6 @@ def test_a_gray_image_is_stored_once():
 def test_a_cell_that_is_no_image(function: object, data: bytes):
     with pytest.raises(UnmaskError, match="column"):
         function(data)
-
-
-@pytest.mark.parametrize(
-    ("data", "as_it_is"),
-    [
-        (encoded(RGB, "PNG"), True),
-        (encoded(RGB, "JPEG", quality=100), True),
-        (encoded(RGB.convert("L"), "PNG"), True),
-        (encoded(RGB, "WEBP", lossless=True), False),
-        (encoded(RGB.convert("CMYK"), "JPEG", quality=100), False),
-        (encoded(RGB.convert("RGBA"), "PNG"), False),
-        (encoded(RGB.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"), False),
-        (encoded(RGB.convert("L"), "PPM"), False),
-        (encoded(RGB, "BMP"), False),
-        (encoded(Image.fromarray(np.asarray(RGB.convert("L")).astype(np.uint16) * 257), "PNG"), False),
-    ],
-    ids=["png", "jpeg", "gray png", "webp", "cmyk", "rgba", "palette", "pgm", "bmp", "16 bit"],
-)
-def test_photos_of_every_kind_look_the_same(data: bytes, as_it_is: bool):
-    photo, kept = reading.open_photo(data, 10**6)
-    assert kept == as_it_is
-    assert photo.shape == (64, 64, 3)
-    assert photo.dtype == np.uint8
-    want = np.asarray(RGB.convert("L"), float)
-    assert np.abs(np.asarray(Image.fromarray(photo).convert("L"), float) - want).mean() < 4
-
-
-def test_a_sideways_photo_is_turned_upright():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # "rotate by 90 degrees clockwise to see it upright"
-    wide = RGB.resize((64, 32))
-    photo, as_it_is = reading.open_photo(encoded(wide, "JPEG", exif=exif, quality=100), 10**6)
-    assert photo.shape == (64, 32, 3)
-    assert not as_it_is
-    assert np.abs(photo.astype(float) - np.rot90(np.asarray(wide), -1)).mean() < 4
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", "empty"),
-        (b"<html>quota exceeded</html>", "unreadable"),
-        (encoded(RGB, "JPEG")[:700], "unreadable"),
-        (encoded(RGB, "PNG")[:700], "unreadable"),
-        (encoded(RGB, "WEBP")[:300], "unreadable"),
-    ],
-)
-def test_photos_that_cannot_be_used(data: bytes, reason: str):
-    with pytest.raises(reading.UnreadableImageError) as error:
-        reading.open_photo(data, 10**6)
-    assert error.value.reason == reason
-
-
-def test_a_huge_photo_is_refused_before_it_is_decoded():
-    data = encoded(Image.new("L", (12000, 12000)), "PNG")
-    start = time.perf_counter()
-    with pytest.raises(reading.UnreadableImageError, match="12000x12000"):
-        reading.open_photo(data, 50_000_000)
-    assert time.perf_counter() - start < 0.5  # decoding takes several times that
 
 
 def test_metrics_are_sorted_and_rounded(tmp_path: Path):

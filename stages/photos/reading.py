@@ -198,7 +198,10 @@ def _deep(data: bytes, photo: Image.Image) -> Image.Image | None:
     """Return a photo of more than 8 bits a sample, no TIFF, as 8-bit L, RGB or RGBA; None if it has no more."""
     maxval = PNM.match(data)
     if data.startswith(PNG) and data[24] == 16:  # the header's bit depth
-        deep = _scaled(_by_opencv(data), None)  # Pillow keeps the upper 8 bits of colors
+        samples = _by_opencv(data)  # Pillow keeps the upper 8 bits of colors
+        deep = _scaled(samples, None)
+        if samples.ndim == 2 and "transparency" in photo.info:  # a value; OpenCV makes a channel of it in colors only
+            deep.putalpha(Image.fromarray(np.where(samples == photo.info["transparency"], 0, 255).astype(np.uint8)))
     elif photo.format == "PPM" and maxval and int(maxval[1]) > 255:
         deep = _scaled(_by_opencv(data), float(maxval[1]) if int(maxval[1]) < 2**16 - 1 else None)
     elif photo.mode == "F" or photo.mode.startswith("I"):  # a PFM
