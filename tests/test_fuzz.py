@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from pillow_heif import register_heif_opener
 
 from stages.core import images, params
 from stages.core.errors import UnmaskError
@@ -299,6 +301,13 @@ def test_archives(name: str, tmp_path: Path):
     assert not list((tmp_path / ".scratch").glob("*"))
 
 
+def written_by_pillow(kind: str) -> bytes:
+    register_heif_opener()
+    buffer = io.BytesIO()
+    Image.fromarray(FACE).save(buffer, kind)
+    return buffer.getvalue()
+
+
 PHOTOS = {
     "jpeg": JPEG,
     "png": PNG,
@@ -306,6 +315,12 @@ PHOTOS = {
     "bmp": cv2.imencode(".bmp", FACE)[1].tobytes(),
     "pgm": cv2.imencode(".pgm", FACE[..., 0])[1].tobytes(),
     "tiff": cv2.imencode(".tiff", FACE)[1].tobytes(),
+    "float tiff": cv2.imencode(".tiff", np.float32(FACE) / 255)[1].tobytes(),
+    "16-bit png": cv2.imencode(".png", FACE * np.uint16(257))[1].tobytes(),
+    "16-bit pgm": cv2.imencode(".pgm", FACE[..., 0] * np.uint16(257))[1].tobytes(),
+    "gif": written_by_pillow("GIF"),
+    "avif": written_by_pillow("AVIF"),
+    "heic": written_by_pillow("HEIF"),
 }
 
 

@@ -245,8 +245,7 @@ def _scaled(samples: NDArray[Any], top: float | None) -> Image.Image:
     if low < 0 or top is None:
         where = "neither in 0 to 1 nor in 0 to 255" if samples.dtype.kind == "f" else "and some are negative"
         raise UnreadableImageError("unknown_range", f"its values reach from {low:g} to {high:g}, {where}")
-    # Up to 32 bits, double precision rounds right.
-    return Image.fromarray(np.round(samples * (255 / np.float64(top))).astype(np.uint8))
+    return Image.fromarray(np.round(samples * np.float32(255 / top)).astype(np.uint8))
 
 
 def _white(samples: NDArray[Any], high: float) -> float | None:
