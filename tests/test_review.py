@@ -151,7 +151,7 @@ def test_an_unclear_answer_changes_nothing(reviewed: tuple[Path, dict], tmp_path
     assert curation.read_text() == "face_id,reason\n"
     with pytest.raises(UnmaskError, match="there is no file"):
         accept_review.accept_review(tmp_path / "none.csv", curation, accept_review.Params())
-    with pytest.raises(UnmaskError, match="the first line must begin with accept,face_id,reason"):
+    with pytest.raises(UnmaskError, match="the first line must be accept,face_id,reason"):
         accept_review.accept_review(curation, curation, accept_review.Params())
 
 

@@ -3,14 +3,17 @@
 python -m stages.data.accept_review --reviewed data/review/lfw.csv --curation data/curation/lfw.csv
 """
 
-import csv
 from pathlib import Path
 from typing import Any
 
+from stages.core import text
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
-from stages.core.outputs import write_csv
 from stages.core.params import StageParams
+from stages.data import curation as curated
+
+# What people write, and spreadsheets for true and false.
+YES, NO = {"yes", "y", "x", "true", "1"}, {"no", "n", "false", "0"}
 
 
 class Params(StageParams):
@@ -32,18 +35,16 @@ def accept_review(reviewed: Path, curation: Path, params: Params) -> dict[str, A
         UnmaskError: a file is missing or has other columns, or an answer is neither yes nor no; nothing is changed.
     """
     del params
-    proposals = _read(reviewed, ["accept", "face_id", "reason"])
-    kept = {row["face_id"]: row["reason"] for row in _read(curation, ["face_id", "reason"])}
-    answers = [row["accept"].strip().lower() for row in proposals]
-    for number, answer in enumerate(answers, 2):
-        if answer not in {"yes", "no", ""}:
-            said = proposals[number - 2]["accept"]
-            raise UnmaskError(f"{reviewed}, line {number}: accept is {said!r}, expected yes, no or nothing")
+    kept = curated.read(curation)
+    proposals = text.table(text.read(reviewed, kept), str(reviewed), ["accept", *curated.COLUMNS], unique="face_id")
+    answers = [_answer(proposal["accept"], f"{reviewed}, line {proposal.line}") for proposal in proposals]
     accepted = {
-        row["face_id"]: row["reason"] for row, answer in zip(proposals, answers, strict=True) if answer == "yes"
+        proposal["face_id"]: proposal["reason"]
+        for proposal, answer in zip(proposals, answers, strict=True)
+        if answer == "yes"
     }
     new = {face_id: reason for face_id, reason in accepted.items() if face_id not in kept}
-    write_csv(curation, ["face_id", "reason"], [*kept.items(), *sorted(new.items())])
+    curated.write(curation, {**kept, **dict(sorted(new.items()))})
     return {
         "accepted": len(accepted),
         "rejected": answers.count("no"),
@@ -52,14 +53,11 @@ def accept_review(reviewed: Path, curation: Path, params: Params) -> dict[str, A
     }
 
 
-def _read(path: Path, columns: list[str]) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise UnmaskError(f"there is no file {path}")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if list(reader.fieldnames or [])[: len(columns)] != columns:
-            raise UnmaskError(f"{path}: the first line must begin with {','.join(columns)}")
-        return list(reader)
+def _answer(said: str, where: str) -> str:
+    word = said.casefold()
+    if word not in {*YES, *NO, ""}:
+        raise UnmaskError(f"{where}: accept is {said!r}, expected yes, no or nothing")
+    return "yes" if word in YES else "no" if word in NO else ""
 
 
 if __name__ == "__main__":

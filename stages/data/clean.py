@@ -4,7 +4,6 @@ python -m stages.data.clean --raw data/raw/orl --curation data/curation/orl.csv 
     --rejected data/rejected/orl.csv --results metrics/clean-orl
 """
 
-import csv
 import functools
 import importlib.util
 import math
@@ -15,7 +14,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from stages.core import parallel, tables
+from stages.core import kinds, metrics, parallel, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -23,6 +22,8 @@ from stages.core.outputs import PARTS, whole_folder, write_csv
 from stages.core.params import Section, StageParams
 from stages.core.results import Results
 from stages.core.seeding import fraction
+from stages.core.text import same_name
+from stages.data import curation as curated_by_hand
 from stages.data import inspection
 from stages.data.files import Files, open_files
 from stages.data.inspection import Inspector, Seen
@@ -32,6 +33,7 @@ from stages.landmarks import boxes
 from stages.photos import reading
 
 PHOTOS_A_TASK = 50
+NOT_A_PHOTO = "not_a_photo"
 
 
 class Split(Section):
@@ -109,29 +111,39 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
 
     Returns:
         How many photos, people, and faces a split there are, and how many photos were rejected for each reason.
+        `files`: of all files of the dataset, how many are kept and rejected, how many are `used` as lists or labels,
+        and how many others there are, by suffix; these stand in `rejected` as `not_a_photo`, but do not count there.
         `sexes` counts photos, that of a split people; it is there if anybody's sex is known.
 
     Raises:
         UnmaskError: the files are not in the publisher's layout, the curation list names a face that is not there,
             the publisher's split has a person on two sides, or a person to draw a split for is both female and male.
+            If not one photo can be kept, `rejected` and the numbers are written first.
     """
     dataset = raw.name
     with open_files(raw) as files:
-        photos, rejects = _listed(dataset, files)
+        photos, rejects, others = _listed(dataset, files)
         listed = len(photos) + len(rejects)
+        used = files.opened | {same_name(name) for photo in photos.values() for _, name in photo.label_files}
         photos, curated = _curated(photos, curation)
         photos, beyond_limit = _limited(photos, params.limit)
         seen, refused = _inspected(photos, files, params, label=out.as_posix())
         rejects += [*curated, *beyond_limit, *refused]
+        numbers = {
+            "photos": listed,
+            "faces": len(seen),
+            "rejected": Counter(reject.reason for reject in rejects),
+            **_accounted(files, seen, rejects, used, others, listed),
+        }
         if not seen:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejects).items())
-            raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons})")
+            _write_rejects(rejected, rejects + others)
+            metrics.write(results.metrics, numbers)
+            reasons = ", ".join(f"{reason} {count}" for reason, count in numbers["rejected"].items())
+            raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons}): {rejected} lists them")
         sexes = _sexes(seen)
         splits = _splits(dataset, seen, sexes, params.split)
         _write(out, seen, splits, files, params.max_pixels)
-    in_order = sorted(rejects, key=lambda reject: (reject.file, reject.detail))
-    lines = ([one.file, one.face_id, one.reason, one.detail] for one in in_order)
-    write_csv(rejected, ["file", "face_id", "reason", "detail"], lines)
+    _write_rejects(rejected, rejects + others)
     sheets.show_table(
         out,
         results.figure,
@@ -140,13 +152,9 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
     )
     identities = Counter(one.photo.identity for one in seen)
     label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
-    numbers = {
-        "photos": listed,
-        "faces": len(seen),
+    numbers |= {
         "identities": len(identities),
         "identities_with_one_photo": sum(count == 1 for count in identities.values()),
-        "rejected": Counter(reject.reason for reject in rejects),
-        "unexplained": listed - len(seen) - len(rejects),
         "splits": {split: _numbers_of(split, seen, splits, sexes) for split in tables.SPLITS},
         "sexes": Counter(one.photo.sex or "unknown" for one in seen),
         "stored_anew_as_png": sum(not one.as_it_is for one in seen),
@@ -154,8 +162,8 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
     return numbers | ({"label_pixels": label_pixels} if label_pixels else {})
 
 
-def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]:
-    """Return the photos by face_id, sorted, and what cannot have a face_id of its own."""
+def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject], list[Reject]]:
+    """Return the photos by face_id, sorted, what cannot have a face_id of its own, and the files that are no photos."""
     module = f"stages.data.adapters.{dataset}"
     adapter = importlib.import_module(module) if importlib.util.find_spec(module) else None
     if not hasattr(adapter, "photos"):
@@ -167,40 +175,69 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject]]
     rejects: list[Reject] = []
     named: set[str] = set()
     for item in adapter.photos(files):
-        named.add(item.file)
+        named.add(same_name(item.file))
         if isinstance(item, Reject):
             rejects.append(item)
             continue
-        named.update(name for _, name in item.label_files)
-        face_id = f"{dataset}/{item.identity}/{item.name}"
+        named.update(same_name(name) for _, name in item.label_files)
+        face_id = same_name(f"{dataset}/{item.identity}/{item.name}")
         if not tables.is_face_id(face_id):
             rejects.append(Reject(item.file, "bad_name", f"{face_id!r} can be no face_id"))
         elif face_id in photos:
             rejects.append(Reject(item.file, "same_name", f"{photos[face_id].file} has this face_id, too", face_id))
         else:
             photos[face_id] = item
-    rejects += [
-        Reject(name, "not_in_layout", "the adapter knows no photo of this name")
-        for name in files.names()
-        if PurePosixPath(name).suffix.lower() in reading.SUFFIXES and name not in named
-    ]
-    return dict(sorted(photos.items())), rejects
+    others = []
+    for name in files.names():
+        if name not in named and name not in files.opened:
+            reject = _unnamed(name, files)
+            (others if reject.reason == NOT_A_PHOTO else rejects).append(reject)
+    return dict(sorted(photos.items())), rejects, others
+
+
+def _unnamed(name: str, files: Files) -> Reject:
+    """Return why a file that no adapter named is not kept, by its suffix, or else by its first bytes."""
+    if PurePosixPath(name).suffix.lower() in reading.SUFFIXES:
+        return Reject(name, "not_in_layout", "the adapter knows no photo of this name")
+    head = files.head(name, kinds.HEAD)
+    kind = kinds.kind(head)
+    if kind in kinds.PHOTOS:
+        return Reject(name, "other_suffix", f"it is {kind}, which its name does not say: save it as JPEG or PNG")
+    return Reject(name, NOT_A_PHOTO, kind or ("empty" if not head else "text" if kinds.is_text(head) else "unknown"))
+
+
+def _accounted(
+    files: Files, seen: Sequence[Seen], rejects: Sequence[Reject], used: set[str], others: Sequence[Reject], listed: int
+) -> dict[str, Any]:
+    """Return what became of each file, once, and how many files or listed photos nothing is known of."""
+    every = set(files.names())
+    kept = {same_name(one.photo.file) for one in seen} & every
+    rejected = ({same_name(one.file) for one in rejects} & every) - kept
+    used = (used & every) - kept - rejected
+    rest = [one.file for one in others]
+    lost = len(every - kept - rejected - used - set(rest))
+    return {
+        "files": {
+            "all": len(every),
+            "kept": len(kept),
+            "rejected": len(rejected),
+            "used": len(used),
+            "others": Counter(PurePosixPath(name).suffix.lower() or "none" for name in rest),
+            "hidden": files.hidden,
+        },
+        "unexplained": lost + listed - len(seen) - len(rejects),
+    }
+
+
+def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    in_order = sorted(rejects, key=lambda reject: (reject.file, reject.detail))
+    lines = ([one.file, one.face_id, one.reason, one.detail] for one in in_order)
+    write_csv(path, ["file", "face_id", "reason", "detail"], lines)
 
 
 def _curated(photos: dict[str, Photo], curation: Path) -> tuple[dict[str, Photo], list[Reject]]:
-    with curation.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != ["face_id", "reason"]:
-            raise UnmaskError(f"{curation}: the first line must be face_id,reason")
-        excluded: dict[str, tuple[int, str]] = {}
-        for row in reader:
-            if row["face_id"] in excluded:
-                raise UnmaskError(f"{curation}, line {reader.line_num}: {row['face_id']} stands there twice")
-            excluded[row["face_id"]] = (reader.line_num, row["reason"])
-    unknown = [f"line {line}: {face_id}" for face_id, (line, _) in excluded.items() if face_id not in photos]
-    if unknown:
-        raise UnmaskError(f"{curation} names faces that are not in the dataset: {'; '.join(unknown)}")
-    rejects = [Reject(photos[face_id].file, "curated", why, face_id) for face_id, (_, why) in excluded.items()]
+    excluded = curated_by_hand.read(curation, photos)
+    rejects = [Reject(photos[face_id].file, "curated", why, face_id) for face_id, why in excluded.items()]
     return {face_id: photo for face_id, photo in photos.items() if face_id not in excluded}, rejects
 
 

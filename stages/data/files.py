@@ -1,7 +1,8 @@
 """The raw folder of a dataset as one list of files, whether they lie loose, in a tar or in a zip.
 
 Nothing is unpacked into folders; members are read one at a time. Archives that try to lead out of their folder, to
-link elsewhere or to swell when unpacked are refused, and so are names that occur twice.
+link elsewhere or to swell when unpacked are refused, and so are names that occur twice. Names are compared, and shown,
+in Unicode's composed form (NFC); bytes of a name that are no UTF-8 stand as %E9 in it.
 """
 
 import bz2
@@ -25,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from stages.core.errors import UnmaskError
+from stages.core.text import decode, lines, printable, same_name
 from stages.data import matlab
 from stages.data.photo import Photo
 from stages.photos.reading import SUFFIXES, UnreadableImageError
@@ -35,6 +37,7 @@ MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes
 MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
 RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
 BLOCK = 2**20
+ZIP_UTF8 = 0x800  # of a member's flags
 # What the archive modules and h5py raise for damaged files; RuntimeErrors stand for encryption and unknown compression.
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
 DAMAGE += (EOFError, OSError, RuntimeError, ValueError, OverflowError, LookupError)
@@ -54,10 +57,17 @@ class _Place:
 
 
 class Files:
-    """A dataset's files by name: the path below the raw folder, or the path inside its archive. Picklable."""
+    """A dataset's files by name: the path below the raw folder, or the path inside its archive. Picklable.
 
-    def __init__(self, places: dict[str, _Place]) -> None:
+    Attributes:
+        opened: the files that were read through this object.
+        hidden: how many files of operating systems, and such whose names begin with a dot, are not among them.
+    """
+
+    def __init__(self, places: dict[str, _Place], hidden: int = 0) -> None:
         self._places = places
+        self.opened: set[str] = set()
+        self.hidden = hidden
 
     def names(self) -> list[str]:
         """Return all names, sorted."""
@@ -80,7 +90,7 @@ class Files:
 
     def named(self, name: str) -> list[str]:
         """Return the files that have this name, in whatever folders, sorted."""
-        return self._by_name.get(name, [])
+        return self._by_name.get(same_name(name), [])
 
     @functools.cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -92,10 +102,10 @@ class Files:
     def of(self, photos: Iterable[Photo]) -> "Files":
         """Return only the files that these photos need, to be sent to a worker."""
         names = {name for photo in photos for name in (photo.file, *(name for _, name in photo.label_files))}
-        return Files({name: self._places[name] for name in names})
+        return Files({name: self._places[name] for name in map(same_name, names)})
 
     def __contains__(self, name: str) -> bool:
-        return name in self._places
+        return same_name(name) in self._places
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes.
@@ -104,7 +114,9 @@ class Files:
             UnreadableImageError: `unreadable`: it is damaged inside its archive.
             KeyError: there is no such file.
         """
+        name = same_name(name)
         place = self._places[name]
+        self.opened.add(name)
         try:
             if place.variable is not None:
                 return matlab.read(place.path, place.variable)
@@ -121,15 +133,32 @@ class Files:
             raise UnreadableImageError("unreadable", f"cut off in {place.path.name}")
         return data
 
+    def head(self, name: str, size: int) -> bytes:
+        """Return a file's first bytes, without reading all of it; none if it is damaged inside its archive."""
+        place = self._places[same_name(name)]
+        try:
+            if place.variable is not None:
+                return b""
+            if place.member is not None:
+                with _zip(place.path).open(place.member) as member:
+                    return member.read(size)
+            with place.path.open("rb") as file:
+                file.seek(place.offset)
+                return file.read(min(size, place.size))
+        except DAMAGE as error:
+            if _is_of_the_disk(error):
+                raise
+            return b""
+
     def text(self, name: str) -> str:
-        """Return a text file's content.
+        """Return a text file's content, in whatever encoding it is; see `stages.core.text.decode`.
 
         Raises:
-            UnmaskError: it is no UTF-8 text.
+            UnmaskError: it is no text, or its encoding cannot be told.
         """
         try:
-            return self.read(name).decode("utf-8-sig")
-        except (UnicodeDecodeError, UnreadableImageError) as error:
+            return decode(self.read(name), name, self._places)
+        except UnreadableImageError as error:
             raise UnmaskError(f"{name} is no readable text file: {error}") from None
 
     def lines(self, name: str, pattern: str, form: str, *, first: int = 1) -> Iterator[re.Match[str]]:
@@ -138,12 +167,13 @@ class Files:
         Raises:
             UnmaskError: it is no text, or a line from the `first` on (counted from 1) has not this form.
         """
-        for number, line in enumerate(self.text(name).splitlines()[first - 1 :], first):
+        for number, line in lines(self.text(name)):
+            if number < first:
+                continue
             found = re.fullmatch(pattern, line.strip())
-            if found:
-                yield found
-            elif line.strip():
+            if not found:
                 raise UnmaskError(f"{name}, line {number}: expected {form}, got {line[:80]!r}")
+            yield found
 
     def json(self, name: str) -> Any:
         """Return the content of a JSON file.
@@ -176,15 +206,22 @@ def open_files(raw: Path) -> Iterator[Files]:
         raise UnmaskError(f"{raw} is no folder: fetch the dataset first")
     SCRATCH.mkdir(exist_ok=True)
     places: dict[str, _Place] = {}
+    stored: dict[str, str] = {}
+    hidden = 0
     with tempfile.TemporaryDirectory(dir=SCRATCH) as unpacked:
         for path in sorted(path for path in raw.rglob("*") if path.is_file()):
             found = _listed(path.absolute(), path.relative_to(raw).as_posix(), Path(unpacked).absolute())
-            for name, place in found:
+            for as_stored, place in found:
+                if JUNK.search(as_stored):
+                    hidden += 1
+                    continue
+                name = printable(as_stored)
                 if name in places:
-                    raise UnmaskError(f"{path}: {name!r} occurs twice in {raw}; keep one of them")
-                places[name] = place
+                    how = "" if stored[name] == as_stored else ", in two spellings of Unicode"
+                    raise UnmaskError(f"{path}: {name!r} occurs twice in {raw}{how}; keep one of them")
+                places[name], stored[name] = place, as_stored
         try:
-            yield Files(places)
+            yield Files(places, hidden)
         finally:
             _zip.cache_clear()  # closes the archives
 
@@ -203,9 +240,7 @@ def _listed(path: Path, name: str, unpacked: Path) -> Iterator[tuple[str, _Place
         else:
             members = iter([(name, _Place(path, path.stat().st_size))])
         for member, place in members:
-            plain = _safe(path, member)
-            if not JUNK.search(plain):
-                yield plain, place
+            yield _safe(path, member), place
     except DAMAGE as error:
         if _is_of_the_disk(error):
             raise
@@ -246,11 +281,20 @@ def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
             with _zip(path).open(info) as reading, plain.open("wb") as writing:
                 shutil.copyfileobj(reading, writing)
             if matlab.is_one(plain):
-                yield from _variables(plain, _safe(path, info.filename))
+                yield from _variables(plain, _safe(path, _in_unicode(info)))
                 continue
-        yield info.filename, _Place(path, size, member=info.filename)
+        yield _in_unicode(info), _Place(path, size, member=info.filename)
     if packed > path.stat().st_size:
         raise UnmaskError(f"{path.name} is refused: its members overlap, as in a decompression bomb")
+
+
+def _in_unicode(info: zipfile.ZipInfo) -> str:
+    """Return a member's name; one that does not say that it is UTF-8 may be, as old Macs wrote them."""
+    try:
+        stored = info.filename.encode("utf-8" if info.flag_bits & ZIP_UTF8 else "cp437")
+    except UnicodeEncodeError:  # the name comes from a field of its own, which is Unicode
+        return info.filename
+    return stored.decode("utf-8", "surrogateescape")
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, _Place]]:

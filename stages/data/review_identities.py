@@ -8,7 +8,6 @@ Write yes or no into the column `accept` of the file, then leave the accepted ph
 python -m stages.data.accept_review --reviewed data/review/lfw.csv --curation data/curation/lfw.csv
 """
 
-import csv
 import itertools
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.core import images, tables
+from stages.core import images, tables, text
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import write_csv
@@ -65,13 +64,8 @@ def review_identities(
         UnmaskError: there are fewer than two people with landmarks, `out` has been filled in, or there is no file
             `rejected`.
     """
-    if out.exists():
-        with out.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != COLUMNS:
-                raise UnmaskError(f"{out}: the first line must be {','.join(COLUMNS)}")
-            if any(row["accept"] for row in reader):
-                raise UnmaskError(f"{out} has answers in it: accept them with stages.data.accept_review, or delete it")
+    if out.exists() and any(row["accept"] for row in text.table(text.read(out), str(out), COLUMNS)):
+        raise UnmaskError(f"{out} has answers in it: accept them with stages.data.accept_review, or delete it")
     other_names = _other_names(rejected)
     rows = list(tables.read(faces, ["face_id", "identity", "landmarks"]))
     kept = [face for face in rows if face["landmarks"] is not None]
@@ -110,10 +104,9 @@ def _other_names(rejected: Path | None) -> dict[str, list[str]]:
         return found
     if not rejected.is_file():
         raise UnmaskError(f"there is no file {rejected}: `clean` writes it")
-    with rejected.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["reason"].endswith(inspection.ANOTHER_PERSON):
-                found.setdefault(row["detail"].removeprefix(inspection.AS), []).append(row["face_id"])
+    for row in text.table(text.read(rejected), str(rejected), ["face_id", "reason", "detail"]):
+        if row["reason"].endswith(inspection.ANOTHER_PERSON):
+            found.setdefault(row["detail"].removeprefix(inspection.AS), []).append(row["face_id"])
     return found
 
 

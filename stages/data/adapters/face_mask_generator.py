@@ -4,13 +4,12 @@ The CSV's columns are sub_folder, image_name, face_type (`0_0` to `1_1`) and par
 backslash and names the person.
 """
 
-import csv
-import io
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from stages.core.errors import UnmaskError
+from stages.core.text import Entry, table
 from stages.data.files import Files
 from stages.data.photo import Photo, Photos, Reject, finite
 from stages.faces.face_type import FACE_TYPES
@@ -29,15 +28,11 @@ def photos(files: Files) -> Photos:
     if not lists:
         raise UnmaskError("no CSV of landmarks found: expected columns sub_folder, image_name, face_type, part_0_x, …")
     for name in lists:
-        reader = csv.DictReader(io.StringIO(files.text(name)), restkey="", restval="")
-        for column in (*KEYS, *POINTS):
-            if column not in (reader.fieldnames or ()):
-                raise UnmaskError(f"{name} has no column {column!r}")
-        for row in reader:
-            yield _photo(files, row, f"{name}, line {reader.line_num}")
+        for entry in table(files.text(name), name, [*KEYS, *POINTS]):
+            yield _photo(files, entry, f"{name}, line {entry.line}")
 
 
-def _photo(files: Files, row: dict[str, str], line: str) -> Photo | Reject:
+def _photo(files: Files, row: Entry, line: str) -> Photo | Reject:
     folder = row["sub_folder"].replace("\\", "/").strip("/ ")
     wanted = PurePosixPath(folder, row["image_name"])
     found = [

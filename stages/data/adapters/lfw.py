@@ -4,12 +4,12 @@ pairs.txt beside them is read by `verify.pairs`. sexes.csv is a list of the user
 for each person.
 """
 
-import csv
 import re
 from dataclasses import replace
 
 from stages.core.errors import UnmaskError
 from stages.core.tables import SEXES
+from stages.core.text import table
 from stages.data.files import Files
 from stages.data.formats import person_folders
 from stages.data.photo import Photo, Photos, Reject
@@ -34,14 +34,10 @@ def photos(files: Files) -> Photos:
 
 
 def _sexes(files: Files) -> dict[str, str]:
-    reader = csv.DictReader(files.text(LIST).splitlines())
-    if reader.fieldnames != ["identity", "sex"]:
-        raise UnmaskError(f"{LIST}: the first line must be identity,sex")
-    found: dict[str, str] = {}
-    for row in reader:
-        if row["sex"] not in SEXES:
-            raise UnmaskError(f"{LIST}, line {reader.line_num}: sex is {row['sex']!r}, not one of {', '.join(SEXES)}")
-        if row["identity"] in found:
-            raise UnmaskError(f"{LIST}, line {reader.line_num}: {row['identity']} stands there twice")
-        found[row["identity"]] = row["sex"]
+    found = {}
+    for entry in table(files.text(LIST), LIST, ["identity", "sex"], unique="identity"):
+        sex = entry["sex"].lower()
+        if sex not in SEXES:
+            raise UnmaskError(f"{LIST}, line {entry.line}: sex is {sex!r}, not one of {', '.join(SEXES)}")
+        found[entry["identity"]] = sex
     return found
