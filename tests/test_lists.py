@@ -54,9 +54,9 @@ def test_a_list_has_mixed_line_ends_and_a_line_without_slash(tmp_path: Path):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("Input,Target,Label\na/1.jpg,b/1.jpg,yes\n", "line 2: expected two photos and 1 or 0"),
-        ("10\t300\nAbel\t1\n", "line 2: expected `name n m`"),
-        ("Abel one two\n", "line 1: expected `name n m`"),
+        ("Input,Target,Label\na/1.jpg,b/1.jpg,perhaps\n", "line 2: expected two photos and 1 or 0"),
+        ("10\t300\nAbel\t1\n", r"line 2: expected .* `name n m`"),
+        ("Abel one two\n", r"line 1: expected .* `name n m`"),
     ],
 )
 def test_lines_that_cannot_be_read_are_named(tmp_path: Path, text: str, message: str):

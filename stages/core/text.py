@@ -10,6 +10,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,13 +91,11 @@ def decode(data: bytes, name: str, known: Iterable[str] = ()) -> str:
     """
     for mark, encoding in BOMS.items():
         if data.startswith(mark):
-            return _checked(data[len(mark) :], encoding, name)
+            return _marked(data[len(mark) :], encoding, name)
     if b"\0" in data[:4096]:  # UTF-16 without its mark: the zeros of plain letters stand on one side
-        return _checked(data, "utf-16-le" if data[1:4096:2].count(0) >= data[:4096:2].count(0) else "utf-16-be", name)
-    try:
-        return _checked(data, "utf-8", name)
-    except UnicodeDecodeError:
-        pass
+        return _marked(data, "utf-16-le" if data[1:4096:2].count(0) >= data[:4096:2].count(0) else "utf-16-be", name)
+    with suppress(UnicodeDecodeError):
+        return _checked(data.decode("utf-8"), name)
     found: dict[str, list[str]] = {}  # the encodings that give each text
     for encoding in LEGACY:
         if (text := _legacy(data, encoding)) is not None:
@@ -114,14 +113,15 @@ def decode(data: bytes, name: str, known: Iterable[str] = ()) -> str:
     raise UnmaskError(f"{name}, line {line}: this is no UTF-8, and {how}: save the file as UTF-8")
 
 
-def _checked(data: bytes, encoding: str, name: str) -> str:
-    """Return a decoded text; UnicodeDecodeErrors of UTF-8 pass."""
+def _marked(data: bytes, encoding: str, name: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
-        if encoding == "utf-8":
-            raise
         raise UnmaskError(f"{name} is no text: it begins as {encoding.upper()}, but cannot be read as such") from None
+    return _checked(text, name)
+
+
+def _checked(text: str, name: str) -> str:
     text = text.rstrip("\x1a")  # the end of a file of DOS
     if control := CONTROL.search(text):
         line = text.count("\n", 0, control.start()) + 1

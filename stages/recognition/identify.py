@@ -16,7 +16,6 @@ from pydantic import Field
 
 from stages.core import intervals, replicates
 from stages.core.command import run_stage
-from stages.core.errors import UnmaskError
 from stages.core.params import FilePath, StageParams
 from stages.core.results import Results
 from stages.core.seeding import generator
@@ -131,11 +130,9 @@ def _read(file: Path | None, what: str, known: set[str], params: Params) -> tupl
     """Return the photos of a list, and how many of them are not there; None and 0 if there is no list."""
     if file is None:
         return None, 0
-    names = lists.read_list(file)
-    if len(set(names)) < len(names):
-        twice = next(name for index, name in enumerate(names) if name in names[:index])
-        raise UnmaskError(f"{file} names {twice} twice")
-    return names, lists.missing(names, lambda name: (name,), known, f"identify.{what}", params.missing)
+    found = lists.read_photos(file, known)
+    names = {line: (name,) for name, line in found.items()}
+    return list(found), lists.missing(names, known, file, f"identify.{what}", params.missing)
 
 
 def _asked(

@@ -1,19 +1,36 @@
-"""Published lists of pairs, galleries and probes, read as their publishers wrote them.
+"""Lists of pairs, galleries and probes, as their publishers and users write them.
 
-Names are `person/photo` without suffix, the end of a face id. Which format a file has is told by its first line.
+Names are `person/photo` without suffix, the end of a face id. What the columns of a list are is told by all its lines.
 """
 
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from stages.core.errors import UnmaskError
+from stages.core.images import SUFFIXES
+from stages.core.text import SEPARATORS, Row, decode, lines, rows
 
-Item = TypeVar("Item")
+# How a pair of one person is labeled, and one of two people.
+LABELS = [("1", "0"), ("1", "-1"), ("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("same", "different")]
+LABELS += [("same", "diff"), ("match", "mismatch"), ("match", "nonmatch"), ("match", "non-match")]
+LABELS += [("genuine", "impostor"), ("genuine", "imposter"), ("mated", "nonmated"), ("mated", "non-mated")]
+LABELS += [("positive", "negative"), ("pos", "neg")]
+# By which of several columns of such words is found, and the first line of a list of photos.
+LABEL_COLUMNS = {"label", "labels", "same", "is_same", "issame", "actual_issame", "genuine", "match", "is_match"}
+PHOTO_COLUMNS = {"file", "filename", "file_name", "name", "image", "img", "photo", "path", "image_path", "face_id"}
+EXPECTED = "expected two photos and 1 or 0, or `name n m` or `name n name m`"
+COLUMN_NAME = re.compile(r"name|num|im(a|)ge?|photo|person|identity|^id|file|path", re.IGNORECASE)
+IN_FOLD = 600  # pairs, of 6,000: LFW's ten folds
+# Cells of a line without separators: names may hold blanks, if their suffixes or the numbers tell where they end.
+BLANKS = (
+    re.compile(r"(.+?\.\w{2,5})\s+(.+?\.\w{2,5})\s+(\S+)"),
+    re.compile(r"([^\s./\\]+)\s+(.+?\.\w{2,5})\s+(.+\.\w{2,5})"),
+    re.compile(r"(\S.*?)\s+(\d+)\s+(?:(\S*[^\s\d].*?)\s+)?(\d+)"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,97 +42,159 @@ class Pair:
         other: name of the second.
         genuine: whether they show one person.
         fold: of a cross-validation; 0 where the file has none.
+        line: of the file, counted from 1.
     """
 
     one: str
     other: str
     genuine: bool
     fold: int = 0
+    line: int = field(default=0, compare=False)
 
 
-def read_pairs(path: Path) -> list[Pair]:
-    """Read the pairs of c-RMFRD, MFR2, LFW or MLFW.
+def read_pairs(path: Path, known: Collection[str] = ()) -> list[Pair]:
+    """Read pairs of photos, in any encoding (see `stages.core.text`), with commas, semicolons, tabs, bars or blanks.
 
-    - c-RMFRD: a line `Input,Target,Label`, then two files and 1 or 0.
-    - LFW: a line `10<tab>300` (folds, and pairs of each kind in a fold), then `name n m` or `name n name m`; numbers
-      start at 1, photo 1 of Aaron_Eckhart is Aaron_Eckhart_0001.
-    - MFR2: the same lines without the first, tabs or blanks between; photos are named likewise.
-    - MLFW: two files and 1 or 0, in one column each; every 600 pairs are a fold if there are 6,000.
+    A list is in one of two forms, and its first line may name the columns:
+
+    - Two columns of photos, and one of `LABELS`, in any order, as c-RMFRD and MLFW have them; of 6,000 pairs every 600
+      are a fold.
+    - `name n m` or `name n name m`, as LFW and MFR2 have them; numbers start at 1, photo 1 of Aaron_Eckhart is
+      Aaron_Eckhart_0001. LFW's first line `10<tab>300` says how many folds there are, and pairs of each kind in a fold.
+
+    Args:
+        path: of the list; `archive.zip/folder/file` is one inside an archive.
+        known: names of all photos, by which encoding and suffixes are told.
 
     Raises:
-        UnmaskError: the file is empty, or a line is in none of these formats; the message has its number.
+        UnmaskError: the file is empty, or its columns cannot be told, or a line is unlike the others; the message has
+            its number.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(_lines(path), 1) if line.strip()]
-    if not lines:
+    listed = _listed(path, decode(_content(path), str(path), known))
+    if not listed:
         raise UnmaskError(f"{path} is empty: expected pairs of photos")
-    pairs = list(_pairs(path, lines))
+    numbered = sum(_is_numbered(row) for row in listed)
+    header = listed[0]
+    if len(header.cells) <= 2 and all(cell.isdecimal() for cell in header.cells):
+        in_fold = max(2 * int(header.cells[-1]), 1)
+        pairs = [_numbered(path, row, index // in_fold) for index, row in enumerate(listed[1:])]
+    elif numbered and numbered >= len(listed) / 2:
+        named = _is_header(header) and all(COLUMN_NAME.search(cell) for cell in header.cells)
+        pairs = [_numbered(path, row) for row in listed[named:]]
+    else:
+        pairs = _labeled(path, listed, known)
     if not pairs:
         raise UnmaskError(f"{path} has a first line, but no pairs of photos")
     return pairs
 
 
-def missing(
-    listed: Sequence[Item], names: Callable[[Item], Sequence[str]], known: Container[str], param: str, mode: str
-) -> int:
-    """Return how many entries of a published list name a photo that is not there.
+def missing(listed: Mapping[int, Sequence[str]], known: Container[str], path: Path, param: str, mode: str) -> int:
+    """Return how many entries of a list name a photo that is not there.
 
     Args:
-        listed: pairs or photos.
-        names: tells the names of an entry's photos.
+        listed: the names of the photos on each line.
         known: the names of the photos that are there.
-        param: which names the list, as `verify.pairs`.
+        path: of the list.
+        param: which names it, as `verify.pairs`.
         mode: `error`, or `count`.
 
     Raises:
         UnmaskError: a photo is not there, and `mode` is `error`.
     """
-    absent = [[name for name in names(one) if name not in known] for one in listed]
-    n = sum(map(bool, absent))
-    if n and mode == "error":
-        first = next(name for of_entry in absent for name in of_entry)
+    absent = {line: gone for line, names in listed.items() if (gone := [name for name in names if name not in known])}
+    if absent and mode == "error":
+        line, gone = next(iter(absent.items()))
         raise UnmaskError(
-            f"{param}: of {len(listed)} lines {n} name a photo that is not there, the first is {first}; with "
-            f"{param.partition('.')[0]}.missing: count they are counted, as photos in which no face was found"
+            f"{param}: {path}, line {line}: there is no photo {gone[0]}, nor those of {len(absent) - 1} other lines "
+            f"of {len(listed)}; with {param.partition('.')[0]}.missing: count they are counted, as photos in which no "
+            f"face was found"
         )
-    return n
+    return len(absent)
 
 
-def _pairs(path: Path, lines: list[tuple[int, str]]) -> Iterator[Pair]:
-    head = re.split(r"[,\s]+", lines[0][1])
-    if head == ["Input", "Target", "Label"]:
-        yield from (_labeled(path, number, line) for number, line in lines[1:])
-    elif all(word.isdecimal() for word in head) and len(head) in {1, 2}:
-        in_fold = 2 * int(head[-1])
-        yield from (_numbered(path, *line, index // max(in_fold, 1)) for index, line in enumerate(lines[1:]))
-    elif head[-1] in {"0", "1"} and len(head) == 3 and "." in head[0]:
-        in_fold = 600 if len(lines) == 6000 else len(lines)
-        yield from (_labeled(path, *line, index // in_fold) for index, line in enumerate(lines))
-    else:
-        yield from (_numbered(path, *line, 0) for line in lines)
+def _listed(path: Path, text: str) -> list[Row]:
+    """Return the lines of a list of pairs, split by the separator that gives most of them three cells or more."""
+    found: list[Row] | None = None
+    trouble: UnmaskError | None = None
+    by_blanks = [Row(number, _by_blanks(line)) for number, line in lines(text)]
+    for separator in SEPARATORS:
+        if separator not in text:
+            continue
+        try:
+            split = [Row(row.line, _trimmed(row.cells)) for row in rows(text, str(path), separator)]
+        except UnmaskError as error:
+            trouble = trouble or error
+            continue
+        if sum(len(row.cells) > 2 for row in split) > len(split) / 2:
+            found = split
+            break
+    if found is None:
+        if trouble and any('"' in line for _, line in lines(text)):
+            raise trouble
+        return by_blanks
+    by_line = {row.line: row for row in by_blanks}
+    # MFR2 has tabs in one line and blanks in another one.
+    return [row if len(row.cells) > 1 else by_line[row.line] for row in found]
 
 
-def read_list(path: Path) -> list[str]:
-    """Read a gallery or a list of probes: a file a line, as c-RMFRD has them.
+def _by_blanks(line: str) -> tuple[str, ...]:
+    line = line.strip()
+    found = next((match for pattern in BLANKS if (match := pattern.fullmatch(line))), None)
+    return tuple(cell for cell in found.groups() if cell) if found else tuple(line.split())
+
+
+def _trimmed(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return cells without empty ones at the end."""
+    last = max((place for place, cell in enumerate(cells, 1) if cell), default=0)
+    return tuple(cells[:last])
+
+
+def read_list(path: Path, known: Collection[str] = ()) -> list[str]:
+    """Return the names in a gallery or a list of probes; see `read_photos`."""
+    return list(read_photos(path, known))
+
+
+def read_photos(path: Path, known: Collection[str] = ()) -> dict[str, int]:
+    """Read a gallery or a list of probes: a photo a line, as c-RMFRD has them; other columns are not looked at.
+
+    Args:
+        path: of the list, in any encoding, see `stages.core.text`; `archive.zip/folder/file` is one inside an archive.
+        known: names of all photos, by which encoding and suffixes are told.
+
+    Returns:
+        The line of each photo, in their order.
 
     Raises:
-        UnmaskError: a line is no `person/photo`, or the file is empty.
+        UnmaskError: a line is no `person/photo`, one stands there twice, or the file is empty.
     """
-    names = []
-    for number, line in enumerate(_lines(path), 1):
-        if line.strip():
-            names.append(_name(path, number, line.strip()))
-    if not names:
+    found: dict[str, int] = {}
+    for place, (line, cell) in enumerate(_only_photos(path, decode(_content(path), str(path), known))):
+        if place == 0 and cell.casefold() in PHOTO_COLUMNS:
+            continue
+        name = _name(path, line, cell, known)
+        if name in found:
+            raise UnmaskError(f"{path}, line {line}: names {name} twice, first on line {found[name]}")
+        found[name] = line
+    if not found:
         raise UnmaskError(f"{path} is empty: expected a photo on each line, as person/photo.jpg")
-    return names
+    return found
 
 
-def _lines(path: Path) -> Iterator[str]:
-    data = _content(path)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("gb18030", errors="replace")  # c-RMFRD's lists have a few Chinese file names
-    yield from text.splitlines()
+def _only_photos(path: Path, text: str) -> list[tuple[int, str]]:
+    """Return the cells of the only column of photos; the whole lines if they are not split evenly."""
+    whole = [(number, line.strip()) for number, line in lines(text)]
+    for separator in SEPARATORS:
+        try:
+            found = [(row.line, _trimmed(row.cells)) for row in rows(text, str(path), separator)]
+        except UnmaskError:
+            continue
+        lengths = {len(cells) for _, cells in found}
+        if len(lengths) == 1 and any(separator in line or '"' in line for _, line in whole):
+            body = found[1:] or found
+            photos = [place for place in range(lengths.pop()) if all(_has_folder(cells[place]) for _, cells in body)]
+            if len(photos) == 1:
+                return [(line, cells[photos[0]]) for line, cells in found]
+    return whole
 
 
 def _content(path: Path) -> bytes:
@@ -132,33 +211,135 @@ def _content(path: Path) -> bytes:
             raise UnmaskError(f"{path} cannot be read from the archive: {error}") from None
 
 
-def _name(path: Path, number: int, text: str) -> str:
+def _name(path: Path, number: int, text: str, known: Container[str] = ()) -> str:
     text = re.sub(r"^([a-z]+)(\d_\d_)", r"\1/\2", text)  # a line of c-RMFRD lacks its slash
-    photo = PurePosixPath(text.replace("\\", "/"))
+    photo = PurePosixPath((text if _has_folder(text) else _folder(text)).replace("\\", "/"))
     if len(photo.parts) < 2:
         raise UnmaskError(f"{path}, line {number}: {text!r} is no photo of a person, such as person/photo.jpg")
-    return "/".join(photo.with_suffix("").parts[-2:])
+    name = "/".join(photo.parts[-2:])
+    # Only a suffix of photos is one: names have dots, too.
+    return name if name in known or photo.suffix.lower() not in SUFFIXES else name[: -len(photo.suffix)]
 
 
-def _labeled(path: Path, number: int, line: str, fold: int = 0) -> Pair:
-    words = line.split(",") if "," in line else line.split()  # some of c-RMFRD's names hold blanks
-    if len(words) != 3 or words[2] not in {"0", "1"}:
-        raise UnmaskError(f"{path}, line {number}: expected two photos and 1 or 0, got {line!r}")
-    one, other = (_name(path, number, word if "/" in word else _folder(word)) for word in words[:2])
-    return Pair(one, other, words[2] == "1", fold)
+def _has_folder(text: str) -> bool:
+    return "/" in text or "\\" in text
 
 
 def _folder(file: str) -> str:
     """Return the file in its person's folder: MLFW's lists name files alone, such as Abel_Pacheco_0001_0000.jpg."""
-    found = re.match(r"(.+?)_\d{4}(?:_\d+)?\.", file)
+    found = re.match(r"(.+?)_\d{4}(?:_\d+)?(?:\.|$)", file)
     return f"{found[1]}/{file}" if found else file
 
 
-def _numbered(path: Path, number: int, line: str, fold: int) -> Pair:
-    words = re.split(r"[,\s]+", line)
-    if len(words) == 3:
-        words = [words[0], words[1], words[0], words[2]]
-    if len(words) != 4 or not (words[1].isdecimal() and words[3].isdecimal()):
-        raise UnmaskError(f"{path}, line {number}: expected `name n m` or `name n name m`, got {line!r}")
-    one, other = (f"{person}/{person}_{int(photo):04d}" for person, photo in (words[:2], words[2:]))
-    return Pair(one, other, words[0] == words[2], fold)
+# ---------------------------------------------------------------- pairs with numbers
+
+
+def _is_header(row: Row) -> bool:
+    """Tell whether a line may name the columns: no cell is a number or a file."""
+    return not any(
+        cell.isdecimal() or _has_folder(cell) or PurePosixPath(cell).suffix.lower() in SUFFIXES for cell in row.cells
+    )
+
+
+def _is_numbered(row: Row) -> bool:
+    cells = row.cells
+    return len(cells) in {3, 4} and cells[1].isdecimal() and cells[-1].isdecimal()
+
+
+def _numbered(path: Path, row: Row, fold: int = 0) -> Pair:
+    if not _is_numbered(row):
+        raise UnmaskError(f"{path}, line {row.line}: {EXPECTED}, got {' '.join(row.cells)!r}")
+    person, first, *other, second = row.cells
+    names = [f"{one}/{one}_{int(photo):04d}" for one, photo in ((person, first), (*(other or [person]), second))]
+    return Pair(names[0], names[1], other in ([], [person]), fold, row.line)
+
+
+# ---------------------------------------------------------------- pairs with labels
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where photos and labels stand, counted from 0, and which label says that both photos show one person."""
+
+    photos: tuple[int, int]
+    label: int
+    genuine: str
+
+
+def _labeled(path: Path, listed: Sequence[Row], known: Container[str]) -> list[Pair]:
+    body = listed
+    found = _label_columns(body)
+    if not found and _is_header(listed[0]) and (found := _label_columns(listed[1:])):
+        body = listed[1:]
+    columns = _columns(path, listed, body, found)
+    in_fold = IN_FOLD if len(body) == 10 * IN_FOLD else len(body)
+    pairs = []
+    for index, row in enumerate(body):
+        one, other = (_name(path, row.line, row.cells[place], known) for place in columns.photos)
+        genuine = _word(row.cells[columns.label]) == columns.genuine
+        pairs.append(Pair(one, other, genuine, index // in_fold, row.line))
+    of_one = [pair.one.split("/")[0] == pair.other.split("/")[0] for pair in pairs]
+    if len(set(of_one)) == 2 and not any(pair.genuine == same for pair, same in zip(pairs, of_one, strict=True)):
+        raise UnmaskError(
+            f"{path}: column {columns.label + 1} says the opposite of the people's names on every line; "
+            f"{columns.genuine} must say that two photos show one person"
+        )
+    return pairs
+
+
+def _word(cell: str) -> str:
+    return cell.casefold().removesuffix(".0")  # pandas writes 1.0 where a column had a gap
+
+
+def _label_columns(body: Sequence[Row]) -> dict[int, str]:
+    """Return the columns that hold labels alone, and which of these says that two photos show one person."""
+    width = min((len(row.cells) for row in body), default=0)
+    return {
+        place: labels[0]
+        for place in range(width)
+        for labels in reversed(LABELS)
+        if all(_word(row.cells[place]) in labels for row in body)
+    }
+
+
+def _columns(path: Path, listed: Sequence[Row], body: Sequence[Row], labels: dict[int, str]) -> _Columns:
+    """Return what the columns are.
+
+    Raises:
+        UnmaskError: that cannot be told, or a line is unlike the others.
+    """
+    width = max(len(row.cells) for row in body)
+    if odd := next((row for row in body if len(row.cells) != width or width < 3), None):
+        raise UnmaskError(f"{path}, line {odd.line}: {EXPECTED}, got {' '.join(odd.cells)!r}")
+    if not labels:
+        row = _odd_label(listed)
+        raise UnmaskError(f"{path}, line {row.line}: {EXPECTED}, got {' '.join(row.cells)!r}")
+    photos = tuple(
+        place
+        for place in range(width)
+        if place not in labels and all(re.search(r"[^\W\d_]|[/\\]", row.cells[place]) for row in body)
+    )
+    if len(labels) > 1 and len(body) < len(listed):
+        names = [cell.casefold() for cell in listed[0].cells]
+        named = [place for place in labels if place < len(names) and names[place] in LABEL_COLUMNS]
+        labels = {named[0]: labels[named[0]]} if len(named) == 1 else labels
+    for some, number, what in ((photos, 2, "two photos"), (tuple(labels), 1, "1 or 0")):
+        if len(some) != number:
+            where = f"in columns {' and '.join(str(place + 1) for place in some)}" if some else "in no column"
+            raise UnmaskError(
+                f"{path}, line {body[0].line}: what could be {what} stands {where}; write three columns, below a first "
+                f"line photo,photo,label"
+            )
+    ((label, genuine),) = labels.items()
+    return _Columns((photos[0], photos[1]), label, genuine)
+
+
+def _odd_label(listed: Sequence[Row]) -> Row:
+    """Return the first line whose label is unlike those of the others, in the column that has most labels."""
+    body = listed[1:] if _is_header(listed[0]) and listed[1:] else listed
+    unlike = [
+        [row for row in body if _word(row.cells[place]) not in labels]
+        for place in range(min(len(row.cells) for row in body))
+        for labels in LABELS
+    ]
+    return min((rows for rows in unlike if rows), key=len)[0]

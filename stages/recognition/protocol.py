@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.text import same_name
 from stages.recognition import embeddings as stored
 from stages.recognition import folding
 from stages.recognition.embeddings import Faces
@@ -201,7 +202,7 @@ def names(table: Table) -> set[str]:
 
 def names_of(faces: Faces) -> list[str]:
     """Return the names of faces in published lists, `person/photo`: the end of a face_id."""
-    return [face_id.split("/", 1)[1] for face_id in faces.face_ids]
+    return [same_name(face_id.split("/", 1)[1]) for face_id in faces.face_ids]
 
 
 def named(faces: Faces, wanted: Sequence[str]) -> Faces:

@@ -68,8 +68,10 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     tested = protocol.of_split(every, params.split)
     wanted, missing = None, 0
     if params.pairs is not None:
-        wanted, known = lists.read_pairs(params.pairs), protocol.names(tested)
-        missing = lists.missing(wanted, lambda pair: (pair.one, pair.other), known, "verify.pairs", params.missing)
+        known = protocol.names(tested)
+        wanted = lists.read_pairs(params.pairs, known)
+        names = {pair.line: (pair.one, pair.other) for pair in wanted}
+        missing = lists.missing(names, known, params.pairs, "verify.pairs", params.missing)
     compared = _compared([(tested, correct.correct)], params, wanted)
     if not compared:
         raise UnmaskError(f"{params.pairs or embeddings}: no series of photos has pairs of both kinds")
