@@ -33,7 +33,8 @@ def to_json(metrics: Mapping[str, Any]) -> str:
     Raises:
         UnmaskError: a number is NaN or infinite.
     """
-    return json.dumps(_plain(metrics), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    text = json.dumps(_plain(metrics), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace").decode()  # bytes of file names that are no UTF-8
 
 
 def write(path: Path, metrics: Mapping[str, Any]) -> None:

@@ -79,8 +79,14 @@ def whole_file(out: Path, *, in_whole_folder: bool = False) -> Iterator[Path]:
 
 
 def write_csv(out: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file whole or not at all: the columns' names, then a line a row, each ended by a line feed."""
-    with whole_file(out) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+    """Write a CSV file whole or not at all: the columns' names, then a line a row, each ended by a line feed.
+
+    Bytes of file names that are no UTF-8 are written as escapes.
+    """
+    with (
+        whole_file(out) as staging,
+        staging.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)

@@ -9,7 +9,7 @@ import io
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,6 +197,41 @@ def rows(text: str, name: str, separator: str) -> Iterator[Row]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise UnmaskError(f"{name}, line {line}: {error}: look at the quotes there") from None
+
+
+def split(text: str, name: str, n_cells: Callable[[int], bool]) -> list[Row]:
+    """Return the rows of a list by the separator that gives most of them a number of cells that is right.
+
+    Empty cells at the end do not count. If no separator does, blanks separate.
+
+    Args:
+        text: of the list.
+        name: of the file, for messages.
+        n_cells: whether a number of cells is right.
+
+    Raises:
+        UnmaskError: there are quotes in it that end nowhere.
+    """
+    by_blanks = [Row(number, tuple(line.split())) for number, line in lines(text)]
+    best, most, trouble = by_blanks, 0, None
+    for separator in (one for one in SEPARATORS if one in text):
+        try:
+            found = [Row(row.line, trimmed(row.cells)) for row in rows(text, name, separator)]
+        except UnmaskError as error:
+            trouble = trouble or error
+            continue
+        fitting = sum(n_cells(len(row.cells)) for row in found)
+        if fitting > most:
+            best, most = found, fitting
+    if not most and trouble:
+        raise trouble
+    return best
+
+
+def trimmed(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return cells without empty ones at the end."""
+    last = max((place for place, cell in enumerate(cells, 1) if cell), default=0)
+    return tuple(cells[:last])
 
 
 def table(text: str, name: str, columns: Sequence[str], *, unique: str | None = None) -> list[Entry]:

@@ -1,7 +1,7 @@
 """A plain folder of photos in place of a face table: for using a stage outside the pipeline."""
 
-import csv
 import functools
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,8 @@ from typing import Any
 from stages.core import parallel
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.outputs import whole_folder
+from stages.core.outputs import whole_folder, write_csv
+from stages.core.text import printable
 from stages.photos import reading
 
 MAX_PIXELS = 100_000_000  # a larger photo would take gigabytes on its way
@@ -34,7 +35,7 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
     """Apply a function to every photo below a folder, in parallel, and write its pictures and an index.csv.
 
     The picture of `trip/one.jpg` that goes into `masked` becomes `masked/trip/one.png`; beside a `trip/one.png` it
-    would become `masked/trip/one.jpg.png`.
+    would become `masked/trip/one.jpg.png`. Names are shown, and written, as `names_below` gives them.
 
     Args:
         function: from a photo's path below `folder` and its pixels, RGB uint8 (H, W, 3), to what was done with it;
@@ -43,44 +44,70 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
         out: the folder to write; must not exist yet, or be empty.
 
     Returns:
-        How many files there were, and how many came to each outcome.
+        How many files there were but for hidden ones, how many of these, and how many came to each outcome.
 
     Raises:
-        UnmaskError: there is no such folder, or no file in it.
+        UnmaskError: there is no such folder, or no file in it, or two whose names cannot be told apart.
     """
     if not folder.is_dir():
         raise UnmaskError(f"{folder} is neither a face table nor a folder of photos")
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    names = [name for name in names if not any(step.startswith(".") for step in name.split("/"))]
-    if not names:
+    paths, hidden = names_below(folder)
+    if not paths:
         raise UnmaskError(f"{folder} holds no files")
-    stems = Counter(PurePosixPath(name).with_suffix("") for name in names)
-    clashing = {name for name in names if stems[PurePosixPath(name).with_suffix("")] > 1}  # but for their suffix
+    names = list(paths)
     with whole_folder(out) as staging:
-        work = functools.partial(
-            _done, function=function, folder=folder.absolute(), out=staging.absolute(), clashing=clashing
-        )
-        outcomes = parallel.run(work, names, sizes=[1] * len(names), label=out.as_posix(), unit="photos")
-        with (staging / "index.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["file", "outcome", "faces", "detail"])
-            writer.writerows([name, one.what, one.faces, one.detail] for name, one in zip(names, outcomes, strict=True))
+        work = functools.partial(_done, function=function, out=staging.absolute(), stems=stems(names))
+        # As bytes, names that are no UTF-8 go to any worker.
+        tasks = [(name, os.fsencode(path.absolute())) for name, path in paths.items()]
+        outcomes = parallel.run(work, tasks, sizes=[1] * len(names), label=out.as_posix(), unit="photos")
+        lines = ([name, one.what, one.faces, one.detail] for name, one in zip(names, outcomes, strict=True))
+        write_csv(staging / "index.csv", ["file", "outcome", "faces", "detail"], lines)
     return {
         "files": len(names),
+        "hidden": hidden,
         "faces": sum(outcome.faces for outcome in outcomes),
         "outcomes": Counter(outcome.what for outcome in outcomes),
     }
 
 
-def _done(name: str, function: PhotoFunction, folder: Path, out: Path, clashing: Collection[str]) -> Outcome:
+def names_below(folder: Path) -> tuple[dict[str, Path], int]:
+    """Return the files below a folder, sorted by name, and how many hidden ones (.name) are not among them.
+
+    A name is the path below the folder in Unicode's composed form (NFC); bytes of it that are no UTF-8 stand as %E9.
+
+    Raises:
+        UnmaskError: two files have the same name, in two forms of Unicode.
+    """
+    found: dict[str, Path] = {}
+    hidden = 0
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stored = path.relative_to(folder).as_posix()
+        if any(step.startswith(".") for step in stored.split("/")):
+            hidden += 1
+            continue
+        name = printable(stored)
+        if name in found:
+            raise UnmaskError(f"{folder}: {name!r} is there twice, in two spellings of Unicode; keep one of them")
+        found[name] = path
+    return dict(sorted(found.items())), hidden
+
+
+def stems(names: Collection[str]) -> dict[str, str]:
+    """Return how each file's pictures are called but for `.png`: as the file, with its suffix only where some clash."""
+    bare = {name: PurePosixPath(name).with_suffix("").as_posix() for name in names}
+    times = Counter(bare.values())
+    return {name: stem if times[stem] == 1 else name for name, stem in bare.items()}
+
+
+def _done(task: tuple[str, bytes], function: PhotoFunction, out: Path, stems: Mapping[str, str]) -> Outcome:
+    name, stored = task
     try:
-        photo, _ = reading.open_photo((folder / name).read_bytes(), MAX_PIXELS)
+        photo, _ = reading.open_photo(Path(os.fsdecode(stored)).read_bytes(), MAX_PIXELS)
     except reading.UnreadableImageError as error:
         return Outcome(error.reason, detail=str(error))
     outcome = function(name, photo)
-    stem = name if name in clashing else PurePosixPath(name).with_suffix("")
     for kind, data in outcome.pictures.items():
-        path = out / kind / f"{stem}.png"
+        path = out / kind / f"{stems[name]}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return replace(outcome, pictures={})

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from stages.core.errors import UnmaskError
 from stages.core.images import SUFFIXES
-from stages.core.text import SEPARATORS, Row, decode, lines, rows
+from stages.core.text import SEPARATORS, Row, decode, lines, rows, split, trimmed
 
 # How a pair of one person is labeled, and one of two people.
 LABELS = [("1", "0"), ("1", "-1"), ("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("same", "different")]
@@ -105,48 +105,27 @@ def missing(listed: Mapping[int, Sequence[str]], known: Container[str], path: Pa
     if absent and mode == "error":
         line, gone = next(iter(absent.items()))
         raise UnmaskError(
-            f"{param}: {path}, line {line}: there is no photo {gone[0]}, nor those of {len(absent) - 1} other lines "
-            f"of {len(listed)}; with {param.partition('.')[0]}.missing: count they are counted, as photos in which no "
-            f"face was found"
+            f"{path}, line {line}: {param}: of {len(listed)} lines {len(absent)} name a photo that is not there, the "
+            f"first is {gone[0]}; with {param.partition('.')[0]}.missing: count they are counted, as photos in which "
+            f"no face was found"
         )
     return len(absent)
 
 
 def _listed(path: Path, text: str) -> list[Row]:
-    """Return the lines of a list of pairs, split by the separator that gives most of them three cells or more."""
-    found: list[Row] | None = None
-    trouble: UnmaskError | None = None
-    by_blanks = [Row(number, _by_blanks(line)) for number, line in lines(text)]
-    for separator in SEPARATORS:
-        if separator not in text:
-            continue
-        try:
-            split = [Row(row.line, _trimmed(row.cells)) for row in rows(text, str(path), separator)]
-        except UnmaskError as error:
-            trouble = trouble or error
-            continue
-        if sum(len(row.cells) > 2 for row in split) > len(split) / 2:
-            found = split
-            break
-    if found is None:
-        if trouble and any('"' in line for _, line in lines(text)):
-            raise trouble
-        return by_blanks
-    by_line = {row.line: row for row in by_blanks}
+    """Return the lines of a list of pairs, split by what gives most of them three cells or more."""
+    by_blanks = {number: Row(number, _by_blanks(line)) for number, line in lines(text)}
+    found = split(text, str(path), lambda cells: cells > 2)
+    if sum(len(row.cells) > 2 for row in found) <= len(found) / 2 or not any(one in text for one in SEPARATORS):
+        return list(by_blanks.values())
     # MFR2 has tabs in one line and blanks in another one.
-    return [row if len(row.cells) > 1 else by_line[row.line] for row in found]
+    return [row if len(row.cells) > 1 else by_blanks[row.line] for row in found]
 
 
 def _by_blanks(line: str) -> tuple[str, ...]:
     line = line.strip()
     found = next((match for pattern in BLANKS if (match := pattern.fullmatch(line))), None)
     return tuple(cell for cell in found.groups() if cell) if found else tuple(line.split())
-
-
-def _trimmed(cells: Sequence[str]) -> tuple[str, ...]:
-    """Return cells without empty ones at the end."""
-    last = max((place for place, cell in enumerate(cells, 1) if cell), default=0)
-    return tuple(cells[:last])
 
 
 def read_list(path: Path, known: Collection[str] = ()) -> list[str]:
@@ -185,7 +164,7 @@ def _only_photos(path: Path, text: str) -> list[tuple[int, str]]:
     whole = [(number, line.strip()) for number, line in lines(text)]
     for separator in SEPARATORS:
         try:
-            found = [(row.line, _trimmed(row.cells)) for row in rows(text, str(path), separator)]
+            found = [(row.line, trimmed(row.cells)) for row in rows(text, str(path), separator)]
         except UnmaskError:
             continue
         lengths = {len(cells) for _, cells in found}

@@ -11,19 +11,22 @@ python -m stages.removal.remove_masks --faces my/photos --parser models/parser-s
     --detector models/detector.safetensors --out my/unmasked
 
 With `--pairs pairs.csv` (two face_ids, or two files of the folder, a line) and `--pairs-out DIR` it also writes these
-pairs of faces with both masks removed from both, `DIR/<line>_1.png` and `DIR/<line>_2.png`.
+pairs of faces with both masks removed from both, `DIR/<line>_1.png` and `DIR/<line>_2.png`. Files are named as in the
+folder, or by paths from where the list lies.
 """
 
-import csv
 import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from stages.core import images, tables
+from stages.core import images, tables, text
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -36,6 +39,13 @@ from stages.figures import sheets
 from stages.landmarks.search import Search
 from stages.photos import folders
 from stages.removal.finder import Align, By, Finder, crops
+
+ALIGNED, ALIGNED_REGIONS = "aligned", "aligned_regions"  # folders
+# Words of a first line that names the columns.
+COLUMN_NAMES = {
+    f"{word}{number}" for word in ("file", "image", "img", "photo", "path", "face_id") for number in ("", 1, 2)
+}
+COLUMN_NAMES |= {"first", "second", "one", "other", "a", "b", "left", "right", "input", "target"}
 
 
 class Params(StageParams):
@@ -72,7 +82,7 @@ def remove_masks(
         out: the table to write. A face in which no mask was found stays as it is; its region is empty.
         results: where the numbers go, and a contact sheet: input, region, output.
         params: section `remove_masks`.
-        pairs: a list of pairs of face_ids, CSV without a header.
+        pairs: a list of pairs of face_ids; see `read_pairs`.
         pairs_out: the folder to write these pairs to.
 
     Returns:
@@ -80,12 +90,20 @@ def remove_masks(
         split the mean IoU with it, how many masks were missed, and in how many bare faces one was found.
     """
     work = functools.partial(_unmasked, find=params.finder(parser, detector))
-    numbers = tables.map_many(work, faces, out, needs=["image", "split"], adds=["found_mask"])
-    _draw_sheet(faces, out, results.figure)
-    if pairs and pairs_out:
+    ids = (
+        {text.same_name(face["face_id"]): face["face_id"] for face in tables.read(faces, ["face_id"])} if pairs else {}
+    )
+    with _pairs_written(pairs, pairs_out, ids) as write:
+        numbers = tables.map_many(work, faces, out, needs=["image", "split"], adds=["found_mask"])
+        _draw_sheet(faces, out, results.figure)
         columns = ["face_id", "image", "found_mask"]
-        table = {face["face_id"]: (face["image"], face["found_mask"]) for face in tables.read(out, columns)}
-        _write_pairs(pairs, pairs_out, table)
+        of_pairs = write(
+            lambda wanted: {
+                face["face_id"]: (face["image"], face["found_mask"])
+                for face in tables.read(out, columns)
+                if face["face_id"] in wanted
+            }
+        )
     splits = {}
     for split in tables.SPLITS:
         drawn = numbers[f"{split} drawn"]
@@ -100,6 +118,7 @@ def remove_masks(
         "mask_found": numbers["found"],
         "mean_share_removed": numbers["share"] / max(numbers["found"], 1),
         "splits": {split: values for split, values in splits.items() if any(values.values())},
+        **of_pairs,
     }
 
 
@@ -120,15 +139,24 @@ def photos_folder(
         align=load(Align, "align_faces"),
         aligned=bool(pairs),
     )
-    result = folders.map_photos(work, faces, out)
-    if pairs and pairs_out:
-        table = {}
-        for path in sorted((out / "aligned").rglob("*.png")):
-            name = path.relative_to(out / "aligned")
-            region = (out / "aligned_regions" / name).read_bytes()
-            table[name.with_suffix("").as_posix()] = path.read_bytes(), region
-        _write_pairs(pairs, pairs_out, table)
-    return result
+    stems = folders.stems(folders.names_below(faces)[0]) if pairs else {}
+    bare = {name: PurePosixPath(name).with_suffix("").as_posix() for name in stems}
+    once = {name for name, times in Counter(bare.values()).items() if times == 1}
+    known = stems | {
+        bare[name]: stem for name, stem in stems.items() if bare[name] in once
+    }  # the suffix may be left out
+    with _pairs_written(pairs, pairs_out, known, faces) as write:
+        result = folders.map_photos(work, faces, out)
+
+        def found(wanted: set[str]) -> dict[str, tuple[bytes, bytes]]:
+            places = {stem: [out / kind / f"{stem}.png" for kind in (ALIGNED, ALIGNED_REGIONS)] for stem in wanted}
+            return {
+                stem: (crop.read_bytes(), region.read_bytes())
+                for stem, (crop, region) in places.items()
+                if crop.exists()
+            }
+
+        return result | write(found)
 
 
 def _unmasked(faces: Sequence[Face], find: Finder) -> list[tables.Mapped]:
@@ -159,7 +187,7 @@ def _unmasked_photo(
         if crop is None:
             continue
         if aligned and not pictures:  # of the largest face
-            pictures = {"aligned": images.encode_png(crop.image), "aligned_regions": images.encode_png(crop.region)}
+            pictures = {ALIGNED: images.encode_png(crop.image), ALIGNED_REGIONS: images.encode_png(crop.region)}
         with_mask += bool(crop.region.any())
         region = np.maximum(region, crop.region_in(photo))
     pictures |= {
@@ -188,29 +216,89 @@ def _draw_sheet(faces: Path, out: Path, figure: Path) -> None:
     sheets.write(figure, sheet)
 
 
-def _write_pairs(pairs: Path, out: Path, table: Mapping[str, tuple[bytes, bytes]]) -> None:
-    """Write pairs of faces, both masks removed from both; the table has encoded image and region by name.
+def read_pairs(path: Path, known: Mapping[str, str], folder: Path | None = None) -> dict[int, tuple[str, str]]:
+    """Read a list of pairs of faces, in any encoding, with commas, semicolons, tabs or bars; see `stages.core.text`.
+
+    Args:
+        path: of the list. Its first line may name the two columns.
+        known: of each name by which a face may be called, in NFC, the one to return.
+        folder: of the files that are called so; paths from where the list lies lead there, too.
+
+    Returns:
+        The two names of each line, by its number.
 
     Raises:
-        UnmaskError: a line has not two names, or one of a face that is not there, or of another size.
+        UnmaskError: a line has not two names, or one of a face that is not there.
     """
-    with pairs.open(newline="", encoding="utf-8") as file, whole_folder(out) as staging:
-        for number, line in enumerate(csv.reader(file), 1):
-            if len(line) != 2:
-                raise UnmaskError(f"{pairs}, line {number}: expected two names, got {len(line)}")
-            found = []
-            for name in line:
-                key = name if name in table else str(Path(name).with_suffix(""))  # a file's name
-                if key not in table:
-                    raise UnmaskError(f"{pairs}, line {number}: there is no face {name!r}")
-                image, region = table[key]
-                found.append((images.decode(image), images.decode_gray(region)))
-            try:
-                equal = removal.equalize(found[0][0], found[1][0], found[0][1], found[1][1])
-            except ValueError as error:
-                raise UnmaskError(f"{pairs}, line {number}: {error}") from None
-            for place, image in enumerate(equal, 1):
-                (staging / f"{number:05d}_{place}.png").write_bytes(images.encode_png(image))
+    found: dict[int, tuple[str, str]] = {}
+    for place, row in enumerate(text.split(text.read(path, known), str(path), lambda cells: cells == 2)):
+        cells = [cell for cell in row.cells if cell]
+        if len(cells) != 2:
+            raise UnmaskError(f"{path}, line {row.line}: expected two names, got {len(cells)}")
+        keys = [_key(cell, path, known, folder) for cell in cells]
+        if place == 0 and set(map(str.casefold, cells)) <= COLUMN_NAMES and None in keys:
+            continue
+        for cell, key in zip(cells, keys, strict=True):
+            if key is None:
+                raise UnmaskError(f"{path}, line {row.line}: there is no face {cell!r}")
+        found[row.line] = (str(keys[0]), str(keys[1]))
+    if not found:
+        raise UnmaskError(f"{path} is empty: expected two names on each line")
+    return found
+
+
+def _key(cell: str, path: Path, known: Mapping[str, str], folder: Path | None) -> str | None:
+    name = os.path.normpath(cell.replace("\\", "/"))
+    if name in known or folder is None:
+        return known.get(name)
+    from_list = (path.parent / name).absolute()
+    return known.get(text.printable(os.path.relpath(os.path.realpath(from_list), os.path.realpath(folder))))
+
+
+Pictures = Mapping[str, tuple[bytes, bytes]]
+"""Encoded image and region by name."""
+
+
+@contextmanager
+def _pairs_written(
+    pairs: Path | None, out: Path | None, known: Mapping[str, str], folder: Path | None = None
+) -> Iterator[Callable[[Callable[[set[str]], Pictures]], dict[str, Any]]]:
+    """Read a list of pairs before anything is computed; yield what writes them, both masks removed from both.
+
+    It is given what finds the pictures of some names, and returns how many pairs were written, and of how many a face
+    was not found.
+
+    Raises:
+        UnmaskError: only one of both paths is given, the list cannot be read, or two faces have different sizes.
+    """
+    if pairs is None and out is None:
+        yield lambda _: {}
+        return
+    if pairs is None or out is None:
+        raise UnmaskError("--pairs names a list, and --pairs-out the folder for its pairs: give both")
+    wanted = read_pairs(pairs, known, folder)
+    with whole_folder(out) as staging:
+
+        def write(find: Callable[[set[str]], Pictures]) -> dict[str, Any]:
+            pictures = find({name for names in wanted.values() for name in names})
+            written = 0
+            for line, (one, other) in wanted.items():
+                if one not in pictures or other not in pictures:
+                    continue
+                found = [
+                    (images.decode(image), images.decode_gray(region))
+                    for image, region in (pictures[one], pictures[other])
+                ]
+                try:
+                    equal = removal.equalize(found[0][0], found[1][0], found[0][1], found[1][1])
+                except ValueError as error:
+                    raise UnmaskError(f"{pairs}, line {line}: {error}") from None
+                for place, image in enumerate(equal, 1):
+                    (staging / f"{line:05d}_{place}.png").write_bytes(images.encode_png(image))
+                written += 1
+            return {"pairs": {"written": written, "without_face": len(wanted) - written}}
+
+        yield write
 
 
 if __name__ == "__main__":

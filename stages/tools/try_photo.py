@@ -21,6 +21,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.outputs import whole_folder
 from stages.core.params import StageParams, load
+from stages.core.text import printable
 from stages.figures import sheets
 from stages.gender import classifier
 from stages.inpainting import inpaint
@@ -145,7 +146,7 @@ def try_photo(
         tools = load_tools(params, models or MODELS, data or DATA)
         said, start = _Said(), time.perf_counter()
         for path in paths:
-            name = path.relative_to(photos if photos.is_dir() else photos.parent).as_posix()
+            name = printable(path.relative_to(photos if photos.is_dir() else photos.parent).as_posix())
             _try(name, first if path is paths[0] else files.read(path), tools, said)
         seconds = (time.perf_counter() - start) / max(said.faces, 1)
         title = f"{said.faces} faces in {len(said.photos)} photos; nearest by {params.recognizer}"

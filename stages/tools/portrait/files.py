@@ -50,16 +50,13 @@ def listed(photo_or_folder: Path) -> list[Path]:
     """Return a file, or the files below a folder but for hidden ones, in order.
 
     Raises:
-        UnmaskError: there is no such file or folder, or no file in the folder.
+        UnmaskError: there is no such file or folder, no file in the folder, or two whose names cannot be told apart.
     """
     if photo_or_folder.is_file():
         return [photo_or_folder]
     if not photo_or_folder.is_dir():
         raise UnmaskError(f"{photo_or_folder}: there is no such file or folder; give a photo or a folder of photos")
-    found = sorted(path for path in photo_or_folder.rglob("*") if path.is_file())
-    found = [
-        path for path in found if not any(step.startswith(".") for step in path.relative_to(photo_or_folder).parts)
-    ]
+    found = list(photos.names_below(photo_or_folder)[0].values())
     if not found:
         raise UnmaskError(f"{photo_or_folder} holds no files: put photos into it")
     return found
