@@ -1,5 +1,13 @@
 # Everything starts here: `make repro` needs Python 3.11 and make, nothing else.
 
+# What a user gives is taken as it is and goes to programs in the environment: make would expand each $ in a file's name,
+# and a shell each ` and ". It stands before all else that make may expand.
+define as_given
+override $(1) := $$(value $(1))
+export $(1)
+endef
+$(foreach name,PHOTO OUT BASE BY HOST PORT,$(if $(value $(name)),$(eval $(call as_given,$(name)))))
+
 VENV ?= .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The first Python that will do, or else any, which is then told what is wrong. That of the environment makes no other.
@@ -12,8 +20,6 @@ BROKEN := $(shell test ! -d $(VENV) || \
   { test ! -e $(VENV)/installing && $(VENV)/bin/python checks/python_version.py; } > /dev/null 2>&1 || echo yes)
 # `python` and `dvc` in dvc.yaml, in tests and below are those of the environment.
 export PATH := $(abspath $(VENV)/bin):$(PATH)
-
-BASE ?= main
 
 # What a processor with AVX2 only has of oneDNN, torch and OpenBLAS, and the tests of what is computed.
 OLDER := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell
@@ -43,14 +49,14 @@ report: $(VENV)/installed  ## Write the page with all results, report/index.html
 	@echo "The page is report/index.html"
 
 compare: $(VENV)/installed  ## Say what differs from BASE (main, HEAD~1, a tag, an experiment); BY=test: of test people
-	@python -m stages.reports.compare_experiments --base "$(BASE)" --by "$(or $(BY),val)"
+	@python -m stages.reports.compare_experiments --base="$${BASE:-main}" --by="$${BY:-val}"
 
 try: $(VENV)/installed  ## Try all on your own: make try PHOTO=file-or-folder [OUT=build/try], after make repro
-	@test -n "$(PHOTO)" || { echo "say which: make try PHOTO=my/photo.jpg, or a folder of photos"; exit 1; }
-	python -m stages.tools.try_photo --photos "$(PHOTO)" --out "$(or $(OUT),build/try)"
+	@test -n "$$PHOTO" || { echo "say which: make try PHOTO=my/photo.jpg, or a folder of photos"; exit 1; }
+	python -m stages.tools.try_photo --photos="$$PHOTO" --out="$${OUT:-build/try}"
 
 app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: make app [HOST=127.0.0.1] [PORT=7860]
-	python -m stages.tools.run_app --host "$(or $(HOST),127.0.0.1)" --port "$(or $(PORT),7860)"
+	python -m stages.tools.run_app --host="$${HOST:-127.0.0.1}" --port="$${PORT:-7860}"
 
 test: $(VENV)/installed-dev lint  ## Run linters and the tests
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow and not gpu" # the pipeline beside all else

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import json
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -296,6 +297,64 @@ def test_make_help_lists_every_target():
     assert {"repro", "test", "lint"} <= set(targets)
     for target in targets:
         assert f"make {target} " in shown
+
+
+# Stands for an environment's Python: it writes down what it is given, a line each but for line ends in it.
+STAND_IN = """#!/bin/sh
+printf '%s\\0' "$@" > given
+"""
+ODD_NAMES = [
+    "a$b.jpg",
+    "a$$b.jpg",
+    "$(shell touch evaluated)",
+    "$(touch evaluated)`touch evaluated`",
+    "it's \"my\" photo.jpg",
+    " a photo \\ .jpg ",
+    "-x.jpg",
+    "--help",
+    "a;touch evaluated;#b&.jpg",
+    "50%*?[a]~.jpg",
+    "a\nb.jpg",
+    "caf\udce9.jpg",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("in_environment", [False, True])
+@pytest.mark.parametrize(
+    ("target", "variables", "options"),
+    [
+        ("try", ["PHOTO", "OUT"], ["--photos", "--out"]),
+        ("app", ["HOST", "PORT"], ["--host", "--port"]),
+        ("compare", ["BASE", "BY"], ["--base", "--by"]),
+    ],
+)
+def test_make_hands_on_what_it_is_given(
+    tmp_path: Path, name: str, target: str, variables: list[str], options: list[str], *, in_environment: bool
+):
+    """A name reaches the program as it is, and no shell nor make evaluates it."""
+    project = tmp_path / "project"
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / "checks").mkdir()
+    shutil.copy(ROOT / "Makefile", project)
+    for file in ("pyproject.toml", "requirements.lock", ".venv/bin/python", ".venv/installed", ".venv/installed-app"):
+        (project / file).write_text(STAND_IN)
+        (project / file).chmod(0o755)
+    if in_environment:
+        run("make", target, cwd=project, **dict.fromkeys(variables, name))
+    else:
+        name = name.lstrip(" ")  # make itself drops blanks at the beginning
+        run("make", target, *(f"{variable}={name}" for variable in variables), cwd=project)
+    said = (project / "given").read_bytes().decode("utf-8", "surrogateescape").split("\0")
+    assert said[2:-1] == [f"{option}={name}" for option in options]
+    assert not (project / "evaluated").exists()
+
+
+def test_make_has_defaults_and_says_what_is_missing():
+    assert "say which: make try PHOTO=" in run("make", "try", "VENV=nowhere", "-n", cwd=ROOT).stdout
+    shown = run("make", "-n", "app", "compare", "-o", ".venv/installed", "-o", ".venv/installed-app", cwd=ROOT).stdout
+    for default in ("HOST:-127.0.0.1", "PORT:-7860", "BASE:-main", "BY:-val"):
+        assert default in shown
 
 
 def test_what_is_cited_has_authors_and_a_place():
