@@ -8,7 +8,7 @@ import functools
 import importlib.util
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -113,7 +113,8 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         How many photos, people, and faces a split there are, and how many photos were rejected for each reason.
         `files`: of all files of the dataset, how many are kept and rejected, how many are `used` as lists or labels,
         and how many others there are, by suffix; these stand in `rejected` as `not_a_photo`, but do not count there.
-        `sexes` counts photos, that of a split people; it is there if anybody's sex is known.
+        `sexes` counts photos, that of a split people; it is there if anybody's sex is known. `labels` counts the labels
+        of the publisher by what they mean: mask, bare or other.
 
     Raises:
         UnmaskError: the files are not in the publisher's layout, the curation list names a face that is not there,
@@ -139,7 +140,10 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
             _write_rejects(rejected, rejects + others)
             metrics.write(results.metrics, numbers)
             reasons = ", ".join(f"{reason} {count}" for reason, count in numbers["rejected"].items())
-            raise UnmaskError(f"{raw}: not one of {listed} photos could be kept ({reasons}): {rejected} lists them")
+            first = f"; {rejects[0].file}: {rejects[0].detail}" if rejects else ""
+            raise UnmaskError(
+                f"{raw}: not one of {listed} photos could be kept ({reasons}): {rejected} lists them{first}"
+            )
         sexes = _sexes(seen)
         splits = _splits(dataset, seen, sexes, params.split)
         _write(out, seen, splits, files, params.max_pixels)
@@ -159,7 +163,23 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         "sexes": Counter(one.photo.sex or "unknown" for one in seen),
         "stored_anew_as_png": sum(not one.as_it_is for one in seen),
     }
-    return numbers | ({"label_pixels": label_pixels} if label_pixels else {})
+    return numbers | ({"label_pixels": label_pixels} if label_pixels else {}) | _labels(photos.values(), seen)
+
+
+def _labels(photos: Iterable[Photo], seen: Sequence[Seen]) -> dict[str, Any]:
+    """Return how often each label stands at the photos, by its meaning, and what in labels was passed over."""
+    meanings: dict[str, Counter[str]] = defaultdict(Counter)
+    for label, meaning in (pair for photo in photos for pair in photo.classes):
+        meanings[meaning][label] += 1
+    painted = [one.painted for one in seen if one.painted]
+    numbers = {
+        "labels": meanings,
+        "label_indices": Counter(index for one in painted for index in one.indices),
+        "shapes_without_area": Counter(what for one in seen for what in one.photo.ignored),
+        "shapes_outside": sum(one.unpainted for one in painted),
+        "ignored_pixels": sum(one.ignored_pixels for one in painted),
+    }
+    return {name: number for name, number in numbers.items() if number}
 
 
 def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject], list[Reject]]:
@@ -270,11 +290,14 @@ def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: st
         unit="photos",
     )
     found = [result for chunk in results for result in chunk]
-    seen = [result for result in found if isinstance(result, Seen)]
-    copies = inspection.copies(seen, params.near_duplicates)
-    gone = {copy.face_id for copy in copies}
     rejects = [result for result in found if isinstance(result, Reject)]
-    return [one for one in seen if one.face_id not in gone], rejects + copies
+    seen = [result for result in found if isinstance(result, Seen)]
+    for leaves_out in (inspection.unclear, functools.partial(inspection.copies, distance=params.near_duplicates)):
+        left_out = leaves_out(seen)
+        gone = {one.face_id for one in left_out}
+        seen = [one for one in seen if one.face_id not in gone]
+        rejects += left_out
+    return seen, rejects
 
 
 def _inspect(inspector: Inspector, task: tuple[Files, list[tuple[str, Photo]]]) -> list[Seen | Reject]:

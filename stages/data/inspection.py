@@ -3,18 +3,17 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from stages.core import images
-from stages.core.drawing import FRACTION_BITS, in_fractions
-from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.data import duplicates
+from stages.data import duplicates, labels, shapes
 from stages.data.files import Files
+from stages.data.labels import Painted
 from stages.data.photo import Photo, Reject
+from stages.faces.parts import MASK
 from stages.photos import reading
 from stages.photos.reading import UnreadableImageError
 
@@ -34,6 +33,7 @@ class Seen:
     as_it_is: bool  # the file's own bytes may go into the table; else it is stored anew as PNG
     labels: bytes | None  # the label map as PNG (a few kilobytes), painted here so that its parts are read only once
     label_pixels: Counter[int]  # by class
+    painted: Painted | None  # what else there is to count of them; without the map itself
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Inspector:
     def __call__(self, files: Files, face_id: str, photo: Photo) -> Seen | Reject:
         """Return the photo's hashes, or why it cannot be kept."""
         try:
-            data = files.read(photo.file)
+            data = _bytes(files, photo)
             image, as_it_is = reading.open_photo(data, self.max_pixels)
         except UnreadableImageError as error:
             return Reject(photo.file, error.reason, str(error), face_id)
@@ -56,38 +56,43 @@ class Inspector:
             return Reject(photo.file, "too_small", f"{width}x{height} pixels", face_id)
         if self.has_face is not None and not self.has_face(image):
             return Reject(photo.file, "no_face", "neither detector sees one", face_id)
-        labels, label_pixels = None, Counter[int]()
-        if photo.label_files or photo.polygons:
+        png, label_pixels, painted = None, Counter[int](), None
+        if photo.label_files or photo.shapes:
             try:
-                painted = paint_labels(files, photo, height, width)
+                painted = labels.paint(files, photo, labels.frame(data, image), self.max_pixels)
             except UnreadableImageError as error:
-                return Reject(photo.file, "bad_labels", str(error), face_id)
-            labels = images.encode_png(painted)
-            counts = np.bincount(painted.ravel())
+                return Reject(photo.file, error.reason, str(error), face_id)
+            stated = {class_id for class_id, _ in (*photo.label_files, *photo.shapes)}
+            region = painted.labels == MASK if photo.wears_mask and MASK in stated else painted.labels
+            if photo.empty_is_bare:
+                photo = replace(photo, wears_mask=bool(region.any()))
+            elif not region.any():
+                return Reject(photo.file, "no_region", painted.holds or "its shapes lie on no pixel of it", face_id)
+            png = images.encode_png(painted.labels)
+            counts = np.bincount(painted.labels.ravel())
             label_pixels.update({class_id: int(counts[class_id]) for class_id in np.flatnonzero(counts).tolist()})
+            painted = replace(painted, labels=None)
         look = duplicates.perceptual_hash(image)
-        return Seen(face_id, photo, hashlib.sha256(data).digest(), look, as_it_is, labels, label_pixels)
+        return Seen(face_id, photo, hashlib.sha256(data).digest(), look, as_it_is, png, label_pixels, painted)
 
 
-def paint_labels(files: Files, photo: Photo, height: int, width: int) -> Pixels:
-    """Return the label map of a photo, uint8 (height, width), its parts and polygons painted over each other in order.
+def unclear(seen: Sequence[Seen]) -> list[Reject]:
+    """Return a reject for each photo whose label map cannot be read without knowing which index is meant.
 
-    Raises:
-        UnreadableImageError: a part's mask is damaged or no image.
+    That is one with several indices beside the background, and one whose single index stands beside others elsewhere.
     """
-    labels = np.zeros((height, width), np.uint8)
-    for class_id, name in photo.label_files:
-        try:
-            part = images.decode_gray(files.read(name))
-        except (UnmaskError, cv2.error):  # OpenCV raises for sizes that it will not hold
-            raise UnreadableImageError("bad_labels", f"{name} is no image") from None
-        if part.shape != labels.shape:  # the publisher's masks may be smaller than the photo
-            part = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        labels[part > (127 if part.max() > 1 else 0)] = class_id  # 0 and 255, or 0 and 1
-    for class_id, corners in photo.polygons:
-        points = in_fractions(np.reshape(corners, (-1, 2)))
-        cv2.fillPoly(labels, [points], class_id, cv2.LINE_8, FRACTION_BITS)
-    return labels
+    several: dict[int, str] = {}
+    for one in seen:
+        if one.painted and len(one.painted.indices) > 1:
+            several = dict.fromkeys(one.painted.indices, one.painted.holds) | several
+    rejects = []
+    for one in seen:
+        if one.painted and (found := several.keys() & one.painted.indices.keys()):
+            detail = one.painted.holds
+            if len(one.painted.indices) == 1:
+                detail += f", and {several[min(found)]}"
+            rejects.append(Reject(one.photo.file, "unclear_labels", f"{detail}: {labels.SAY_WHICH}", one.face_id))
+    return rejects
 
 
 def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
@@ -115,10 +120,14 @@ def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
     return rejects
 
 
+def _bytes(files: Files, photo: Photo) -> bytes:
+    return shapes.embedded(files.json(photo.file)["imageData"]) if photo.embedded else files.read(photo.file)
+
+
 def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, object]:
     """Return a photo's row, with every column that a photo can fill."""
     photo = seen.photo
-    data = files.read(photo.file)
+    data = _bytes(files, photo)
     if not seen.as_it_is:
         data = images.encode_png(reading.open_photo(data, max_pixels)[0])
     return {

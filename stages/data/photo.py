@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from stages.data.shapes import Shape, Size
 from stages.faces.landmarks import Points
+
+Color = tuple[int, int, int]  # red, green, blue
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,16 @@ class Photo:
     wears_mask: bool | None = None  # a real one
     landmarks: Points | None = None  # float32 (68, 2), pixels
     face_type: str | None = None  # Face_Mask_Generator's
-    # Class id and name of each part's mask, in the order in which they are painted over each other.
+    # Class id and name of each part's label map, in the order in which they are painted over each other.
     label_files: tuple[tuple[int, str], ...] = ()
-    # Class id of each, and its corners, pixels, one after the other x and y; painted over these.
-    polygons: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    label_index: tuple[int | Color, ...] | None = None  # what means the class in them; None: all but background
+    shapes: tuple[tuple[int, Shape], ...] = ()  # class id of each; painted over these
+    shapes_size: Size | None = None  # of the picture on which they were drawn
+    labels_upright: bool | None = None  # False: they lie as a photo with an EXIF turn is stored; None: by their size
+    empty_is_bare: bool = False  # a label map without a region means that no mask is worn
+    classes: tuple[tuple[str, str], ...] = ()  # each label of its publisher, and what it means: mask, bare, other
+    ignored: tuple[str, ...] = ()  # what is said of a mask and has no area, such as a line
+    embedded: bool = False  # `file` is labelme's JSON, which has the photo in it
 
 
 @dataclass(frozen=True)

@@ -1,72 +1,168 @@
-"""labelme's JSON beside each photo: polygons and rectangles with labels, of which those that hold "mask" are masks."""
+"""labelme's JSON of each photo, and X-AnyLabeling's: shapes with labels. `formats.classes` says which are masks."""
 
+import itertools
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from stages.core.errors import UnmaskError
+from stages.core.images import UnreadableImageError
 from stages.data.files import Files
+from stages.data.formats import classes, listed
+from stages.data.formats.layout import split_of
 from stages.data.photo import Photo, Photos, Reject, finite
+from stages.data.shapes import FARTHEST, Drawn, Patch, Shape
 from stages.faces.parts import MASK
 
-CORNERS = {"polygon": 3, "rectangle": 2}  # at least
-FARTHEST = 1e5  # pixels; OpenCV cannot draw beyond that
+WITHOUT_AREA = frozenset({"line", "linestrip", "point", "points"})
+# How many points each other shape has. A rectangle of X-AnyLabeling has four corners, and so have turned ones.
+POINTS = {
+    "polygon": range(3, 1_000_000),
+    "rectangle": (2, 4),
+    "rotation": (4,),
+    "oriented_rectangle": (4,),
+    "quadrilateral": (4,),
+    "circle": (2,),
+    "mask": (2, 4),
+}
 
 
-def photos(files: Files, label: str = "mask") -> Photos:
-    """Yield the photo of each JSON, its masks as polygons; each counts as a person of its own.
+def photos(
+    files: Files,
+    *,
+    mask_labels: Iterable[str] = (),
+    bare_labels: Iterable[str] = (),
+    other_labels: Iterable[str] = (),
+    **known: Any,
+) -> Photos:
+    """Yield the photo of each JSON with its masks; each counts as a person of its own.
 
-    A mask's label holds this one, in small or capital letters. A photo on which nothing has such a label wears no mask.
+    The photo lies where the JSON says, or beside it, or in it. Lines, points, and polygons of two corners have no area:
+    they are left out and counted.
+
+    Args:
+        files: of the dataset.
+        mask_labels: labels that are masks, beside `classes.MASK_LABELS`.
+        bare_labels: labels that are bare faces.
+        other_labels: labels that say nothing of masks.
+        known: fields of `Photo` that all photos have in common.
+
+    Raises:
+        UnmaskError: there is no JSON of labelme, or nobody says what one of its labels means.
     """
-    some = False
+    entries: dict[str, dict[str, Any]] = {}
+    rejects: list[Reject] = []
     for file in files.names():
-        if not file.lower().endswith(".json"):
-            continue
-        entry = _entry(files, file)
-        if entry is None:
-            yield Reject(file, "bad_json", "no JSON of labelme: expected `shapes` and `imagePath`")
-            continue
-        some = True
-        path = PurePosixPath(file)
-        photo = path.parent / PurePosixPath(entry["imagePath"].replace("\\", "/")).name
-        shapes = [shape for shape in entry["shapes"] if label.lower() in str(shape.get("label")).lower()]
-        polygons = [corners for shape in shapes if (corners := _corners(shape))]
-        if photo.as_posix() not in files:
-            yield Reject(file, "file_missing", f"{photo.name} is not beside it")
-        elif len(polygons) < len(shapes):
-            yield Reject(photo.as_posix(), "bad_shape", f"{path.name}: a mask is no polygon and no rectangle")
-        else:
-            yield masked(photo, polygons)
-    if not some:
-        raise UnmaskError("no JSON of labelme found: expected <photo>.json with `shapes` beside each photo")
+        if file.lower().endswith(".json"):
+            try:
+                entries[file] = _entry(files, file)
+            except UnmaskError as error:
+                rejects.append(Reject(file, "bad_json", str(error)))
+    if not entries:
+        why = f"; {rejects[0].detail}" if rejects else ""
+        raise UnmaskError(f"no JSON of labelme found: expected <photo>.json with `shapes` beside each photo{why}")
+    found = Counter(itertools.chain.from_iterable(map(_labels, entries.values())))
+    meanings = classes.read(found, "labelme", mask_labels, bare_labels, other_labels)
+    yield from rejects
+    for file, entry in entries.items():
+        yield _photo(files, file, entry, meanings, known)
 
 
-def masked(photo: PurePosixPath, polygons: list[tuple[float, ...]]) -> Photo:
-    """Return a photo of a person of its own that wears a mask if there are polygons of one."""
+def _entry(files: Files, file: str) -> dict[str, Any]:
+    """Return the content of labelme's JSON, without a photo in it.
+
+    Raises:
+        UnmaskError: it is none.
+    """
+    entry = files.json(file)
+    shapes = entry.get("shapes") if isinstance(entry, dict) else None
+    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
+        raise UnmaskError(f"{file} is no JSON of labelme: expected `shapes` and `imagePath`")
+    embedded = bool(entry.get("imageData")) and isinstance(entry["imageData"], str)
+    if not isinstance(entry.get("imagePath"), str) and not embedded:
+        raise UnmaskError(f"{file} is no JSON of labelme: expected `shapes` and `imagePath`")
+    return {**entry, "imageData": embedded}
+
+
+def _labels(entry: dict[str, Any]) -> list[str]:
+    return [str(shape.get("label")) for shape in entry["shapes"]]
+
+
+def _photo(
+    files: Files, file: str, entry: dict[str, Any], meanings: dict[str, str], known: dict[str, Any]
+) -> Photo | Reject:
+    image = entry.get("imagePath")
+    candidates = listed.find(files, file, image) if isinstance(image, str) and image else []
+    embedded = len(candidates) != 1 and entry["imageData"]
+    if embedded:
+        candidates = [file]
+    if len(candidates) != 1:
+        return Reject(file, "file_missing", f"{len(candidates)} files may be its photo, {image}")
+    photo = PurePosixPath(candidates[0])
+    labels = _labels(entry)
+    shapes: list[Shape] = []
+    ignored: list[str] = []
+    for label, shape in zip(labels, entry["shapes"], strict=True):
+        if meanings[label] == classes.MASK:
+            try:
+                drawn = _shape(shape)
+            except (ValueError, UnreadableImageError) as error:
+                return Reject(photo.as_posix(), "bad_shape", f"{file}: {error}")
+            if isinstance(drawn, str):
+                ignored.append(drawn)
+            else:
+                shapes.append(drawn)
+    if ignored and not shapes:
+        return Reject(photo.as_posix(), "no_region", f"{file}: a mask is labeled and has no area: {', '.join(ignored)}")
+    sides = [entry.get("imageWidth"), entry.get("imageHeight")]
+    size = finite(sides, 2)
+    if sides != [None, None] and (size is None or size.min() < 1):
+        return Reject(photo.as_posix(), "size_differs", f"{file}: imageWidth and imageHeight are {sides}")
     name = photo.with_suffix("").as_posix().replace("/", "-")
-    masks = tuple((MASK, corners) for corners in polygons)
-    return Photo(photo.as_posix(), f"photo-{name}", name, wears_mask=bool(masks), polygons=masks)
+    said = {
+        "wears_mask": classes.wears_mask(labels, meanings),
+        "split": split_of(photo),
+        "shapes": tuple((MASK, shape) for shape in shapes),
+        "shapes_size": None if size is None else (int(size[0]), int(size[1])),
+        "classes": classes.counted(labels, meanings),
+        "ignored": tuple(ignored),
+        "embedded": embedded,
+    }
+    return Photo(photo.as_posix(), f"photo-{name}", name, **{**said, **known})
 
 
-def _entry(files: Files, file: str) -> dict[str, Any] | None:
-    try:
-        entry = files.json(file)
-    except UnmaskError:
-        return None
-    if not isinstance(entry, dict) or not isinstance(entry.get("imagePath"), str):
-        return None
-    shapes = entry.get("shapes")
-    return entry if isinstance(shapes, list) and all(isinstance(shape, dict) for shape in shapes) else None
+def _shape(shape: dict[str, Any]) -> Shape | str:
+    """Return what can be painted, or in words what has no area.
 
-
-def _corners(shape: dict[str, Any]) -> tuple[float, ...] | None:
-    """Return x and y of each corner, None if it is no such shape."""
+    Raises:
+        ValueError: nobody knows what is meant.
+        UnreadableImageError: its mask is no PNG.
+    """
     kind = str(shape.get("shape_type") or "polygon")  # old files have no type
-    points = finite(shape.get("points"), -1, 2)
-    if points is None or kind not in CORNERS or len(points) < CORNERS[kind] or np.abs(points).max() > FARTHEST:
-        return None
-    if kind == "rectangle":
-        (left, top), (right, bottom) = points[:2]
-        points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-    return tuple(points.ravel().tolist())
+    if kind in WITHOUT_AREA:
+        return kind
+    points = shape.get("points")
+    if kind not in POINTS or not isinstance(points, list):
+        raise ValueError(f"a mask is a {kind!r}, which is not read")
+    if len(points) < min(POINTS[kind]):
+        return f"{kind} of {len(points)} points"
+    corners = finite(points, -1, 2)
+    if corners is None or np.abs(corners).max() > FARTHEST or len(corners) not in POINTS[kind]:
+        raise ValueError(f"a {kind} has {len(points)} points, or such as are no pairs of finite numbers")
+    if kind == "mask":
+        return _patch(shape.get("mask"), corners)
+    kind = "polygon" if len(corners) > 2 else kind
+    return Drawn(kind, tuple((x, y) for x, y in corners.tolist()))
+
+
+def _patch(png: Any, corners: np.ndarray) -> Shape:
+    """Return an AI mask. Its corners are the first and the last pixel, or lie between pixels, and the PNG has the size."""
+    (left, top), (right, bottom) = np.round([corners.min(0), corners.max(0)]).astype(int).tolist()
+    patch = Patch(left, top, png if isinstance(png, str) else "")
+    height, width = patch.pixels().shape
+    if (corners % 1 == 0).all() and (width, height) != (right - left + 1, bottom - top + 1):
+        raise ValueError(f"a mask of {width}x{height} pixels has corners for {right - left + 1}x{bottom - top + 1}")
+    return patch
