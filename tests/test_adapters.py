@@ -10,7 +10,7 @@ import pytest
 
 from stages.core import images
 from stages.core.errors import UnmaskError
-from stages.data import inspection
+from stages.data import labels
 from stages.data.adapters import (
     ar_face,
     c_rmfrd,
@@ -286,69 +286,9 @@ def test_maskedface_net(tmp_path: Path):
     assert [reject.file for reject in rejects] == ["CMFD/readme.jpg"]
 
 
-SQUARE = [[2, 3], [10, 3], [10, 12], [2, 12]]
-
-
 def painted(folder: Path, photo: Photo) -> np.ndarray:
     with open_files(folder) as files:
-        return inspection.paint_labels(files, photo, 16, 20)
-
-
-def test_labelme(tmp_path: Path):
-    def entry(image: str, *shapes: dict) -> bytes:
-        return json.dumps({"imagePath": image, "shapes": list(shapes), "imageData": None}).encode()
-
-    square = {"label": "Face_Mask", "points": SQUARE, "shape_type": "polygon"}
-    content = {
-        "set/a.jpg": b"",
-        "set/a.json": entry("..\\photos\\a.jpg", square, {"label": "hat", "points": [[0, 0]], "shape_type": "point"}),
-        "set/b.jpg": b"",
-        "set/b.json": entry("b.jpg", {"label": "mask", "points": [[2, 3], [10, 12]], "shape_type": "rectangle"}),
-        "set/c.jpg": b"",
-        "set/c.json": entry("c.jpg"),
-        "set/d.jpg": b"",
-        "set/d.json": entry("d.jpg", {**square, "shape_type": "circle"}),
-        "set/e.json": entry("e.jpg", square),
-        "set/f.json": b"[1",
-    }
-    folder = write(tmp_path, content)
-    photos, rejects = listed(labelme, folder)
-    assert [(photo.name, photo.wears_mask) for photo in photos] == [("set-a", True), ("set-b", True), ("set-c", False)]
-    assert {reject.file: reject.reason for reject in rejects} == {
-        "set/d.jpg": "bad_shape",
-        "set/e.json": "file_missing",
-        "set/f.json": "bad_json",
-    }
-    region = painted(folder, photos[0])
-    assert np.array_equal(region, painted(folder, photos[1]))
-    expected = np.zeros((16, 20), np.uint8)
-    expected[3:13, 2:11] = MASK
-    assert np.array_equal(region, expected)
-
-
-def test_coco(tmp_path: Path):
-    content = {
-        "images": [{"id": number, "file_name": f"{name}.jpg"} for number, name in enumerate("abcd")],
-        "categories": [{"id": 1, "name": "face_mask"}, {"id": 2, "name": "hat"}],
-        "annotations": [
-            {"image_id": 0, "category_id": 1, "segmentation": [np.ravel(SQUARE).tolist(), [0, 0, 1, 0, 1, 1]]},
-            {"image_id": 1, "category_id": 2, "segmentation": [np.ravel(SQUARE).tolist()]},
-            {"image_id": 2, "category_id": 1, "segmentation": {"counts": [3, 4], "size": [16, 20]}},
-        ],
-    }
-    files = {"train/a.jpg": b"", "train/b.jpg": b"", "train/c.jpg": b"", "labels.json": json.dumps(content).encode()}
-    folder = write(tmp_path, files)
-    photos, rejects = listed(coco, folder)
-    assert [(photo.name, photo.wears_mask, len(photo.polygons)) for photo in photos] == [
-        ("train-a", True, 2),
-        ("train-b", False, 0),
-    ]
-    assert {reject.file: reject.reason for reject in rejects} == {"train/c.jpg": "bad_shape", "d.jpg": "file_missing"}
-    assert (painted(folder, photos[0]) == MASK).sum() == 10 * 9 + 3
-    content["categories"] = [{"id": 1, "name": "hat"}]
-    (tmp_path / "labels.json").write_text(json.dumps(content))
-    with pytest.raises(UnmaskError, match=r"none of its categories \(hat\) holds 'mask'"):
-        listed(coco, folder)
+        return labels.paint(files, photo, labels.Frame(20, 16), 10**6).labels
 
 
 def matlab_file(**cells: list[np.ndarray]) -> bytes:

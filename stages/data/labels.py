@@ -1,11 +1,11 @@
 """The label map of a photo: what its publisher painted or drew, in the photo's own frame.
 
-A label map is read by its indices, never by brightness. What the photo's EXIF tag turns is turned with it, what was made
-on a larger or smaller copy is scaled, and what cannot be known is refused in words.
+A label map is read by its indices, never by brightness. What the photo's EXIF tag turns is turned with it, what was
+made on a larger or smaller copy is scaled, and what cannot be known is refused in words.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +19,14 @@ from stages.data.photo import Color, Photo
 from stages.data.shapes import Region, Size, resized
 
 ORIENTATION = 0x0112  # the EXIF tag
-IGNORED = frozenset({255, 65535})  # beside other indices: what nobody labeled
+IGNORED = frozenset({255, 65535})  # beside small indices: what nobody labeled
+SMALL = 99  # beside larger ones, white may as well be a class of a map in shades of gray
 SMALLEST = 16  # of a copy on which labels were made, as a share of the photo's side: one 16th
 SHADES = 0.1  # at most of a map's pixels lie between black and white if its edges are blurred, or it is a JPEG
 FEW_COLORS = 16  # at most of a map with an alpha channel; a photo that was cut out has more
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-# The index of each color of PASCAL VOC's palette, as 0xRRGGBB: bits 0, 1, 2 of the index go to red, green and blue, from
-# the top, then its bits 3, 4, 5, and so on.
+# The index of each color of PASCAL VOC's palette, 0xRRGGBB: its bits 0, 1, 2 go to red, green and blue, to the top, and
+# the next three below them.
 VOC = {
     sum(
         (index >> 3 * step + channel & 1) << 7 - step + 8 * (2 - channel) for step in range(3) for channel in range(3)
@@ -34,7 +35,7 @@ VOC = {
 }
 SAY_UPRIGHT = "say in the adapter whether labels are upright, labels_upright=True or False"
 SAY_WHICH = "say in the adapter which is meant, index=<number>"
-UPRIGHT = {  # what turns stored pixels upright, by the EXIF tag
+UPRIGHT: dict[int, Callable[[Region], Region]] = {  # what turns stored pixels upright, by the EXIF tag
     2: lambda region: region[:, ::-1],
     3: lambda region: region[::-1, ::-1],
     4: lambda region: region[::-1],
@@ -94,7 +95,9 @@ def paint(files: Files, photo: Photo, frame: Frame, max_pixels: int) -> Painted:
             the photo has an EXIF tag and nothing tells whether the labels are turned already.
     """
     labels = np.zeros((frame.height, frame.width), np.uint8)
-    ignored_pixels, indices, holds = 0, {}, []
+    ignored_pixels, unpainted = 0, 0
+    indices: dict[int, str] = {}
+    holds: list[str] = []
     for class_id, name in photo.label_files:
         try:
             data = files.read(name)
@@ -108,7 +111,6 @@ def paint(files: Files, photo: Photo, frame: Frame, max_pixels: int) -> Painted:
         ignored_pixels += int(resized(found.ignored, wanted).sum())
         indices |= dict.fromkeys(found.indices, name)
         holds.append(f"{name} holds {found.holds}")
-    unpainted = 0
     if photo.shapes:
         what = "what its shapes are drawn on"
         if photo.shapes_size is None and frame.orientation > 1 and photo.labels_upright is None:
@@ -169,41 +171,40 @@ class _Map:
     holds: str  # all its indices, in words
 
 
-def _read(data: bytes, name: str, index: Sequence[int | Color] | None, max_pixels: int) -> _Map:
+def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None, max_pixels: int) -> _Map:
     """Return the region that a label map shows.
 
     With `index`, the pixels of these indices or colors are meant. Without it, a map has a background, 0, and one index
     beside it, which is meant; several are all painted and told in `indices`.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=images.FORMATS) as picture:
-            if picture.width * picture.height > max_pixels:
-                raise UnreadableImageError("bad_labels", f"{name} has {picture.width}x{picture.height} pixels")
-            upright = picture.getexif().get(ORIENTATION, 1) in UPRIGHT
-            is_lossy = picture.format in {"JPEG", "MPO"}
-            if getattr(picture, "n_frames", 1) > 1:
-                raise UnreadableImageError("unclear_labels", f"{name} has {picture.n_frames} pages")
+        with Image.open(io.BytesIO(data), formats=images.FORMATS) as stored:
+            if stored.width * stored.height > max_pixels:
+                raise UnreadableImageError("bad_labels", f"{name} has {stored.width}x{stored.height} pixels")
+            if (pages := getattr(stored, "n_frames", 1)) > 1:
+                raise UnreadableImageError("unclear_labels", f"{name} has {pages} pages")
+            upright = stored.getexif().get(ORIENTATION, 1) in UPRIGHT
+            is_lossy = stored.format in {"JPEG", "MPO"}
+            picture = ImageOps.exif_transpose(stored)
             picture.load()
-            picture = ImageOps.exif_transpose(picture)
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # of Pillow, for one format or another
         raise UnreadableImageError("bad_labels", f"{name} is no image that can be read: {error}") from None
-    colors = [one for one in index or () if not isinstance(one, int)]
-    numbers = [one for one in index or () if isinstance(one, int)]
-    if colors:
+    if index is not None and not all(isinstance(one, int) for one in index):
         rgb = np.asarray(picture.convert("RGB"))
-        chosen = np.any([np.all(rgb == color, axis=-1) for color in colors], axis=0)
-        if not numbers:
-            return _Map(chosen, np.zeros_like(chosen), frozenset(), upright, "colors")
+        chosen = np.any([np.all(rgb == color, axis=-1) for color in index], axis=0)
+        return _Map(chosen, np.zeros_like(chosen), frozenset(), upright, "other colors")
     values, nobodys = _indices(picture, name)
     found = set(np.unique(values).tolist())
     white = 65535 if max(found) > 255 else 255
-    if is_lossy or len([value for value in found if white / 2 < value < white]) > 1:
+    light = [value for value in found if white / 2 < value < white]
+    if is_lossy or len(light) > 1 or (light and white in found and light[0] > white * 7 / 8):
         values, found = _without_shades(values, white, name), {0, white}
     if index is not None:
-        region = np.isin(values, numbers) | (chosen if colors else False)
-        return _Map(region, np.isin(values, [*(IGNORED - set(numbers))]), frozenset(), upright, listed(found))
+        ignored = np.isin(values, [*(IGNORED - set(index))])
+        return _Map(np.isin(values, index), ignored, frozenset(), upright, listed(found))
     meant = found - {0} - nobodys
-    meant -= IGNORED if len(meant) > 1 else frozenset()
+    if 0 < max(meant - IGNORED, default=0) <= SMALL:
+        meant -= IGNORED
     if meant and 0 not in found:
         raise UnreadableImageError("unclear_labels", f"{name} holds {listed(found)} and no background, 0: {SAY_WHICH}")
     ignored = np.isin(values, [*(found - meant - {0})])
@@ -225,10 +226,9 @@ def _indices(picture: Image.Image, name: str) -> tuple[NDArray[np.integer], froz
         UnreadableImageError: `unclear_labels`: it has colors or fractions, which are no indices.
     """
     if picture.mode == "P":
-        palette = np.reshape(picture.getpalette("RGB") or [], (-1, 3))
-        colors = {
-            index: tuple(palette[index].tolist()) for _, index in picture.getcolors(256) or () if index < len(palette)
-        }
+        palette = [*map(tuple, np.reshape(picture.getpalette("RGB") or [], (-1, 3)).tolist())]
+        used = set(np.unique(np.asarray(picture)).tolist())
+        colors = {index: palette[index] for index in used if index < len(palette)}
         if set(colors.values()) == {BLACK, WHITE} and colors.get(0) == WHITE:
             raise UnreadableImageError("unclear_labels", f"{name} shows the index 0 in white: {SAY_WHICH}")
         return np.asarray(picture), frozenset() if colors.get(255, WHITE) == WHITE else IGNORED

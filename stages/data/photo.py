@@ -35,7 +35,9 @@ class Photo:
     face_type: str | None = None  # Face_Mask_Generator's
     # Class id and name of each part's label map, in the order in which they are painted over each other.
     label_files: tuple[tuple[int, str], ...] = ()
-    label_index: tuple[int | Color, ...] | None = None  # what means the class in them; None: all but background
+    label_index: tuple[int, ...] | tuple[Color, ...] | None = (
+        None  # what means the class in them; None: all but background
+    )
     shapes: tuple[tuple[int, Shape], ...] = ()  # class id of each; painted over these
     shapes_size: Size | None = None  # of the picture on which they were drawn
     labels_upright: bool | None = None  # False: they lie as a photo with an EXIF turn is stored; None: by their size

@@ -1,7 +1,7 @@
 """Regions that annotation tools draw or pack, painted to the pixel as these tools do. Shapes are picklable.
 
-A shape is painted with `paint(drawn, wanted)`: `drawn` is the size of the picture that its numbers are of, `wanted` that
-of the picture to paint, both (width, height) in pixels; it returns bool (height, width).
+A shape is painted with `paint(drawn, wanted)`: `drawn` is the size of the picture that its numbers are of, `wanted`
+that of the picture to paint, both (width, height) in pixels; it returns bool (height, width).
 """
 
 import base64

@@ -12,18 +12,22 @@ from stages.data.formats.layout import plain
 
 MASK, BARE, OTHER = "mask", "bare", "other"
 
-MASK_LABELS = frozenset(
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(map(plain, text.split()))
+
+
+MASK_LABELS = _names(
     "mask masks masked with_mask withmask wearing_mask mask_on face_mask facemask face_with_mask masked_face "
     "medical_mask surgical_mask cloth_mask mask_weared_incorrect mask_worn_incorrect mask_worn_incorrectly "
-    "incorrect_mask mask_incorrect incorrectly_worn_mask 口罩 戴口罩".split()
+    "incorrect_mask mask_incorrect incorrectly_worn_mask 口罩 戴口罩"
 )
-FACE_LABELS = frozenset("face faces head human_face person_face".split())  # bare, unless a mask is labeled, too
-BARE_LABELS = FACE_LABELS | frozenset(
+FACE_LABELS = _names("face faces head human_face person_face")  # bare, unless a mask is labeled, too
+BARE_LABELS = FACE_LABELS | _names(
     "bare bare_face without_mask withoutmask no_mask nomask not_masked non_masked unmasked unmasked_face mask_off "
-    "face_without_mask face_no_mask 无口罩 未戴口罩 没戴口罩".split()
+    "face_without_mask face_no_mask 无口罩 未戴口罩 没戴口罩"
 )
-# Tools' own names for what is in none of their classes; they say nothing of masks.
-OTHER_LABELS = frozenset(map(plain, ("background", "_background_", "ignore", "__ignore__")))
+OTHER_LABELS = _names("background _background_ ignore __ignore__")  # tools' own names for what is in no class
 
 
 def read(

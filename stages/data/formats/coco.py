@@ -1,7 +1,7 @@
 """COCO's JSON: `images`, `annotations`, `categories`, as CVAT, Label Studio and Roboflow export it.
 
-A mask is a polygon, several, or a run-length code, in words or in numbers; one with a box alone is worn, and nobody knows
-where. `formats.classes` says which categories are masks.
+A mask is a polygon, several, or a run-length code, packed or not; one with a box alone is worn, and nobody knows where.
+`formats.classes` says which categories are masks.
 """
 
 from collections import Counter, defaultdict
@@ -27,8 +27,8 @@ KEYS = ("images", "annotations", "categories")
 class _Listed:
     """What the JSON files say of a photo."""
 
-    sizes: set[Size | None] = field(default_factory=set)  # width, height
-    splits: set[str | None] = field(default_factory=set)
+    sizes: set[Size] = field(default_factory=set)  # width, height
+    splits: set[str] = field(default_factory=set)
     annotations: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # label, entry
     is_clear: bool = True  # whether all annotations are of no other photo, too
 
@@ -112,8 +112,8 @@ def _collect(files: Files, file: str, content: dict[str, Any], found: dict[str, 
             continue
         photo_of[_id(image, "id")].add(candidates[0])
         one = found[candidates[0]]
-        one.splits.add(listed.split_by(file))
-        one.sizes.add(_size(image))
+        one.splits |= {split} if (split := listed.split_by(file)) else set()
+        one.sizes |= {size} if (size := _size(image)) else set()
     for annotation in content["annotations"]:
         where, category = photo_of.get(_id(annotation, "image_id"), set()), _id(annotation, "category_id")
         label = names.get(category, f"category {category}")
@@ -141,7 +141,7 @@ def _size(image: dict[str, Any]) -> Size | None:
 
 
 def _photo(file: str, one: _Listed, meanings: dict[str, str], known: dict[str, Any]) -> Photo | Reject:
-    sizes, splits = one.sizes - {None}, one.splits - {None}
+    sizes, splits = {*one.sizes}, one.splits
     if len(sizes) > 1 or (0, 0) in sizes:
         return Reject(file, "size_differs", f"its width and height are given as {sorted(sizes)}")
     if len(splits) > 1:

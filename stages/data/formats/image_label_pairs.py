@@ -1,10 +1,9 @@
 """Photos and label maps in two folders, images/<name>.jpg and labels/<name>.png, or beside each other.
 
-Folders within them, or around them, are the same for both: images/train/a.jpg and labels/train/a.png, train/images/a.jpg
-and train/labels/a.png. A label map is read by its indices, see `stages.data.labels`.
+Folders within them, or around them, are the same for both: images/train/a.jpg and labels/train/a.png, or
+train/images/a.jpg and train/labels/a.png. A label map is read by its indices, see `stages.data.labels`.
 """
 
-import os.path
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -26,7 +25,7 @@ def photos(
     files: Files,
     class_id: int,
     *,
-    index: int | Iterable[int | Color] | None = None,
+    index: int | Iterable[int] | Iterable[Color] | None = None,
     images: Sequence[str] = IMAGES,
     labels: Sequence[str] = LABELS,
     label_suffix: str = "",
@@ -38,7 +37,8 @@ def photos(
     Args:
         files: of the dataset.
         class_id: what is looked for in the label maps, see `stages.faces.parts`.
-        index: of it in them, or several, or colors (red, green, blue); None: a label map has one beside the background.
+        index: of it in them, or several in a list, or colors (red, green, blue); None: a label map has one index beside
+            the background.
         images: names that the folder of photos may have.
         labels: names that the folder of label maps beside it may have.
         label_suffix: what the name of a label map has more than the photo's: `_mask` for a.jpg and a_mask.png. With it
@@ -50,20 +50,9 @@ def photos(
         UnmaskError: there is no photo in such folders.
     """
     paths = [path for path in files.images() if not below or below in path.parts]
-    maps: dict[Key, list[str]] = defaultdict(list)
-    found: list[tuple[PurePosixPath, Key]] = []
-    for path in paths:
-        is_label = path.stem.endswith(label_suffix)
-        if is_label and (key := _key(path, labels, label_suffix)):
-            maps[key].append(path.as_posix())
-        elif key := _key(path, images):
-            found.append((path, key))
-    if label_suffix and not found:  # beside each other
-        for path in paths:
-            if path.stem.endswith(label_suffix):
-                maps[path.parent.parts, (), path.stem.removesuffix(label_suffix)].append(path.as_posix())
-            else:
-                found.append((path, (path.parent.parts, (), path.stem)))
+    found, maps = _in_folders(paths, images, labels, label_suffix)
+    if label_suffix and not found:
+        found, maps = _beside_each_other(paths, label_suffix)
     if not found:
         raise UnmaskError(
             f"no photo found: expected a folder {' or '.join(images)}, and beside it {' or '.join(labels)}"
@@ -71,7 +60,8 @@ def photos(
     meant = None if index is None else (index,) if isinstance(index, int) else tuple(index)
     if class_id == MASK and "wears_mask" not in known and not known.get("empty_is_bare"):
         known["wears_mask"] = True
-    shared = len(os.path.commonprefix([before for _, (before, _, _) in found]))
+    around = list(zip(*{before for _, (before, _, _) in found}, strict=False))
+    shared = next((place for place, names in enumerate(around) if len(set(names)) > 1), len(around))
     for path, (before, within, stem) in found:
         label = maps.get((before, within, stem), [])
         name = "-".join((*before[shared:], *within, stem))
@@ -83,11 +73,35 @@ def photos(
             yield Reject(path.as_posix(), "no_label", f"{len(label) or 'no'} label maps of the name {wanted}")
 
 
-def _key(path: PurePosixPath, names: Sequence[str], suffix: str = "") -> Key | None:
-    """Return what a photo and its label map have in common; None if no folder on the way has one of the names."""
-    folders = path.parts[:-1]
-    lower = {name.lower() for name in names}
-    place = next((place for place in range(len(folders) - 1, -1, -1) if folders[place].lower() in lower), None)
-    if place is None:
-        return None
-    return folders[:place], folders[place + 1 :], path.stem.removesuffix(suffix)
+def _in_folders(
+    paths: Iterable[PurePosixPath], images: Iterable[str], labels: Iterable[str], suffix: str
+) -> tuple[list[tuple[PurePosixPath, Key]], dict[Key, list[str]]]:
+    """Return the photos with their keys, and the label maps by theirs; the innermost folder of such a name counts."""
+    found: list[tuple[PurePosixPath, Key]] = []
+    maps: dict[Key, list[str]] = defaultdict(list)
+    photos_in, labels_in = ({name.lower() for name in names} for names in (images, labels))
+    for path in paths:
+        folders = [folder.lower() for folder in path.parts[:-1]]
+        places = [place for place, folder in enumerate(folders) if folder in photos_in | labels_in]
+        if not places:
+            continue
+        before, within, folder = path.parts[: places[-1]], path.parts[places[-1] + 1 : -1], folders[places[-1]]
+        if folder in labels_in and path.stem.endswith(suffix):
+            maps[before, within, path.stem.removesuffix(suffix)].append(path.as_posix())
+        elif folder in photos_in:
+            found.append((path, (before, within, path.stem)))
+    return found, maps
+
+
+def _beside_each_other(
+    paths: Iterable[PurePosixPath], suffix: str
+) -> tuple[list[tuple[PurePosixPath, Key]], dict[Key, list[str]]]:
+    """Return the same of files that lie in one folder."""
+    found: list[tuple[PurePosixPath, Key]] = []
+    maps: dict[Key, list[str]] = defaultdict(list)
+    for path in paths:
+        if path.stem.endswith(suffix):
+            maps[path.parent.parts, (), path.stem.removesuffix(suffix)].append(path.as_posix())
+        else:
+            found.append((path, (path.parent.parts, (), path.stem)))
+    return found, maps

@@ -159,7 +159,7 @@ def _shape(shape: dict[str, Any]) -> Shape | str:
 
 
 def _patch(png: Any, corners: np.ndarray) -> Shape:
-    """Return an AI mask. Its corners are the first and the last pixel, or lie between pixels, and the PNG has the size."""
+    """Return an AI mask; its corners are its first and last pixel, or else lie between pixels and tell no size."""
     (left, top), (right, bottom) = np.round([corners.min(0), corners.max(0)]).astype(int).tolist()
     patch = Patch(left, top, png if isinstance(png, str) else "")
     height, width = patch.pixels().shape

@@ -24,8 +24,8 @@ def find(files: Files, by: str, listed: str) -> list[str]:
         found = [
             path for path in map(PurePosixPath, files.named(wanted.name)) if split in {None, split_of(path) or split}
         ]
-        for alike in (lambda path: _common(path.parts[::-1], wanted.parts[::-1]), lambda path: _beside(path, by)):
-            found = [path for path in found if alike(path) == max(map(alike, found))]
+        ranks = {path: (_common(path.parts[::-1], wanted.parts[::-1]), _beside(path, by)) for path in found}
+        found = [path for path in found if ranks[path] == max(ranks.values())]
         if found:
             return [path.as_posix() for path in found]
     return []
