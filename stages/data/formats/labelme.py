@@ -147,7 +147,7 @@ def _shape(shape: dict[str, Any]) -> Shape | str:
     points = shape.get("points")
     if kind not in POINTS or not isinstance(points, list):
         raise ValueError(f"a mask is a {kind!r}, which is not read")
-    if len(points) < min(POINTS[kind]):
+    if len(points) < POINTS[kind][0]:
         return f"{kind} of {len(points)} points"
     corners = finite(points, -1, 2)
     if corners is None or np.abs(corners).max() > FARTHEST or len(corners) not in POINTS[kind]:
