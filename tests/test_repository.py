@@ -308,7 +308,7 @@ ODD_NAMES = [
     "a$$b.jpg",
     "$(shell touch evaluated)",
     "$(touch evaluated)`touch evaluated`",
-    "it's \"my\" photo.jpg",
+    'it\'s "my" photo.jpg',
     " a photo \\ .jpg ",
     "-x.jpg",
     "--help",

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stages.core import kinds, text
+from stages.core import text
 from stages.core.errors import UnmaskError
+from stages.photos import kinds
 
 # Names and remarks as people write them, by the encoding in which spreadsheets and editors of their systems save them.
 PEOPLE = {

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from stages.core import kinds, metrics, parallel, tables
+from stages.core import metrics, parallel, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
@@ -30,7 +30,7 @@ from stages.data.inspection import Inspector, Seen
 from stages.data.photo import Photo, Reject
 from stages.figures import sheets
 from stages.landmarks import boxes
-from stages.photos import reading
+from stages.photos import kinds, reading
 
 PHOTOS_A_TASK = 50
 NOT_A_PHOTO = "not_a_photo"
@@ -142,7 +142,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
             reasons = ", ".join(f"{reason} {count}" for reason, count in numbers["rejected"].items())
             first = f"; {rejects[0].file}: {rejects[0].detail}" if rejects else ""
             raise UnmaskError(
-                f"{raw}: not one of {listed} photos could be kept ({reasons}): {rejected} lists them{first}"
+                f"{raw}: not one of {listed} photos could be kept ({reasons}){first}; {rejected} lists them all"
             )
         sexes = _sexes(seen)
         splits = _splits(dataset, seen, sexes, params.split)
@@ -221,7 +221,7 @@ def _unnamed(name: str, files: Files) -> Reject:
         return Reject(name, "not_in_layout", "the adapter knows no photo of this name")
     head = files.head(name, kinds.HEAD)
     kind = kinds.kind(head)
-    if kind in kinds.PHOTOS:
+    if kind in kinds.ARE_PHOTOS:
         return Reject(name, "other_suffix", f"it is {kind}, which its name does not say: save it as JPEG or PNG")
     return Reject(name, NOT_A_PHOTO, kind or ("empty" if not head else "text" if kinds.is_text(head) else "unknown"))
 

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stages.core import images
-from stages.core.images import Pixels, UnreadableImageError
+from stages.core.images import Pixels
 from stages.data.files import Files
 from stages.data.photo import Color, Photo
 from stages.data.shapes import Region, Size, resized
+from stages.photos import reading
+from stages.photos.reading import UnreadableImageError
 
 ORIENTATION = 0x0112  # the EXIF tag
 IGNORED = frozenset({255, 65535})  # beside small indices: what nobody labeled
@@ -81,7 +83,7 @@ class Painted:
 def frame(data: bytes, upright: Pixels) -> Frame:
     """Return the frame of a photo by its bytes and its upright pixels."""
     height, width = upright.shape[:2]
-    with Image.open(io.BytesIO(data), formats=images.FORMATS) as photo:
+    with Image.open(io.BytesIO(data), formats=reading.formats(data)) as photo:
         orientation = photo.getexif().get(ORIENTATION, 1)
     return Frame(width, height, orientation if orientation in UPRIGHT else 1)
 
@@ -178,7 +180,7 @@ def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None,
     beside it, which is meant; several are all painted and told in `indices`.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=images.FORMATS) as stored:
+        with Image.open(io.BytesIO(data), formats=reading.formats(data)) as stored:
             if stored.width * stored.height > max_pixels:
                 raise UnreadableImageError("bad_labels", f"{name} has {stored.width}x{stored.height} pixels")
             if (pages := getattr(stored, "n_frames", 1)) > 1:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
-from stages.core.images import UnreadableImageError
+from stages.photos.reading import UnreadableImageError
 
 Size = tuple[int, int]  # width, height
 Region = NDArray[np.bool_]

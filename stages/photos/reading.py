@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError, features
 
 from stages.core.images import Pixels
+from stages.photos import kinds
 
 # What publishers ship and cameras write. Others that Pillow knows have no place here: EPS would run Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
@@ -35,18 +36,6 @@ Image.MAX_IMAGE_PIXELS = None  # open_photo has a limit of its own and asks befo
 BITS = (8, 10, 12, 14, 16, 24, 32)  # that sensors and files have
 DARKEST = 8  # the mean of fractions from 0 to 255 that are a photo; HDR has most values about 1, and some of 200
 
-HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-AVIF = {b"avif", b"avis"}
-# Bytes by which files that are often taken for photos are known, and where these bytes stand.
-OTHER_FORMATS = (
-    (4, b"ftyp", "a video"),
-    (0, b"%PDF", "PDF"),
-    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (0, b"8BPS", "a Photoshop file"),
-    (0, b"PK\x03\x04", "a ZIP archive"),
-)
 PNG = b"\x89PNG\r\n\x1a\n"
 PNM = re.compile(rb"P[2356](?:(?:\s|#[^\n]*\n)+(\d+)){3}\s")  # the last of these numbers is the maxval
 # TIFF's tags.
@@ -86,13 +75,12 @@ def open_photo(data: bytes, max_pixels: int) -> tuple[Pixels, bool]:
     """
     if not data:
         raise UnreadableImageError("empty", "zero bytes")
-    formats = _formats(data)
     try:
         tags = _tiff_tags(data)
         if tags and max(tags.get(BITS_PER_SAMPLE, (1,))) > 8:  # Pillow reads few of these, and some wrongly
             _check_size(tags[WIDTH], tags[HEIGHT], max_pixels)
             return np.asarray(_rgb(_deep_tiff(data, tags))), False
-        with Image.open(io.BytesIO(data), formats=formats) as photo:
+        with Image.open(io.BytesIO(data), formats=formats(data)) as photo:
             _check_size(photo.width, photo.height, max_pixels)
             photo.load()
             deep = _deep(data, photo)
@@ -119,21 +107,23 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise UnreadableImageError("too_large", f"{width}x{height} pixels")
 
 
-def _formats(data: bytes) -> tuple[str, ...]:
-    """Return which of Pillow's formats these bytes may have; refuse what is known and not read."""
-    if data[4:8] == b"ftyp":
-        brands = {data[start : start + 4] for start in (8, *range(16, min(int.from_bytes(data[:4]), 256), 4))}
-        if brands & AVIF:
-            if not features.check("avif"):
-                raise UnreadableImageError("other_format", "AVIF, which needs a newer Pillow: pip install -U pillow")
-            return ("AVIF",)
-        if brands & HEIC:
-            if not _heif_is_read():
-                raise UnreadableImageError("other_format", "HEIC, which needs pillow-heif: pip install '.[heif]'")
-            return ("HEIF",)
-    for offset, mark, kind in OTHER_FORMATS:
-        if data[offset : offset + len(mark)] == mark:
-            raise UnreadableImageError("other_format", f"{kind}, which is not read here")
+def formats(data: bytes) -> tuple[str, ...]:
+    """Return which of Pillow's formats these bytes may have.
+
+    Raises:
+        UnreadableImageError: `other_format`: they have another one, known, but not read here.
+    """
+    kind = kinds.kind(data[: kinds.HEAD])
+    if kind == "AVIF":
+        if not features.check("avif"):
+            raise UnreadableImageError("other_format", "AVIF, which needs a newer Pillow: pip install -U pillow")
+        return ("AVIF",)
+    if kind == "HEIC":
+        if not _heif_is_read():
+            raise UnreadableImageError("other_format", "HEIC, which needs pillow-heif: pip install '.[heif]'")
+        return ("HEIF",)
+    if kind is not None and kind.upper() not in FORMATS:
+        raise UnreadableImageError("other_format", f"{kind}, which is not read here")
     return FORMATS
 
 

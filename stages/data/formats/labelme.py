@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from stages.core.errors import UnmaskError
-from stages.core.images import UnreadableImageError
 from stages.data.files import Files
 from stages.data.formats import classes, listed
 from stages.data.formats.layout import split_of
 from stages.data.photo import Photo, Photos, Reject, finite
 from stages.data.shapes import FARTHEST, Drawn, Patch, Shape
 from stages.faces.parts import MASK
+from stages.photos.reading import UnreadableImageError
 
 WITHOUT_AREA = frozenset({"line", "linestrip", "point", "points"})
 # How many points each other shape has. A rectangle of X-AnyLabeling has four corners, and so have turned ones.

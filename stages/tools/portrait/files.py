@@ -56,7 +56,7 @@ def listed(photo_or_folder: Path) -> list[Path]:
         return [photo_or_folder]
     if not photo_or_folder.is_dir():
         raise UnmaskError(f"{photo_or_folder}: there is no such file or folder; give a photo or a folder of photos")
-    found = list(photos.names_below(photo_or_folder)[0].values())
+    found = list(folders.names_below(photo_or_folder)[0].values())
     if not found:
         raise UnmaskError(f"{photo_or_folder} holds no files: put photos into it")
     return found

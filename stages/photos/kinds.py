@@ -2,17 +2,15 @@
 
 import re
 
-HEAD = 32  # bytes that tell
+HEAD = 256  # bytes that tell
 PHOTOS = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "GIF": rb"GIF8[79]a",
     "WebP": rb"RIFF.{4}WEBP",
     "BMP": rb"BM.{4}\0{4}",
-    "TIFF": rb"II\*\0|MM\0\*",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
     "PPM": rb"P[1-6]\s+(\d|#)",
-    "HEIC": rb".{4}ftyp(hei|hev|mif1|msf1)",
-    "AVIF": rb".{4}ftypavi[fs]",
     "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
     "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
     "a camera's raw photo": rb"FUJIFILMCCD|.{4}ftypcrx|IIU\0|IIRO",
@@ -25,6 +23,12 @@ OTHERS = {
     "a 7z archive": rb"7z\xbc\xaf",
     "a RAR archive": rb"Rar!",
 }
+# Brands of files in ISO's base format, of which the first box may name several.
+BRANDS = {
+    "AVIF": {b"avif", b"avis"},
+    "HEIC": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"},
+}
+ARE_PHOTOS = {*PHOTOS, *BRANDS}
 _KINDS = [(kind, re.compile(mark, re.DOTALL)) for kind, mark in (PHOTOS | OTHERS).items()]
 
 
@@ -33,6 +37,10 @@ def kind(head: bytes) -> str | None:
 
     Of TIFF's many kin, such as most cameras' raw photos, it says TIFF.
     """
+    if head[4:8] == b"ftyp":
+        boxed = {head[start : start + 4] for start in (8, *range(16, min(int.from_bytes(head[:4]), HEAD), 4))}
+        if found := next((name for name, brands in BRANDS.items() if boxed & brands), None):
+            return found
     return next((name for name, mark in _KINDS if mark.match(head)), None)
 
 
