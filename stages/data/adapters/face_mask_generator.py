@@ -1,7 +1,7 @@
 """Face_Mask_Generator (AvLab-CV): photos with a CSV of 68 landmarks and a face type each.
 
 The CSV's columns are sub_folder, image_name, face_type (`0_0` to `1_1`) and part_<0…67>_<x|y>; sub_folder starts with a
-backslash and names the person.
+backslash and names the person. A metadata.csv, which the tool `export` writes beside it, is another list.
 """
 
 from pathlib import PurePosixPath
@@ -24,7 +24,7 @@ def photos(files: Files) -> Photos:
     Raises:
         UnmaskError: there is no such CSV, or a column is missing.
     """
-    lists = [name for name in files.names() if name.lower().endswith(".csv")]
+    lists = [name for name in files.names() if name.lower().endswith(".csv") and not name.endswith("metadata.csv")]
     if not lists:
         raise UnmaskError("no CSV of landmarks found: expected columns sub_folder, image_name, face_type, part_0_x, …")
     for name in lists:
