@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
-from pillow_heif import register_heif_opener
 
 from stages.core import images, tables
 from stages.core.images import Pixels
@@ -27,7 +27,7 @@ from stages.photos.reading import UnreadableImageError, open_photo
 from stages.tools.portrait import files
 from tests.conftest import drawn_face
 
-register_heif_opener()  # so that the tests can write it
+pillow_heif.register_heif_opener()  # so that the tests can write it
 RGB = Image.fromarray(drawn_face(1, 64)[0])
 GRAY = np.asarray(RGB.convert("L"))
 CORNER = RGB.getpixel((0, 0))
@@ -362,7 +362,7 @@ UNKNOWN_RANGES = {
     "overshoot": (tiff((STEPS / 250).astype(np.float32)), "from 0 to 1.02"),
     "lamp": (tiff(np.where(STEPS > 250, 240, STEPS / 300).astype(np.float32)), "from 0 to 240"),
     "beyond": (tiff(STEPS.astype(np.float32) * 4), "from 0 to 1020"),
-    "int16": (tiff(STEPS.astype(np.int16) - 30), "from -30 to 225, and some are negative"),
+    "int16": (tiff(STEPS.astype(np.int16) - 30), "from -30 to 225, not in 0 to 4294967295"),
 }
 
 
@@ -372,6 +372,17 @@ def test_deep_samples_whose_range_is_unknown_are_refused(kind: str):
     with pytest.raises(UnreadableImageError, match=says) as refused:
         read(data)
     assert refused.value.reason == "unknown_range"
+
+
+def test_deep_heic_and_its_opacity():
+    levels = np.linspace(0, 65535, 64).astype(np.uint16) + np.zeros((64, 1), np.uint16)
+    buffer = io.BytesIO()
+    pillow_heif.encode("RGB;16", (64, 64), np.stack([levels] * 3, 2).tobytes(), buffer, quality=-1, chroma=444)
+    assert np.abs(read(buffer.getvalue())[..., 0].astype(int) - levels / 257).max() <= 2
+    half = np.full((64, 64, 4), (255, 0, 0, 255), np.uint8)
+    half[:32, :, 3] = 0
+    photo = read(encoded(Image.fromarray(half), "HEIF", quality=-1, chroma=444))
+    assert np.abs(photo[[10, 50], 10].astype(int) - [(255, 255, 255), (255, 0, 0)]).max() <= 2
 
 
 def test_deep_tiffs_of_a_kind_that_is_not_read_are_refused():

@@ -171,7 +171,11 @@ def test_photos_at_once_are_all_answered(address: str, photo: Pixels, monkeypatc
     [
         (b"broken", "a.png", "a.png cannot be read as a photo (a text and no photo)"),
         (b"", "a.png", "a.png is empty"),
-        (b"\0\0\0\x20ftypisom", "a b.mov", "a b.mov is a video, which is not read here: save it as JPEG or PNG"),
+        (
+            b"\0\0\0\x20ftypisom",
+            "a b.mov",
+            "a b.mov is a video, which is not read here: save it as JPEG or PNG",
+        ),
     ],
 )
 def test_what_is_no_photo_is_said_politely(address: str, data: bytes, name: str, says: str):

@@ -233,7 +233,7 @@ def _scaled(samples: NDArray[Any], top: float | None) -> Image.Image:
     if not top or high > top:
         top = _white(samples, float(high))
     if low < 0 or top is None:
-        where = "neither in 0 to 1 nor in 0 to 255" if samples.dtype.kind == "f" else "and some are negative"
+        where = "neither in 0 to 1 nor in 0 to 255" if samples.dtype.kind == "f" else f"not in 0 to {2**32 - 1}"
         raise UnreadableImageError("unknown_range", f"its values reach from {low:g} to {high:g}, {where}")
     return Image.fromarray(np.round(samples * np.float32(255 / top)).astype(np.uint8))
 
