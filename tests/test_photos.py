@@ -163,11 +163,13 @@ def test_a_sideways_photo_is_turned_upright_once(kind: str, orientation: int):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     wide = RGB.resize((64, 32))
-    photo, as_it_is = open_photo(encoded(wide, kind, exif=exif.tobytes(), quality=100), 10**6)
+    data = encoded(wide, kind, exif=exif.tobytes(), quality=100)
+    photo, as_it_is = open_photo(data, 10**6)
     turned = {3: np.rot90(wide, 2), 5: np.swapaxes(wide, 0, 1), 6: np.rot90(wide, -1), 8: np.rot90(wide)}[orientation]
     assert photo.shape == turned.shape
     assert np.abs(photo.astype(int) - turned).mean() < 4
     assert not as_it_is
+    assert reading.orientation(data) == (1 if kind == "HEIF" else orientation)
 
 
 def test_heic_is_turned_as_its_standard_says():
@@ -181,10 +183,12 @@ def test_heic_is_turned_as_its_standard_says():
 
 
 @pytest.mark.parametrize(
-    "samples", [np.uint8(STEPS), np.uint16(STEPS) * 257, np.float32(STEPS) / 255], ids=["8", "16", "float"]
+    "samples", [np.uint8(STEPS), np.uint16(STEPS) * 257, np.float64(STEPS) / 255], ids=["8", "16", "float"]
 )
 def test_a_sideways_tiff_is_turned_at_every_depth(samples: np.ndarray):
-    photo = read(tiff(samples, tags={274: ("H", (6,))}))
+    data = tiff(samples, tags={274: ("H", (6,))})
+    photo = read(data)
+    assert reading.orientation(data) == 6
     assert np.array_equal(photo[..., 0], np.rot90(STEPS, -1))
 
 

@@ -83,9 +83,7 @@ class Painted:
 def frame(data: bytes, upright: Pixels) -> Frame:
     """Return the frame of a photo by its bytes and its upright pixels."""
     height, width = upright.shape[:2]
-    with Image.open(io.BytesIO(data), formats=reading.formats(data)) as photo:
-        orientation = photo.getexif().get(ORIENTATION, 1)
-    return Frame(width, height, orientation if orientation in UPRIGHT else 1)
+    return Frame(width, height, reading.orientation(data))
 
 
 def paint(files: Files, photo: Photo, frame: Frame, max_pixels: int) -> Painted:

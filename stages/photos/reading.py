@@ -102,6 +102,17 @@ def open_photo(data: bytes, max_pixels: int) -> tuple[Pixels, bool]:
         raise UnreadableImageError("unreadable", str(error)) from None
 
 
+def orientation(data: bytes) -> int:
+    """Return the EXIF tag, 1 to 8, by which `open_photo` turned a photo; HEIC comes upright from its library: 1."""
+    tags = _tiff_tags(data)
+    if tags:  # Pillow does not open all that is read
+        tag = tags.get(ORIENTATION, 1)
+    else:
+        with Image.open(io.BytesIO(data), formats=formats(data)) as photo:
+            tag = photo.getexif().get(ORIENTATION, 1)
+    return tag if tag in range(1, 9) else 1
+
+
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise UnreadableImageError("too_large", f"{width}x{height} pixels")
