@@ -270,6 +270,50 @@ def test_adapters(adapter: str):
     read()
 
 
+def states_a_mask(reader: str, content: dict[str, bytes]) -> bool:
+    """Return whether files still say somewhere, in the form of their tool, that a mask is worn."""
+    try:
+        if reader == "image_label_pairs":
+            return bool(np.asarray(Image.open(io.BytesIO(content["labels/a.png"]))).any())
+        entry = json.loads(content["a.json"])
+        if reader == "labelme":
+            return any(shape["label"] == "mask" for shape in entry["shapes"])
+        masks = [category["id"] for category in entry["categories"] if category["name"] == "face mask"]
+        return any(annotation["category_id"] in masks for annotation in entry["annotations"])
+    except (KeyError, TypeError, ValueError, OSError, SyntaxError, EOFError):  # no longer in that form
+        return False
+
+
+@pytest.mark.parametrize("reader", ["coco", "image_label_pairs", "labelme"])
+def test_a_mask_that_was_stated_is_painted_or_counted(reader: str):
+    photos = LAYOUTS[reader][0]
+    content = {
+        "coco": {"a.jpg": JPEG, "a.json": LAYOUTS["coco"][1]["labels.json"], "b.jpg": PNG},
+        "image_label_pairs": {"images/a.jpg": JPEG, "labels/a.png": PART},
+        "labelme": {"a.jpg": JPEG, "a.json": _json(LABELME)},
+    }[reader]
+    look = inspection.Inspector(min_side=16, max_pixels=10**6, has_face=None)
+    label = "labels/a.png" if reader == "image_label_pairs" else "a.json"
+
+    @fuzz
+    @given(broken_file(label, content[label]))
+    def read(data: bytes) -> None:
+        memory = Memory({**content, label: data})
+        if not states_a_mask(reader, memory.content):
+            return
+        try:
+            items = list(photos(memory))
+        except UnmaskError:
+            return
+        found = [look(memory, "d/p/n", item) if isinstance(item, Photo) else item for item in items]
+        masks = [one for one in found if isinstance(one, inspection.Seen) and one.photo.wears_mask is not False]
+        assert any(isinstance(one, Reject) for one in found) or any(
+            one.label_pixels[MASK] or "box" in one.photo.ignored for one in masks
+        )
+
+    read()
+
+
 ARCHIVES = {
     "a.zip": zip_of({"p/1.jpg": JPEG, "p/2.png": PNG}),
     "a.tar": tar_of({"p/1.jpg": JPEG, "p/2.png": PNG}),
