@@ -447,6 +447,13 @@ def test_an_index_that_stands_beside_another_one_elsewhere_is_not_guessed(read: 
     assert len(read(image_label_pairs.photos, content, class_id=MASK, index=2)[1]) == 2
 
 
+def test_maps_of_one_index_each_are_read_and_told_if_it_is_not_the_same(read: Read, capsys: pytest.CaptureFixture):
+    content = {f"images/{name}.jpg": face(number) for number, name in enumerate("abc")}
+    content |= {f"labels/{name}.png": images.encode_png(indexed(0, 1 + (name == "b"))) for name in "abc"}
+    assert len(read(image_label_pairs.photos, content, class_id=MASK)[1]) == 3
+    assert "one index each, 1 in 2, 2 in 1: if these are several classes, say" in capsys.readouterr().err
+
+
 def test_an_empty_label_map_is_a_bare_face_only_if_somebody_says_so(read: Read):
     content = {f"images/{name}.jpg": face(number) for number, name in enumerate("ab")}
     content |= {"labels/a.png": images.encode_png(indexed(0, 1)), "labels/b.png": images.encode_png(indexed(0, 0))}
@@ -727,6 +734,13 @@ def test_the_photo_of_a_json_is_where_it_says_or_beside_it(read: Read):
         "val/c.json": labelme_json(imagePath="c.jpg"),
         "d.json": b"[1",
         "e.json": b'{"shapes": 3}',
+        "F.JPG": face(4),
+        "f.json": labelme_json(shape(), imagePath="f.jpg"),  # of Windows
+        "001.png": encoded(photo(5), "PNG"),
+        "001.json": labelme_json(shape(), imagePath="IMG_7.jpg", size=(96, 96)),  # renamed
+        "g.jpg": face(6),
+        "g.json": labelme_json(imagePath="g.jpg"),
+        "g-2.json": labelme_json(shape(), imagePath="g.jpg"),
     }
     _, faces, rejects = read(labelme.photos, content)
     found = {name: (face["split"], face["wears_mask"]) for name, face in faces.items()}
@@ -735,9 +749,11 @@ def test_the_photo_of_a_json_is_where_it_says_or_beside_it(read: Read):
         "set-b": True,
         "train-c": True,
         "val-c": False,
+        "F": True,
+        "001": True,
     }
     assert (found["train-c"][0], found["val-c"][0]) == ("train", "val")
-    assert rejects == {"d.json": "bad_json", "e.json": "bad_json"}
+    assert rejects == {"d.json": "bad_json", "e.json": "bad_json", "g.jpg": "several_labels"}
 
 
 # ---------------------------------------------------------------- COCO

@@ -7,6 +7,7 @@ python -m stages.data.clean --raw data/raw/orl --curation data/curation/orl.csv 
 import functools
 import importlib.util
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,7 @@ from stages.data import curation as curated_by_hand
 from stages.data import inspection
 from stages.data.files import Files, open_files
 from stages.data.inspection import Inspector, Seen
+from stages.data.labels import SAY_WHICH, SMALL
 from stages.data.photo import Photo, Reject
 from stages.figures import sheets
 from stages.landmarks import boxes
@@ -179,6 +181,9 @@ def _labels(photos: Iterable[Photo], seen: Sequence[Seen]) -> dict[str, Any]:
         "shapes_outside": sum(one.unpainted for one in painted),
         "ignored_pixels": sum(one.ignored_pixels for one in painted),
     }
+    if sum(index <= SMALL for index in numbers["label_indices"]) > 1:
+        counts = ", ".join(f"{index} in {count}" for index, count in sorted(numbers["label_indices"].items()))
+        print(f"label maps have one index each, {counts}: if these are several classes, {SAY_WHICH}", file=sys.stderr)
     return {name: number for name, number in numbers.items() if number}
 
 

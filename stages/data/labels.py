@@ -194,7 +194,7 @@ def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None,
         chosen = np.any([np.all(rgb == color, axis=-1) for color in index], axis=0)
         return _Map(chosen, np.zeros_like(chosen), frozenset(), upright, "other colors")
     values, nobodys = _indices(picture, name)
-    found = set(np.unique(values).tolist())
+    found = _numbers(values)
     white = 65535 if max(found) > 255 else 255
     light = [value for value in found if white / 2 < value < white]
     if is_lossy or len(light) > 1 or (light and white in found and light[0] > white * 7 / 8):
@@ -209,6 +209,13 @@ def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None,
         raise UnreadableImageError("unclear_labels", f"{name} holds {listed(found)} and no background, 0: {SAY_WHICH}")
     ignored = np.isin(values, [*(found - meant - {0})])
     return _Map(np.isin(values, [*meant]), ignored, frozenset(meant), upright, listed(found))
+
+
+def _numbers(values: NDArray[np.integer]) -> set[int]:
+    """Return which numbers there are in an array."""
+    if values.dtype == np.uint8:
+        return set(np.flatnonzero(np.bincount(values.ravel())).tolist())  # much faster
+    return set(np.unique(values).tolist())
 
 
 def listed(indices: Iterable[int]) -> str:
@@ -227,8 +234,7 @@ def _indices(picture: Image.Image, name: str) -> tuple[NDArray[np.integer], froz
     """
     if picture.mode == "P":
         palette = [*map(tuple, np.reshape(picture.getpalette("RGB") or [], (-1, 3)).tolist())]
-        used = set(np.unique(np.asarray(picture)).tolist())
-        colors = {index: palette[index] for index in used if index < len(palette)}
+        colors = {index: palette[index] for index in _numbers(np.asarray(picture)) if index < len(palette)}
         if set(colors.values()) == {BLACK, WHITE} and colors.get(0) == WHITE:
             raise UnreadableImageError("unclear_labels", f"{name} shows the index 0 in white: {SAY_WHICH}")
         return np.asarray(picture), frozenset() if colors.get(255, WHITE) == WHITE else IGNORED

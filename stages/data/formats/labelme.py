@@ -1,7 +1,7 @@
 """labelme's JSON of each photo, and X-AnyLabeling's: shapes with labels. `formats.classes` says which are masks."""
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,7 +15,7 @@ from stages.data.formats.layout import split_of
 from stages.data.photo import Photo, Photos, Reject, finite
 from stages.data.shapes import FARTHEST, Drawn, Patch, Shape
 from stages.faces.parts import MASK
-from stages.photos.reading import UnreadableImageError
+from stages.photos.reading import SUFFIXES, UnreadableImageError
 
 WITHOUT_AREA = frozenset({"line", "linestrip", "point", "points"})
 # How many points each other shape has. A rectangle of X-AnyLabeling has four corners, and so have turned ones.
@@ -40,8 +40,8 @@ def photos(
 ) -> Photos:
     """Yield the photo of each JSON with its masks; each counts as a person of its own.
 
-    The photo lies where the JSON says, or beside it, or in it. Lines, points, and polygons of two corners have no area:
-    they are left out and counted.
+    The photo lies where the JSON says, or beside it under its own name or the JSON's, or in the JSON. Lines, points, and
+    polygons of two corners have no area: they are left out and counted.
 
     Args:
         files: of the dataset.
@@ -67,8 +67,15 @@ def photos(
     found = Counter(itertools.chain.from_iterable(map(_labels, entries.values())))
     meanings = classes.read(found, "labelme", mask_labels, bare_labels, other_labels)
     yield from rejects
-    for file, entry in entries.items():
-        yield _photo(files, file, entry, meanings, known)
+    of_photo: dict[str, list[str]] = defaultdict(list)
+    items = [_photo(files, file, entry, meanings, known) for file, entry in entries.items()]
+    for file, item in zip(entries, items, strict=True):
+        of_photo[item.file].append(file)
+    for item in items:
+        if len(several := of_photo[item.file]) > 1:
+            yield Reject(item.file, "several_labels", f"{' and '.join(several)} are of it: keep one of them")
+        else:
+            yield item
 
 
 def _entry(files: Files, file: str) -> dict[str, Any]:
@@ -99,6 +106,9 @@ def _photo(
     embedded = len(candidates) != 1 and entry["imageData"]
     if embedded:
         candidates = [file]
+    elif not candidates:  # both were renamed, and the JSON still has the old name
+        stem = PurePosixPath(file).with_suffix("").as_posix()
+        candidates = [name for suffix in sorted(SUFFIXES) if (name := stem + suffix) in files]
     if len(candidates) != 1:
         return Reject(file, "file_missing", f"{len(candidates)} files may be its photo, {image}")
     photo = PurePosixPath(candidates[0])

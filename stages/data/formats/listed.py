@@ -1,7 +1,9 @@
 """Which photo of a dataset an annotation file names, and of which split it is."""
 
+import functools
 import posixpath
 import re
+from collections import defaultdict
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -21,14 +23,22 @@ def find(files: Files, by: str, listed: str) -> list[str]:
                 return [path]
         wanted = PurePosixPath(name)
         split = split_of(wanted) or split_by(by)
-        found = [
-            path for path in map(PurePosixPath, files.named(wanted.name)) if split in {None, split_of(path) or split}
-        ]
+        named = files.named(wanted.name) or _in_small_letters(files).get(wanted.name.lower(), [])
+        found = [path for path in map(PurePosixPath, named) if split in {None, split_of(path) or split}]
         ranks = {path: (_common(path.parts[::-1], wanted.parts[::-1]), _beside(path, by)) for path in found}
         found = [path for path in found if ranks[path] == max(ranks.values())]
         if found:
             return [path.as_posix() for path in found]
     return []
+
+
+@functools.lru_cache(maxsize=1)
+def _in_small_letters(files: Files) -> dict[str, list[str]]:
+    """Return the files by name in small letters: Windows does not tell a.jpg from A.JPG."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in files.images():
+        found[path.name.lower()].append(path.as_posix())
+    return found
 
 
 def split_by(file: str) -> str | None:
