@@ -40,7 +40,7 @@ def photos(
 ) -> Photos:
     """Yield the photo of each JSON with its masks; each counts as a person of its own.
 
-    The photo lies where the JSON says, or beside it under its own name or the JSON's, or in the JSON. Lines, points, and
+    The photo lies where the JSON says, or beside it under its own name or the JSON's, or in the JSON. Lines, points and
     polygons of two corners have no area: they are left out and counted.
 
     Args:
