@@ -38,6 +38,8 @@ LEGACY = {
     "cp1256": ("cp1256", ("ARABIC",)),
     "cp874": ("cp874", ("THAI",)),
 }
+# What no word has: punctuation that ends a word of Arabic before a letter, two vowels on one letter of Thai.
+IMPOSSIBLE = re.compile("[\u060c\u061b\u061f][^\\W\\d]|[\u0e31\u0e34-\u0e3a]{2}")
 ACCENTED = 2 / 3  # of a Latin word's letters at most; other alphabets, taken for Latin ones, have no plain letters
 CONTROL = re.compile(r"[\0-\x08\x0e-\x1f\x7f]")
 SHOWN = 5  # columns, in messages
@@ -152,7 +154,7 @@ def _looks_right(text: str, codec: str, scripts: Sequence[str]) -> bool:
     others = {character for character in set(text) if not character.isascii()}
     if not all(unicodedata.category(character)[0] in "LMNPZ" for character in others):
         return False
-    return all(_is_word(word, codec, scripts) for word in set(_words(text)))
+    return not IMPOSSIBLE.search(text) and all(_is_word(word, codec, scripts) for word in set(_words(text)))
 
 
 def _is_word(word: str, codec: str, scripts: Sequence[str]) -> bool:
@@ -165,6 +167,8 @@ def _is_word(word: str, codec: str, scripts: Sequence[str]) -> bool:
     of_script = all(unicodedata.name(letter, "?").split()[0] in scripts for letter in word)
     marks = "".join(unicodedata.category(letter)[0] for letter in word)
     bearable = not marks.startswith("M") and "MMM" not in marks  # on nothing, or more than any letter has
+    if scripts == ("GREEK",) and len(word) > 1 and word.isupper():  # capitals have no accents
+        bearable = bearable and unicodedata.normalize("NFD", word) == word
     in_one_case = word.lower() == word.upper() or word.islower() or word.isupper() or word.istitle()
     accented = sum(not letter.isascii() for letter in word)
     plain = scripts != ("LATIN",) or len(word) == 1 or accented <= ACCENTED * len(word)

@@ -9,6 +9,7 @@ import bz2
 import errno
 import functools
 import gzip
+import itertools
 import json
 import lzma
 import re
@@ -150,14 +151,18 @@ class Files:
                 raise
             return b""
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, known: Iterable[str] = ()) -> str:
         """Return a text file's content, in whatever encoding it is; see `stages.core.text.decode`.
+
+        Args:
+            name: of the file.
+            known: words that it may hold, beside the names of files.
 
         Raises:
             UnmaskError: it is no text, or its encoding cannot be told.
         """
         try:
-            return decode(self.read(name), name, self._places)
+            return decode(self.read(name), name, itertools.chain(self._places, known))
         except UnreadableImageError as error:
             raise UnmaskError(f"{name} is no readable text file: {error}") from None
 
@@ -175,14 +180,14 @@ class Files:
                 raise UnmaskError(f"{name}, line {number}: expected {form}, got {line[:80]!r}")
             yield found
 
-    def json(self, name: str) -> Any:
-        """Return the content of a JSON file.
+    def json(self, name: str, known: Iterable[str] = ()) -> Any:
+        """Return the content of a JSON file, in whatever encoding it is; see `text`.
 
         Raises:
             UnmaskError: it is none.
         """
         try:
-            return json.loads(self.text(name))
+            return json.loads(self.text(name, known))
         except (ValueError, RecursionError) as error:
             raise UnmaskError(f"{name} is no whole JSON: {error}") from None
 
