@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,9 +19,9 @@ from PIL import Image
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.results import Results
-from stages.data import clean
+from stages.data import clean, curation
 from tests.conftest import SHARED, drawn_face
-from tests.test_datasets import MAPPING, landmark_csv, write, zip_of
+from tests.test_datasets import MAPPING, landmark_csv, tar_of, write, zip_of
 
 DEFAULTS: dict[str, Any] = {
     "min_side": 32,
@@ -155,10 +157,123 @@ def test_two_files_of_one_name(tmp_path: Path):
     assert rejects[0]["detail"] == "again/p0/p0_0000.jpg has this face_id, too"
 
 
-def test_no_photo_can_be_kept(tmp_path: Path):
-    with pytest.raises(UnmaskError, match=r"not one of 1 photos could be kept \(empty 1\)"):
-        run(people(tmp_path, {"p0/p0_0000.jpg": b""}))
+def test_where_no_photo_can_be_kept_the_list_says_why(tmp_path: Path):
+    with pytest.raises(UnmaskError, match=r"not one of 1 photos could be kept \(empty 1\): rejected\.csv lists them"):
+        run(people(tmp_path, {"p0/p0_0000.jpg": b"", "notes.txt": b"mine"}))
     assert not Path("table").exists()
+    with Path("rejected.csv").open(newline="") as file:
+        assert [(row["file"], row["reason"]) for row in csv.DictReader(file)] == [
+            ("notes.txt", "not_a_photo"),
+            ("p0/p0_0000.jpg", "empty"),
+        ]
+    said = json.loads(Results(Path("sheet")).metrics.read_text())
+    assert (said["photos"], said["faces"], said["rejected"], said["unexplained"]) == (1, 0, {"empty": 1}, 0)
+    assert said["files"] == {"all": 2, "kept": 0, "rejected": 1, "used": 0, "others": {".txt": 1}, "hidden": 0}
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+# What lies about in folders, the reason, and what is said of it. `used` is in no list of rejects.
+ODD = {
+    "sexes.csv": (b"identity,sex\np0,female\n", "used", ""),
+    "p0/p0_1000.dat": (encoded(photo(60)), "other_suffix", "it is JPEG"),
+    "p0/p0_1001": (encoded(photo(61), "PNG"), "other_suffix", "it is PNG"),
+    "p0/p0_1002.jpg.part": (encoded(photo(62), "WEBP"), "other_suffix", "it is WebP"),
+    "p0/IMG_7.photo": (HEIC, "other_suffix", "it is HEIC"),
+    "p0/p0_1003.txt": (encoded(photo(63), "TIFF"), "other_suffix", "it is TIFF"),
+    "p0/clip.mp4": (HEIC.replace(b"heic", b"mp42").replace(b"mif1", b"isom"), "not_a_photo", "a video"),
+    "readme": (b"read me", "not_a_photo", "text"),
+    "bez\u0301.txt": ("bez\u0301".encode("cp1250", "ignore"), "not_a_photo", "text"),
+    "terms.pdf": (b"%PDF-1.7", "not_a_photo", "PDF"),
+    "model.bin": (b"\0\1\2\3", "not_a_photo", "unknown"),
+    "nothing.md": (b"", "not_a_photo", "empty"),
+}
+
+
+@pytest.mark.parametrize("packing", ["loose", "zip", "tar"])
+def test_every_file_is_accounted_for_by_what_it_is(tmp_path: Path, packing: str):
+    content = GOOD | {name: data for name, (data, _) in BAD.items()} | {name: of[0] for name, of in ODD.items()}
+    content |= {".DS_Store": b"\0\0\0\1Bud1", "p0/._p0_0001.jpg": b"\0\5\x16\7", "__MACOSX/p0/p0_0001.jpg": b"x"}
+    if packing != "loose":
+        content = {f"raw.{packing}": (zip_of if packing == "zip" else tar_of)(content)}
+    result, rejects = run(people(tmp_path, content))
+    said = {reject["file"]: (reject["reason"], reject["detail"]) for reject in rejects}
+    for stored, (_, reason, detail) in ODD.items():
+        name = unicodedata.normalize("NFC", stored)
+        if reason == "used":
+            assert name not in said
+        else:
+            assert said[name][0] == reason
+            assert said[name][1].startswith(detail)
+    files = result["files"]
+    assert files["others"] == {".mp4": 1, "none": 1, ".txt": 1, ".pdf": 1, ".bin": 1, ".md": 1}
+    assert (files["kept"], files["rejected"], files["used"], files["hidden"]) == (12, 11 + 5, 1, 3)
+    assert files["all"] == 12 + 11 + len(ODD) == 12 + 16 + 1 + sum(files["others"].values())
+    assert result["photos"] == 12 + 16
+    assert result["unexplained"] == 0
+
+
+def test_a_listed_photo_that_is_not_there_counts_as_no_file(tmp_path: Path):
+    """It is rejected, as the list says that there is one; the file of another name is rejected, too, and each once."""
+    image, points = drawn_face()
+    table = landmark_csv(("\\ann", "1.jpg", "1_0", points), ("\\ann", "2.jpg", "1_0", points))
+    raw = write(tmp_path / "face_mask_generator", {"test.csv": table, "ann/1.jpg": encoded(image)})
+    write(raw, {"bob/2.jpg": encoded(photo(1))})
+    result, rejects = run(raw)
+    assert [(reject["file"], reject["reason"]) for reject in rejects] == [
+        ("ann/2.jpg", "file_missing"),
+        ("bob/2.jpg", "not_in_layout"),
+    ]
+    assert result["files"] == {"all": 3, "kept": 1, "rejected": 1, "used": 1, "others": {}, "hidden": 0}
+    assert result["unexplained"] == 0
+
+
+def test_names_in_two_forms_of_unicode_are_one(tmp_path: Path):
+    jose = {form: unicodedata.normalize(form, "José") for form in ("NFC", "NFD")}
+    content = {f"{jose['NFD']}/{jose['NFC']}_0001.jpg": encoded(photo(1))}
+    content |= {f"{jose['NFC']}/{jose['NFD']}_0002.jpg": encoded(photo(2)), "Bo/Bo_0001.jpg": encoded(photo(3))}
+    lists = {"sexes.csv": f"identity,sex\n{jose['NFD']},male\n".encode()}
+    result, rejects = run(people(tmp_path, content | lists), f"lfw/{jose['NFD']}/{jose['NFC']}_0001,not sharp\n")
+    assert {face["face_id"] for face in tables.read(Path("table"), ["face_id"])} == {
+        "lfw/Bo/Bo_0001",
+        f"lfw/{jose['NFC']}/{jose['NFC']}_0002",
+    }
+    assert [reject["face_id"] for reject in rejects] == [f"lfw/{jose['NFC']}/{jose['NFC']}_0001"]
+    assert result["sexes"] == {"male": 1, "unknown": 1}
+    write(tmp_path / "raw/lfw", {f"{jose['NFC']}/{jose['NFC']}_0001.jpg": encoded(photo(4))})
+    with pytest.raises(UnmaskError, match=r"'José/José_0001\.jpg' occurs twice in .*, in two spellings of Unicode"):
+        run(tmp_path / "raw/lfw")
+
+
+@pytest.mark.parametrize("packing", ["loose", "zip", "tar"])
+def test_a_name_that_is_no_utf_8_is_read_and_shown_escaped(tmp_path: Path, packing: str):
+    name = b"Ren\xe9/Ren\xe9_0001.jpg".decode(errors="surrogateescape")
+    content = {**GOOD, name: encoded(photo(20)), b"\xff.txt".decode(errors="surrogateescape"): b"x"}
+    if packing == "tar":
+        content = {"raw.tar": tar_of(content)}
+    elif packing == "zip":  # zipfile writes no such names: put in place of others of the same length
+        packed = zip_of(
+            {
+                file.encode(errors="surrogateescape").decode("ascii", "replace").replace("\ufffd", "?"): data
+                for file, data in content.items()
+            }
+        )
+        content = {"raw.zip": packed.replace(b"Ren?", b"Ren\xe9").replace(b"?.txt", b"\xff.txt")}
+    result, rejects = run(people(tmp_path, content))
+    assert "lfw/Ren%E9/Ren%E9_0001" in {face["face_id"] for face in tables.read(Path("table"), ["face_id"])}
+    assert [(reject["file"], reject["reason"]) for reject in rejects] == [("%FF.txt", "not_a_photo")]
+    assert (result["faces"], result["unexplained"]) == (13, 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030", "cp1252", "cp1251", "cp932", "cp949"])
+@pytest.mark.parametrize("way", ["{0},{1}\r\n{2},{3}\r\n", "{1};{0}\n{3};{2}\n", '"{0}"\t"{1}"\r"{2} "\t{3}'])
+def test_a_curation_list_is_read_however_it_was_saved(tmp_path: Path, encoding: str, way: str):
+    names = {"gb18030": "王伟", "cp1252": "Jürgen", "cp1251": "Иван", "cp932": "山田", "cp949": "김철수"}
+    name = names.get(encoding, "José")
+    path = tmp_path / "lfw.csv"
+    path.write_bytes(way.format("face_id", "Reason", f"lfw\\{name}/1", "dark").encode(encoding))
+    assert curation.read(path, {f"lfw/{name}/1": None, "lfw/Bo/1": None}) == {f"lfw/{name}/1": "dark"}
+    with pytest.raises(UnmaskError, match=r"lfw\.csv.*(line 2|encoding)"):
+        curation.read(path, {"lfw/Bo/1": None})
 
 
 def test_landmarks_and_face_types_come_along(tmp_path: Path):

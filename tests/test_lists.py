@@ -1,5 +1,6 @@
 """Published lists of pairs, galleries and probes."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,93 @@ def test_pairs_of_four_publishers(tmp_path: Path, text: str, expected: list[Pair
     assert read_pairs(tmp_path / "pairs") == expected
 
 
+A1, A2, B1 = "anna/1", "anna/2", "ben/1"
+TWO = [Pair(A1, A2, True), Pair(A1, B1, False)]
+WITH_SUFFIX = tuple(f"{name}.jpg" for name in (A1, A2, B1))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{0},{1},1\n{0},{2},0\n",
+        "{0}, {1}, 1\n{0}, {2}, 0",
+        "{0};{1};1;;\n{0};{2};0;;\n",
+        "{0}\t{1}\t1\n{0}\t{2}\t-1\n",
+        "{0} {1} True\n{0} {2} False\n",
+        "1 {0} {1}\n0 {0} {2}\n",
+        "{0},same,{1}\n{0},different,{2}\n",
+        '"{0}"|"{1}"|"yes"\n"{0}"|"{2}"|"no"\n',
+        "sep=;\n{0};{1};1.0\n{0};{2};0.0\n",
+        "img1,img2,label\n{0},{1},1\n{0},{2},0\n",
+        ",photo,other,is_same\n0,{0},{1},1\n1,{0},{2},0\n",
+        "label;fold;a;b\ntrue;1;{0};{1}\nfalse;1;{0};{2}\n",
+        ".\\faces\\{0},C:\\all\\{1},1\n../faces/{0},./{2},0\n",
+    ],
+)
+def test_pairs_are_read_however_they_are_written(tmp_path: Path, form: str, ends: str, encoding: str):
+    (tmp_path / "pairs").write_bytes(form.format(*WITH_SUFFIX).replace("\n", ends).encode(encoding))
+    found = read_pairs(tmp_path / "pairs", {A1, A2, B1})
+    assert found == TWO
+    first = form.split("\n", maxsplit=1)[0]
+    lines_before = ("sep" in first) + ("photo" in first or "label" in first)
+    blank = 2 if ends == "\n\n" else 1
+    assert [pair.line for pair in found] == [1 + blank * (index + lines_before) for index in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "name,imagenum1,imagenum2,\nAbel,1,12,\nAbel,1,Zoe,3\n",
+            [("Abel_0001", "Abel_0012"), ("Abel_0001", "Zoe_0003")],
+        ),
+        ("name,imagenum1,name,imagenum2\nAbel,1,Zoe,3\n", [("Abel_0001", "Zoe_0003")]),
+        ("10\t300\nJohn Smith\t1\t2\n", [("John Smith_0001", "John Smith_0002")]),
+        (
+            "John Smith 1 2\nJohn Smith 1 Anna de Vries 3\n",
+            [("John Smith_0001", "John Smith_0002"), ("John Smith_0001", "Anna de Vries_0003")],
+        ),
+        ("Abel\t1\t2\nAbel 1 Zoe 3\n", [("Abel_0001", "Abel_0002"), ("Abel_0001", "Zoe_0003")]),
+    ],
+)
+def test_people_with_numbers(tmp_path: Path, text: str, expected: list[tuple[str, str]]):
+    (tmp_path / "pairs").write_text(text)
+    assert [(pair.one.split("/")[1], pair.other.split("/")[1]) for pair in read_pairs(tmp_path / "pairs")] == expected
+
+
+def test_names_may_have_blanks_commas_and_dots(tmp_path: Path):
+    (tmp_path / "pairs").write_text('"Anna M/1, old.jpg",Anna M/2.jpg,1\nAnna M/2.jpg,J.K. Hill/a.b.jpg,0\n')
+    assert read_pairs(tmp_path / "pairs") == [
+        Pair("Anna M/1, old", "Anna M/2", True),
+        Pair("Anna M/2", "J.K. Hill/a.b", False),
+    ]
+    (tmp_path / "pairs").write_text("Anna M/1.jpg Anna M/2.jpg 1\nAnna M/2.jpg Ben/1.jpg 0\n")
+    assert read_pairs(tmp_path / "pairs") == [Pair("Anna M/1", "Anna M/2", True), Pair("Anna M/2", "Ben/1", False)]
+    (tmp_path / "pairs").write_text("m.0a1/m.0a1_0001\tm.0a1/m.0a1_0003\t1\nx/a.png\tx/a.jpg\t1\n")
+    assert read_pairs(tmp_path / "pairs", {"x/a.png", "x/a"}) == [
+        Pair("m.0a1/m.0a1_0001", "m.0a1/m.0a1_0003", True),
+        Pair("x/a.png", "x/a", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("gb18030", "王伟"), ("cp1252", "Jürgen"), ("cp1251", "Иван"), ("cp932", "山田"), ("utf-16", "José")],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_known_names_tell_the_encoding(tmp_path: Path, encoding: str, name: str, form: str):
+    if encoding != "utf-16" and form == "NFD" and unicodedata.normalize(form, name) != name:
+        pytest.skip("these encodings have no accents of their own")
+    listed = unicodedata.normalize(form, name)
+    (tmp_path / "pairs").write_bytes(f"{listed}/1.jpg,{listed}/2.jpg,1\n".encode(encoding))
+    known = {f"{name}/{number}" for number in (1, 2)}
+    assert read_pairs(tmp_path / "pairs", known) == [Pair(f"{name}/1", f"{name}/2", True)]
+    (tmp_path / "list").write_bytes(f"photo;by\n{listed}/1.jpg;me\n{listed}/2.jpg;you\n".encode(encoding))
+    assert read_list(tmp_path / "list", known) == [f"{name}/1", f"{name}/2"]
+
+
 def test_names_may_be_chinese_and_hold_blanks(tmp_path: Path):
     (tmp_path / "pairs").write_bytes("Input,Target,Label\r\na/0_0_批注 2020.png,b/0.jpg,0\r\n".encode("gb18030"))
     assert read_pairs(tmp_path / "pairs") == [Pair("a/0_0_批注 2020", "b/0", False)]
@@ -57,6 +145,16 @@ def test_a_list_has_mixed_line_ends_and_a_line_without_slash(tmp_path: Path):
         ("Input,Target,Label\na/1.jpg,b/1.jpg,perhaps\n", "line 2: expected two photos and 1 or 0"),
         ("10\t300\nAbel\t1\n", r"line 2: expected .* `name n m`"),
         ("Abel one two\n", r"line 1: expected .* `name n m`"),
+        ("a/1.jpg,a/2.jpg\na/1.jpg,b/1.jpg\n", "line 1: expected two photos and 1 or 0"),
+        ("a/1.jpg,a/2.jpg,1\na/1.jpg,b/1.jpg,2\n", "line 2: expected two photos and 1 or 0"),
+        ("a/1.jpg,a/2.jpg,oops\na/1.jpg,b/1.jpg,1\na/1.jpg,b/1.jpg,0\n", "line 1: expected two photos and 1 or 0"),
+        ("a/1.jpg,a/2.jpg,1\n\na/1.jpg,b/1.jpg\na/1.jpg,b/1.jpg,0\n", "line 3: expected two photos and 1 or 0"),
+        ("1,a/1.jpg,a/2.jpg,1\n0,a/1.jpg,b/1.jpg,1\n", "what could be 1 or 0 stands in columns 1 and 4"),
+        ("a/1.jpg,a/2.jpg,a/3.jpg,1\n", "what could be two photos stands in columns 1 and 2 and 3"),
+        ("a/1.jpg,a/2.jpg,0\na/1.jpg,b/1.jpg,1\n", "column 3 says the opposite of the people's names on every line"),
+        ("Abel,1,2\nAbel,x,2\nZoe,1,2\n", "line 2: expected"),
+        ("Abel,x,2\nAbel,1,2\nZoe,1,2\n", "line 1: expected"),
+        ('a/1.jpg,"a/2.jpg,1\na/1.jpg,b/1.jpg,0\n', "line 1: .*look at the quotes"),
     ],
 )
 def test_lines_that_cannot_be_read_are_named(tmp_path: Path, text: str, message: str):
@@ -65,12 +163,30 @@ def test_lines_that_cannot_be_read_are_named(tmp_path: Path, text: str, message:
         read_pairs(tmp_path / "pairs")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a/1.jpg\nb/2.jpg\n",
+        "image\n./x/a/1.jpg\nx\\b\\2.jpg\n",
+        "person;photo\na;a/1.jpg;\nb;b/2.jpg;\n",
+        '"a/1.jpg"\n"b/2.jpg"\n',
+        "a/1.jpg,\nb/2.jpg,\n",
+    ],
+)
+def test_a_list_of_photos_may_have_other_columns(tmp_path: Path, text: str):
+    (tmp_path / "list").write_text(text)
+    assert read_list(tmp_path / "list") == ["a/1", "b/2"]
+
+
 def test_lists_that_cannot_be_read_are_named(tmp_path: Path):
     (tmp_path / "list").write_text("photo.jpg\n")
     with pytest.raises(UnmaskError, match=r"line 1: 'photo\.jpg' is no photo of a person"):
         read_list(tmp_path / "list")
     with pytest.raises(UnmaskError, match="there is no file"):
         read_list(tmp_path / "none")
+    (tmp_path / "list").write_text("a/1.jpg\n\na/1.png\n")
+    with pytest.raises(UnmaskError, match="list, line 3: names a/1 twice, first on line 1"):
+        read_list(tmp_path / "list")
 
 
 @pytest.mark.skipif(not (SHARED / "peers/c_rmfrd").is_dir(), reason="the published lists are not beside the checkout")
