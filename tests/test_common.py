@@ -1,7 +1,9 @@
 """The small pieces that every stage uses: images, metrics, figures, seeds, parallel runs, command lines."""
 
+import csv
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 from pydantic import Field
 
-from stages.core import images, metrics, parallel, params, seeding
+from stages.core import images, metrics, outputs, parallel, params, photos, seeding
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file, whole_folder
@@ -237,3 +239,54 @@ def test_command_line_writes_metrics(tmp_path: Path):
     assert json.loads((tmp_path / "metrics/drawn.json").read_text())["faces"] == 3
     assert (tmp_path / "metrics/figures/drawn.png").exists()
     assert "wall_seconds" in json.loads((tmp_path / "metrics/costs/drawn.json").read_text())
+
+
+# ---------------------------------------------------------------- folders of photos
+
+
+def seen(name: str, photo: np.ndarray) -> photos.Outcome:
+    """Stand for what a stage does with a photo."""
+    return photos.Outcome("seen", 1, name, {"seen": images.encode_png(photo)})
+
+
+def test_every_file_of_a_folder_is_named_in_its_index(tmp_path: Path):
+    """Names that are no UTF-8, or hold what shells and spreadsheets take for something else, are read and shown."""
+    data = images.encode_png(np.zeros((8, 8, 3), np.uint8))
+    folder = tmp_path / "photos"
+    stored = [
+        b"caf\xe9.jpg",
+        "jose\u0301/a.png".encode(),
+        b"a.png",
+        b"a.jpg",
+        b'a, "b"\n;$`.png',
+        b"-x.png",
+        b".hidden.png",
+    ]
+    for name in stored:
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "notes.txt").write_text("none")
+    numbers = photos.map_photos(seen, folder, tmp_path / "out")
+    assert numbers == {"files": 7, "hidden": 1, "faces": 6, "outcomes": {"seen": 6, "unreadable": 1}}
+    with (tmp_path / "out/index.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["file"]: row["outcome"] for row in csv.DictReader(file)}
+    shown = {"caf%E9.jpg", "josé/a.png", "a.png", "a.jpg", 'a, "b"\n;$`.png', "-x.png"}
+    assert rows == {**dict.fromkeys(shown, "seen"), "notes.txt": "unreadable"}
+    pictures = {path.relative_to(tmp_path / "out/seen").as_posix() for path in (tmp_path / "out/seen").rglob("*.png")}
+    assert pictures == {"caf%E9.png", "josé/a.png", "a.png.png", "a.jpg.png", 'a, "b"\n;$`.png', "-x.png"}
+
+
+def test_two_files_of_one_name_in_two_forms_of_unicode_are_refused(tmp_path: Path):
+    for name in ("josé.png", "jose\u0301.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(UnmaskError, match=r"'josé\.png' is there twice, in two spellings of Unicode"):
+        photos.map_photos(seen, tmp_path, tmp_path / "out")
+
+
+def test_what_is_no_utf_8_ends_no_report(tmp_path: Path):
+    name = os.fsdecode(b"caf\xe9")
+    metrics.write(tmp_path / "m.json", {"picture": name})
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == {"picture": name}
+    outputs.write_csv(tmp_path / "m.csv", ["file"], [[name]])
+    assert (tmp_path / "m.csv").read_text() == "file\ncaf\\udce9\n"

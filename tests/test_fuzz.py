@@ -1,7 +1,8 @@
 """Nothing that a publisher, a user or a broken disk puts into a file may end in a traceback.
 
 Whole files of every kind are changed by chance (bytes, lines, values of a JSON) and read. Only errors in words are
-allowed. `make test` tries a hundred changes of each, `make fuzz` enough for 10,000 in all.
+allowed, and nothing may be passed over in silence. `make test` tries a hundred changes of each, `make fuzz` enough for
+20,000 in all. A reader is added by its line in `LAYOUTS` or `READERS`.
 """
 
 import bz2
@@ -12,6 +13,9 @@ import io
 import json
 import lzma
 import os
+import re
+import tempfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +28,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pillow_heif import register_heif_opener
 
-from stages.core import images, params
+from stages.core import images, params, text
 from stages.core.errors import UnmaskError
-from stages.data import inspection
+from stages.data import accept_review, curation, inspection
 from stages.data.adapters import (
     ar_face,
     c_rmfrd,
@@ -48,9 +52,10 @@ from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
 from stages.data.photo import Photo, Reject
 from stages.data.sources import catalogue
 from stages.faces.parts import MASK
-from stages.photos import reading
+from stages.photos import folders, reading
 from stages.photos.reading import UnreadableImageError
 from stages.recognition import lists
+from stages.removal import remove_masks
 from tests.conftest import drawn_face, drawn_landmarks
 from tests.test_adapters import matlab_file
 from tests.test_datasets import tar_of, zip_of
@@ -384,25 +389,150 @@ def test_photos(kind: str):
     read()
 
 
-LISTS = {
+# ---------------------------------------------------------------- lists
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "cp1252", "cp1251", "cp932", "big5"]
+CODECS = {codec for codec, _ in text.LEGACY.values()} | set(text.LEGACY)
+PAIRS = {
     "c-RMFRD": "Input,Target,Label\na/0_0_1.jpg,b/1_0_b_1.jpg,0\na/0_0_1.jpg,a/1_0_a_1.jpg,1\n",
     "LFW": "10\t300\nBo_Li\t1\t2\nBo_Li\t1\tMo_Li\t3\n",
     "MFR2": "Bo_Li 1 2\nBo_Li 1 Mo_Li 3\n",
     "MLFW": "Bo_Li_0001_0000.jpg\tBo_Li_0002_0000.jpg\t1\nBo_Li_0001_0000.jpg\tMo_Li_0002_0000.jpg\t0\n",
+    "Kaggle": "name,imagenum1,imagenum2,\nBo_Li,1,4,\nBo_Li,1,Mo Li,2\n",
+    "own": "label;one;other\nTrue;José/1.jpg;José/2.jpg\nFalse;José/1.jpg;王伟/1.png\n",
+}
+FACES = {f"d/{person}/{number}" for person in ("José", "王伟", "Иван", "Bo_Li") for number in (1, 2)}
+
+
+def _pairs(file: Path) -> int:
+    return len({pair.line for pair in lists.read_pairs(file, {face[2:] for face in FACES})})
+
+
+def _curated(file: Path) -> int:
+    found = curation.read(file)
+    assert all(found)
+    return len(found)
+
+
+def _reviewed(file: Path) -> int:
+    kept = file.with_name("curation.csv")
+    kept.write_text("face_id,reason\n")
+    said = accept_review.accept_review(file, kept, accept_review.Params())
+    assert len(curation.read(kept)) == said["accepted"]
+    return said["accepted"] + said["rejected"] + said["open"]
+
+
+def _sexes(file: Path) -> int:
+    memory = Memory({"José/José_0001.jpg": JPEG, "sexes.csv": file.read_bytes()})
+    assert list(lfw.photos(memory))
+    return len(text.table(memory.text("sexes.csv"), "sexes.csv", ["identity", "sex"]))
+
+
+def _two_faces(file: Path) -> int:
+    return len(remove_masks.read_pairs(file, {face: face for face in FACES}))
+
+
+# A reader of lists: what reads one and says how many lines it has understood, as published, and how many of its first
+# lines may be none of these (names of columns, folds). A reader is added by its line.
+READERS: dict[str, tuple[Callable[[Path], int], str, int]] = {
+    **{f"pairs of {name}": (_pairs, content, 1) for name, content in PAIRS.items()},
+    "photos": (lambda file: len(lists.read_list(file)), "image\nBo_Li/1.jpg\nJosé/2.jpg\n王伟/1.png\n", 1),
+    "curation": (_curated, "face_id,reason\nd/José/1,not sharp\nd/王伟/2,模糊\nd/Иван/1,\n", 1),
+    "review": (_reviewed, "accept,face_id,reason,own\nyes,d/José/1,near,0.1\n,d/王伟/2,far,0.2\nno,d/b/1,x,1\n", 1),
+    "sexes": (_sexes, "identity,sex\nJosé,male\nBo_Li,female\n", 1),
+    "pairs of faces": (_two_faces, "file1,file2\nd/José/1,d/José/2\nd/王伟/1,d/Bo_Li/2\n", 1),
 }
 
 
-@pytest.mark.parametrize("name", LISTS)
-def test_published_lists(name: str, tmp_path: Path):
+def encoded(draw: st.DrawFn, content: str) -> bytes:
+    """Save a list as programs do: in some encoding, with some line ends, separators, blanks and quotes."""
+    content = unicodedata.normalize(draw(st.sampled_from(["NFC", "NFD"])), content)
+    content = content.replace(",", draw(st.sampled_from([",", ",", ";", "\t", ", "])))
+    content = content.replace("\n", draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n", " \n"])))
+    return content.encode(draw(st.sampled_from(ENCODINGS)), draw(st.sampled_from(["replace", "ignore"])))
+
+
+saved_list = st.composite(encoded)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_lists(name: str, tmp_path: Path):
+    """No line is passed over in silence: each but the first ones is understood, or the list is refused."""
+    read_one, content, heads = READERS[name]
     file = tmp_path / "list.txt"
+    file.write_text(content, encoding="utf-8")
+    assert read_one(file) >= content.count("\n") - heads
 
     @fuzz
     @given(st.data())
     def read(data: st.DataObject) -> None:
-        file.write_bytes(data.draw(broken_file("x.txt", LISTS[name].encode())))
-        for reader in (lists.read_pairs, lists.read_list):
-            with contextlib.suppress(UnmaskError):
-                assert reader(file)
+        saved = data.draw(saved_list(content))
+        file.write_bytes(data.draw(broken_file("x.txt", saved)) if data.draw(st.booleans()) else saved)
+        said = ""
+        try:
+            found = read_one(file)
+            lines = list(text.lines(text.read(file, FACES)))
+        except UnmaskError as error:
+            said = str(error)
+        assert "\n" not in said
+        if said:
+            return
+        if not any('"' in line for _, line in lines):  # a cell in quotes may have several lines
+            words = [line for _, line in lines if re.search(r"[^\s,;|]", line)]
+            assert found >= len(words) - heads - words[0].lower().startswith("sep=")
+
+    read()
+
+
+WORDS = st.text(st.characters(codec="utf-8", categories=["L", "Nd", "Zs", "Po"]), max_size=12)
+
+
+def test_encodings():
+    """A text that is not Unicode's is what its encoding says, or refused; by known names it is never another one."""
+
+    @fuzz
+    @given(st.lists(WORDS, min_size=1, max_size=4), st.sampled_from(sorted(CODECS)), st.booleans())
+    def read(words: list[str], codec: str, known: bool) -> None:
+        content = text.same_name("\n".join(words))
+        try:
+            data = content.encode(codec)
+            found = text.decode(data, "x", words if known else ())
+        except (UnicodeEncodeError, UnmaskError):
+            return
+        with contextlib.suppress(UnicodeDecodeError):  # what is UTF-8 by chance is taken for it
+            data.decode("utf-8")
+            return
+        assert found in {text.same_name(data.decode(one, "replace")) for one in CODECS}
+        if known and re.search(r"[^\W\d_]", "".join(letter for letter in content if not letter.isascii())):
+            assert found == content
+
+    read()
+
+
+NAMES = st.binary(min_size=1, max_size=12).filter(
+    lambda name: not set(name) & set(b"/\0") and name not in {b".", b".."}
+)
+
+
+def test_names_of_files(tmp_path: Path):
+    """Whatever bytes a name has, its file is accounted for, or all are refused in words."""
+
+    @fuzz
+    @given(st.lists(st.tuples(NAMES, st.sampled_from([b".jpg", b".txt", b""])), min_size=1, max_size=4, unique=True))
+    def read(names: list[tuple[bytes, bytes]]) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            for name, suffix in names:
+                (Path(folder) / os.fsdecode(name + suffix)).write_bytes(JPEG)
+            stored = list(Path(folder).iterdir())
+            try:
+                with open_files(Path(folder)) as files:
+                    assert len(files.names()) + files.hidden == len(stored)
+                    assert all(files.read(name) == JPEG and name.encode() for name in files.names())
+                    photos_of_folder, hidden = folders.names_below(Path(folder))
+            except UnmaskError:
+                return
+            assert len(photos_of_folder) + hidden == len(stored)
+            assert all(path.read_bytes() == JPEG and name.encode() for name, path in photos_of_folder.items())
 
     read()
 

@@ -13,7 +13,7 @@ from stages.core.images import Pixels
 from stages.core.results import Results
 from stages.faces import parts
 from stages.removal import finder
-from stages.removal.remove_masks import Params, photos_folder, remove_masks
+from stages.removal.remove_masks import Params, photos_folder, read_pairs, remove_masks
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 
 BAND = slice(60, 100)  # rows that the stand-in takes for a mask
@@ -117,13 +117,72 @@ def test_pairs_have_both_masks_removed_from_both(tmp_path: Path):
     [
         ("drawn/p0/000,drawn/p9/999", r"pairs.csv, line 1: there is no face 'drawn/p9/999'"),
         ("drawn/p0/000", "line 1: expected two names, got 1"),
+        ("\n\ndrawn/p0/000;drawn/p0/001;1", "line 3: expected two names, got 3"),
+        ('drawn/p0/000,drawn/p0/001\n"drawn/p0/000,drawn/p0/001', "line 2: .*look at the quotes"),
+        ("file1,file2\n", "is empty: expected two names on each line"),
     ],
 )
-def test_pairs_that_cannot_be(tmp_path: Path, line: str, message: str):
+def test_pairs_that_cannot_be_are_refused_before_anything_is_computed(tmp_path: Path, line: str, message: str):
     (tmp_path / "pairs.csv").write_text(line + "\n")
     with pytest.raises(UnmaskError, match=message):
         run(table(tmp_path), tmp_path, pairs=tmp_path / "pairs.csv", pairs_out=tmp_path / "pairs")
     assert not (tmp_path / "pairs").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_list_and_a_folder_for_its_pairs_belong_together(tmp_path: Path):
+    faces = table(tmp_path)
+    (tmp_path / "pairs.csv").write_text("drawn/p0/000,drawn/p0/001\n")
+    for options in ({"pairs": tmp_path / "pairs.csv"}, {"pairs_out": tmp_path / "pairs"}):
+        with pytest.raises(UnmaskError, match="give both"):
+            run(faces, tmp_path, **options)
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs/mine.txt").touch()
+    with pytest.raises(UnmaskError, match=r"already holds 'mine\.txt'"):
+        run(faces, tmp_path, pairs=tmp_path / "pairs.csv", pairs_out=tmp_path / "pairs")
+    assert not (tmp_path / "out").exists()
+
+
+FILES = {
+    "a.jpg": "a",
+    "a": "a",
+    "trip/josé.png": "trip/josé",
+    "trip/josé": "trip/josé",
+    "b.jpg": "b.jpg",
+    "b.png": "b.png",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a.jpg,trip/josé.png\n",
+        "a;trip/josé\r\n",
+        "a.jpg\ttrip\\josé\r",
+        "./a.jpg,./trip/../trip/josé.png",
+        "photos/a.jpg,photos/trip/josé.png",
+        '"photos\\a.jpg"; "trip/josé.png";;',
+        "a.jpg trip/josé.png\n",
+    ],
+)
+def test_pairs_of_files_are_read_however_they_are_written(tmp_path: Path, content: str, encoding: str):
+    """Names are of the folder, or lead there from the list."""
+    (tmp_path / "pairs.csv").write_bytes(content.encode(encoding))
+    expected = {1: ("a", "trip/josé")}
+    assert read_pairs(tmp_path / "pairs.csv", FILES, tmp_path / "photos") == expected
+    separator = next(one for one in "\t;, " if one in content)
+    (tmp_path / "pairs.csv").write_bytes(f"file1{separator}file2\n\n{content}".encode(encoding))
+    assert read_pairs(tmp_path / "pairs.csv", FILES, tmp_path / "photos") == {3: expected[1]}
+
+
+def test_a_name_without_suffix_that_two_files_have_is_nobodys(tmp_path: Path):
+    (tmp_path / "pairs.csv").write_text("b.png,b.jpg\nb,a\n")
+    with pytest.raises(UnmaskError, match="line 2: there is no face 'b'"):
+        read_pairs(tmp_path / "pairs.csv", FILES, tmp_path / "photos")
+    (tmp_path / "pairs.csv").write_text("../a.jpg,a.jpg\n")
+    with pytest.raises(UnmaskError, match=r"line 1: there is no face '\.\./a\.jpg'"):
+        read_pairs(tmp_path / "pairs.csv", FILES, tmp_path / "photos")
 
 
 def test_photos_of_a_folder(tmp_path: Path, orl_photo, monkeypatch: pytest.MonkeyPatch):
@@ -145,7 +204,11 @@ def test_photos_of_a_folder(tmp_path: Path, orl_photo, monkeypatch: pytest.Monke
         finder, "all_faces", lambda photo, search: find(large if photo.shape == large.shape else photo, search)
     )
     nothing = tmp_path / "w.safetensors"
-    numbers = photos_folder(folder, nothing, nothing, tmp_path / "out", chosen())
+    pairs, pairs_out = tmp_path / "pairs.csv", tmp_path / "pairs"
+    pairs.write_text("photos\\masked.png;photos/bare.png\nbare;wall\n")
+    numbers = photos_folder(folder, nothing, nothing, tmp_path / "out", chosen(), pairs, pairs_out)
+    assert numbers["pairs"] == {"written": 1, "without_face": 1}
+    assert sorted(path.name for path in pairs_out.iterdir()) == ["00001_1.png", "00001_2.png"]
     assert numbers["outcomes"] == {"unmasked": 1, "no_mask": 1, "no_face": 1, "unreadable": 1}
     with (tmp_path / "out/index.csv").open() as file:
         lines = {row["file"]: row for row in csv.DictReader(file)}

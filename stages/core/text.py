@@ -217,17 +217,17 @@ def split(text: str, name: str, n_cells: Callable[[int], bool]) -> list[Row]:
         UnmaskError: there are quotes in it that end nowhere.
     """
     by_blanks = [Row(number, tuple(line.split())) for number, line in lines(text)]
-    best, most, trouble = by_blanks, 0, None
+    best, most, trouble = by_blanks, (0, 0), None
     for separator in (one for one in SEPARATORS if one in text):
         try:
             found = [Row(row.line, trimmed(row.cells)) for row in rows(text, name, separator)]
         except UnmaskError as error:
             trouble = trouble or error
             continue
-        fitting = sum(n_cells(len(row.cells)) for row in found)
+        fitting = sum(n_cells(len(row.cells)) for row in found), sum(len(row.cells) > 1 for row in found)
         if fitting > most:
             best, most = found, fitting
-    if not most and trouble:
+    if trouble and not most[0]:
         raise trouble
     return best
 
