@@ -327,7 +327,10 @@ def _splits(dataset: str, seen: Sequence[Seen], sexes: Mapping[str, str | None],
     splits: dict[str, str] = {}
     for identity, name in ((one.photo.identity, one.photo.split) for one in seen if one.photo.split):
         if splits.setdefault(identity, name) != name:
-            raise UnmaskError(f"{dataset}: the publisher has {identity} in both {splits[identity]} and {name}")
+            raise UnmaskError(
+                f"{dataset}: the publisher has {identity} in both {splits[identity]} and {name}: leave some out by "
+                f"data/curation/{dataset}.csv, or say no split in the adapter, so that `clean` draws one"
+            )
     others = {identity: sex for identity, sex in sexes.items() if identity not in splits}
     for one in seen:
         identity, sex = one.photo.identity, one.photo.sex

@@ -9,9 +9,10 @@ import numpy as np
 
 from stages.core import images
 from stages.core.images import Pixels
-from stages.data import duplicates, labels, shapes
+from stages.data import cropping, duplicates, labels, shapes
+from stages.data.cropping import Crop
 from stages.data.files import Files
-from stages.data.labels import Painted
+from stages.data.labels import Frame, Painted
 from stages.data.photo import Photo, Reject
 from stages.faces.parts import MASK
 from stages.photos import reading
@@ -28,7 +29,8 @@ class Seen:
 
     face_id: str
     photo: Photo
-    sha256: bytes
+    crop: Crop | None  # the part that is shown of a photo of several faces
+    sha256: bytes  # of the file, and of the crop if there is one
     look: bytes  # the perceptual hash
     as_it_is: bool  # the file's own bytes may go into the table; else it is stored anew as PNG
     labels: bytes | None  # the label map as PNG (a few kilobytes), painted here so that its parts are read only once
@@ -49,19 +51,24 @@ class Inspector:
         try:
             data = _bytes(files, photo)
             image, as_it_is = reading.open_photo(data, self.max_pixels)
+            frame = labels.frame(data, image)
+            crop = self._crop(photo, frame)
+            photo = cropping.with_upright_landmarks(photo, frame)
         except UnreadableImageError as error:
             return Reject(photo.file, error.reason, str(error), face_id)
-        height, width = image.shape[:2]
-        if min(height, width) < self.min_side:
-            return Reject(photo.file, "too_small", f"{width}x{height} pixels", face_id)
+        sha256 = hashlib.sha256(data)
+        if crop is not None:
+            sha256.update(repr(crop).encode())
+            image = cropping.cut(image, crop)
         if self.has_face is not None and not self.has_face(image):
             return Reject(photo.file, "no_face", "neither detector sees one", face_id)
         png, label_pixels, painted = None, Counter[int](), None
         if photo.label_files or photo.shapes:
             try:
-                painted = labels.paint(files, photo, labels.frame(data, image), self.max_pixels)
+                painted = labels.paint(files, photo, frame, self.max_pixels)
             except UnreadableImageError as error:
                 return Reject(photo.file, error.reason, str(error), face_id)
+            painted = painted if crop is None else replace(painted, labels=cropping.cut(painted.labels, crop))
             stated = {class_id for class_id, _ in (*photo.label_files, *photo.shapes)}
             region = painted.labels == MASK if photo.wears_mask and MASK in stated else painted.labels
             if photo.empty_is_bare:
@@ -73,7 +80,23 @@ class Inspector:
             label_pixels.update({class_id: int(counts[class_id]) for class_id in np.flatnonzero(counts).tolist()})
             painted = replace(painted, labels=None)
         look = duplicates.perceptual_hash(image)
-        return Seen(face_id, photo, hashlib.sha256(data).digest(), look, as_it_is, png, label_pixels, painted)
+        as_it_is = as_it_is and crop is None
+        return Seen(face_id, photo, crop, sha256.digest(), look, as_it_is, png, label_pixels, painted)
+
+    def _crop(self, photo: Photo, frame: Frame) -> Crop | None:
+        """Return which part of a photo is shown; None: all of it.
+
+        Raises:
+            UnreadableImageError: `too_small`, or what `cropping.upright_box` raises.
+        """
+        if photo.box is None:
+            if min(frame.upright) < self.min_side:
+                raise UnreadableImageError("too_small", f"{frame.width}x{frame.height} pixels")
+            return None
+        left, top, right, bottom = box = cropping.upright_box(photo, photo.box, frame)
+        if min(right - left, bottom - top) < self.min_side:
+            raise UnreadableImageError("too_small", f"a face of {right - left:.4g}x{bottom - top:.4g} pixels")
+        return cropping.around(box, frame)
 
 
 def unclear(seen: Sequence[Seen]) -> list[Reject]:
@@ -126,10 +149,13 @@ def _bytes(files: Files, photo: Photo) -> bytes:
 
 def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, object]:
     """Return a photo's row, with every column that a photo can fill."""
-    photo = seen.photo
+    photo, landmarks = seen.photo, seen.photo.landmarks
     data = _bytes(files, photo)
     if not seen.as_it_is:
-        data = images.encode_png(reading.open_photo(data, max_pixels)[0])
+        image = reading.open_photo(data, max_pixels)[0]
+        data = images.encode_png(image if seen.crop is None else cropping.cut(image, seen.crop))
+    if landmarks is not None and seen.crop is not None:
+        landmarks = landmarks - np.array(seen.crop[:2], landmarks.dtype)
     return {
         "face_id": seen.face_id,
         "identity": photo.identity,
@@ -137,7 +163,7 @@ def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, obje
         "split": split,
         "wears_mask": photo.wears_mask,
         "image": data,
-        "landmarks": photo.landmarks,
+        "landmarks": landmarks,
         "face_type": photo.face_type,
         "labels": seen.labels,
     }

@@ -21,6 +21,7 @@ from stages.photos import reading
 from stages.photos.reading import UnreadableImageError
 
 ORIENTATION = 0x0112  # the EXIF tag
+FRACTIONS = (1, 1)  # the size of a picture whose shapes are given as fractions of its sides
 IGNORED = frozenset({255, 65535})  # beside small indices: what nobody labeled
 SMALL = 99  # beside larger ones, white may as well be a class of a map in shades of gray
 SMALLEST = 16  # of a copy on which labels were made, as a share of the photo's side: one 16th
@@ -105,7 +106,7 @@ def paint(files: Files, photo: Photo, frame: Frame, max_pixels: int) -> Painted:
             raise UnreadableImageError("bad_labels", f"{name}: {error}") from None
         found = _read(data, name, photo.label_index, max_pixels)
         height, width = found.region.shape
-        turned = _is_turned((width, height), frame, True if found.upright else photo.labels_upright, name)
+        turned = is_turned((width, height), frame, True if found.upright else photo.labels_upright, name)
         wanted = frame.stored if turned else frame.upright
         labels[_turned(resized(found.region, wanted), frame, turned)] = class_id
         ignored_pixels += int(resized(found.ignored, wanted).sum())
@@ -120,7 +121,10 @@ def paint(files: Files, photo: Photo, frame: Frame, max_pixels: int) -> Painted:
         drawn = photo.shapes_size or (frame.stored if photo.labels_upright is False else frame.upright)
         if drawn[0] * drawn[1] > max_pixels:
             raise UnreadableImageError("size_differs", f"{what} is {drawn[0]}x{drawn[1]} pixels")
-        turned = _is_turned(drawn, frame, photo.labels_upright, what)
+        if drawn == FRACTIONS and photo.labels_upright is not None:
+            turned = not photo.labels_upright
+        else:
+            turned = is_turned(drawn, frame, photo.labels_upright, what)
         for class_id, shape in photo.shapes:
             region = shape.paint(drawn, frame.stored if turned else frame.upright)
             labels[_turned(region, frame, turned)] = class_id
@@ -128,7 +132,7 @@ def paint(files: Files, photo: Photo, frame: Frame, max_pixels: int) -> Painted:
     return Painted(labels, ignored_pixels, unpainted, indices, "; ".join(holds))
 
 
-def _is_turned(size: Size, frame: Frame, upright: bool | None, what: str) -> bool:
+def is_turned(size: Size, frame: Frame, upright: bool | None, what: str) -> bool:
     """Return whether labels of a size lie as the photo is stored, and not upright."""
     as_upright, as_stored = _likeness(size, frame.upright), _likeness(size, frame.stored)
     sizes = f"{what} is {size[0]}x{size[1]}, the photo {frame.width}x{frame.height}"

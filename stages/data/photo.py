@@ -39,7 +39,10 @@ class Photo:
         None  # what means the class in them; None: all but background
     )
     shapes: tuple[tuple[int, Shape], ...] = ()  # class id of each; painted over these
-    shapes_size: Size | None = None  # of the picture on which they were drawn
+    # Left, top, right and bottom edge of a face among others: the row shows what lies around it, with the margin that
+    # `stages.data.cropping` has. Edges of pixels lie at whole numbers.
+    box: tuple[float, float, float, float] | None = None
+    shapes_size: Size | None = None  # of the picture on which shapes and box were drawn; 1 and 1: they are fractions
     labels_upright: bool | None = None  # False: they lie as a photo with an EXIF turn is stored; None: by their size
     empty_is_bare: bool = False  # a label map without a region means that no mask is worn
     classes: tuple[tuple[str, str], ...] = ()  # each label of its publisher, and what it means: mask, bare, other

@@ -14,7 +14,7 @@ from stages.data.photo import Photo, Photos, Reject
 
 def photos(files: Files) -> Photos:
     """Yield all photos; one whose name has no face type is rejected."""
-    return person_folders.photos(files, _known)
+    return person_folders.photos(files, _known, conditions={}, splits={})
 
 
 def _known(photo: Photo) -> Photo | Reject:

@@ -30,7 +30,7 @@ def photos(files: Files) -> Photos:
             return Reject(photo.file, "bad_name", f"expected {photo.identity}_<NNNN>.jpg")
         return replace(photo, sex=sex_of.get(photo.identity), wears_mask=False)  # press photos of 2002 and 2003
 
-    return person_folders.photos(files, known)
+    return person_folders.photos(files, known, conditions={}, splits={})
 
 
 def _sexes(files: Files) -> dict[str, str]:

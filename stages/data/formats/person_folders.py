@@ -1,22 +1,90 @@
-"""One folder a person, photos in it: the layout of LFW, RMFRD and most collections of one's own."""
+"""One folder a person, photos in it: the layout of LFW, RMFRD and most collections of one's own.
 
-from collections.abc import Callable
+Folders above or below a person's may say the split or whether masks are worn: train/anna/1.jpg, anna/masked/1.jpg,
+masked/anna/1.jpg. They say so if all folders beside them do, too; `test` beside `anna` and `ben` is a person.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import TypeVar
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
+from stages.data.formats import layout
+from stages.data.formats.classes import BARE_LABELS, FACE_LABELS, MASK_LABELS
 from stages.data.photo import Photo, Photos, Reject
 
+CONDITIONS = dict.fromkeys(MASK_LABELS, True) | dict.fromkeys(BARE_LABELS - FACE_LABELS, False)
+SAY_WHICH = "say by `conditions` in the adapter, see stages/data/formats/person_folders.py"
+Said = TypeVar("Said")
 
-def photos(files: Files, known: Callable[[Photo], Photo | Reject] = lambda photo: photo) -> Photos:
-    """Yield every image file that lies in a folder; the folder's name is the person, wherever that folder lies.
 
-    The function `known` adds to a photo what else is known of it, or rejects it.
+def photos(
+    files: Files,
+    known: Callable[[Photo], Photo | Reject] = lambda photo: photo,
+    *,
+    conditions: Mapping[str, bool | None] = CONDITIONS,
+    splits: Mapping[str, str] = layout.SPLITS,
+) -> Photos:
+    """Yield every image file that lies in a person's folder, the innermost that is no condition and no split.
+
+    A photo's name begins with the conditions and splits: anna/masked/1.jpg is `masked-1` of anna.
+
+    Args:
+        files: of the dataset.
+        known: adds to a photo what else is known of it, or rejects it.
+        conditions: whether masks are worn in folders of a name, None if it does not say. Names are in small letters,
+            with `_` for blanks and hyphens.
+        splits: the split by the name of a folder.
+
+    Raises:
+        UnmaskError: no photo lies in a person's folder, or it cannot be known which folders are the people's.
     """
     paths = files.images()
-    if all(len(path.parts) < 2 for path in paths):
+    marks = layout.marks(paths, {**conditions, **splits})
+    people = {path: [folder for folder in path.parents[:-1] if folder not in marks] for path in paths}
+    if not any(people.values()):
         raise UnmaskError("no photo lies in a person's folder: expected <person>/<photo>.jpg")
-    for path in paths:
-        if len(path.parts) < 2:
-            yield Reject(path.name, "no_person", "it lies in no person's folder")
-        else:
-            yield known(Photo(path.as_posix(), identity=path.parent.name, name=path.stem))
+    _check(list(people.values()), conditions, splits)
+    for path, folders in people.items():
+        if not folders:
+            yield Reject(path.as_posix(), "no_person", "it lies in no person's folder")
+            continue
+        said = [layout.plain(folder.name) for folder in reversed(path.parents[:-1]) if folder in marks]
+        yield known(
+            Photo(
+                path.as_posix(),
+                identity=folders[0].name,
+                name="-".join([*said, path.stem]),
+                split=_one(path, [splits[name] for name in said if name in splits]),
+                wears_mask=_one(path, [worn for name in said if (worn := conditions.get(name)) is not None]),
+            )
+        )
+
+
+def _check(people: list[list[PurePosixPath]], conditions: Mapping[str, object], splits: Mapping[str, object]) -> None:
+    """Raise an UnmaskError if some folders, the innermost first, may be a person's or not."""
+    for folder in sorted({folders[0] for folders in people if folders}):
+        if layout.plain(folder.name) in conditions:
+            raise UnmaskError(f"{folder} is a person, or a condition as not all folders beside it are: {SAY_WHICH}")
+    for folder in sorted({folder for folders in people for folder in folders[1:]}):
+        if layout.plain(folder.name) in {*conditions, *splits}:
+            raise UnmaskError(
+                f"people lie in {folder} and beside it, so it is a person or not: put those beside it into a folder of "
+                f"the same kind, or {SAY_WHICH}"
+            )
+    pairs = {(folders[1], folders[0].name) for folders in people if len(folders) > 1}
+    inner, outer = {name for _, name in pairs}, {folder for folder, _ in pairs}
+    if conditions and len(inner) < len(pairs) and len(inner) <= len(outer):
+        some, names = min(pairs), ", ".join(f"{name!r}: None" for name in sorted(inner)[:3])
+        raise UnmaskError(
+            f"{some[0].name} or {some[1]} is the person in {some[0]}/{some[1]}, as folders of this name lie in several "
+            f"others: {SAY_WHICH}, such as CONDITIONS | {{{names}}}, if the outer folders are the people, and {{}} "
+            "if the inner ones are"
+        )
+
+
+def _one(path: PurePosixPath, said: list[Said]) -> Said | None:
+    if len(set(said)) > 1:
+        raise UnmaskError(f"{path}: its folders say both {said[0]} and {said[-1]}: keep one of them")
+    return said[0] if said else None

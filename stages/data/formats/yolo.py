@@ -1,0 +1,125 @@
+"""YOLO's text files, as Ultralytics, Roboflow and LabelImg have them: `class x y width height` of each face, a line.
+
+x and y are those of the center; all four are fractions of the photo's sides. Names of the classes stand in
+data.yaml under `names`, or in classes.txt. The text file lies beside its photo, or in labels/ beside images/; `train`
+and `val` above or below these are the publisher's split. Lines of YOLO-seg, `class x y x y x y …`, are regions. They
+are painted into the photo's label map, and the photo stays whole.
+"""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.core.errors import UnmaskError
+from stages.data.files import Files
+from stages.data.formats import labeled_faces, layout
+from stages.data.formats.labeled_faces import Face, Labeled
+from stages.data.labels import FRACTIONS
+from stages.data.photo import Photos, Reject, finite
+from stages.data.shapes import CocoPolygon
+
+NAMES = ("classes.txt", "predefined_classes.txt", "obj.names", "_darknet.labels")
+SLACK = 0.01  # of a side; labels may lie so far outside, as in Ultralytics
+BOX, REGION = 5, 7  # words of a line with a box, and the least of one with a region
+
+
+def photos(files: Files, *, labels_upright: bool = True, **names: Iterable[str]) -> Photos:
+    """Yield each labeled face, cropped out of its photo (see `stages.data.cropping`); each counts as another person.
+
+    Args:
+        files: of the dataset.
+        labels_upright: whether the fractions are of the photo as its EXIF tag turns it, as Ultralytics reads them; else
+            as it is stored.
+        names: `mask_labels`, `bare_labels` and `other_labels`: what a class means that `classes` does not know, by its
+            name, or by its number where it has none.
+
+    Raises:
+        UnmaskError: there is no label file, nobody says what a class means, or the files that name them differ.
+    """
+    of_number = _names(files)
+    listed = [path for path in map(PurePosixPath, files.names()) if path.suffix.lower() == ".txt"]
+    listed = [path for path in listed if path.name.lower() not in NAMES]
+    labeled, used = [], set()
+    for pair in layout.pairs(files.images(), listed):
+        if isinstance(pair, Reject):
+            yield pair
+            continue
+        photo, source = pair
+        used.add(source)
+        try:
+            labeled.append(Labeled(photo, source.as_posix(), FRACTIONS, _faces(files, source.as_posix(), of_number)))
+        except UnmaskError as error:
+            yield Reject(photo.as_posix(), "bad_labels", str(error))
+    if not used:
+        raise UnmaskError("no label file of YOLO found: expected images/<photo>.jpg and labels/<photo>.txt")
+    for source in listed:
+        if source not in used and layout.plain(source.parent.name) in layout.LABELS:
+            yield Reject(source.as_posix(), "file_missing", "no photo of this name goes with it, or several do")
+    yield from labeled_faces.faces(labeled, "yolo", labels_upright=labels_upright, **names)
+
+
+def _faces(files: Files, source: str, names: dict[int, str]) -> tuple[Face, ...]:
+    """Return what the lines of a label file say.
+
+    Raises:
+        UnmaskError: it is no text, or a line has another form.
+    """
+    found = []
+    for number, line in enumerate(files.text(source).splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        if not words[0].isdecimal() or (len(words) != BOX and (len(words) < REGION or len(words) % 2 == 0)):
+            form = "`class x y width height` or `class x y x y x y …`"
+            raise UnmaskError(f"{source}, line {number}: expected {form}, got {line[:80]!r}")
+        values = finite(words[1:], len(words) - 1)
+        label = names.get(int(words[0]), words[0])
+        if values is None or values.min() < -SLACK or values.max() > 1 + SLACK:
+            found.append(Face(label, f"line {number} (not fractions of the photo's sides)"))
+        elif len(words) >= REGION:
+            found.append(Face(label, f"line {number}", region=CocoPolygon(tuple(values.tolist()))))
+        else:
+            x, y, width, height = values.tolist()
+            box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2) if min(width, height) > 0 else None
+            found.append(Face(label, f"line {number}", box))
+    return tuple(found)
+
+
+def _names(files: Files) -> dict[int, str]:
+    """Return the names of the classes by their numbers; none if no file has any.
+
+    Raises:
+        UnmaskError: two files say something else, or a YAML is none.
+    """
+    said: dict[str, dict[int, str]] = {}
+    for file in files.names():
+        lower = PurePosixPath(file).name.lower()
+        if lower.endswith((".yaml", ".yml")):
+            if found := _of_yaml(files, file):
+                said[file] = found
+        elif lower in NAMES or lower.endswith(".names"):
+            said[file] = {number: name.strip() for number, name in enumerate(files.text(file).splitlines())}
+    first = next(iter(said), "")
+    for file, names in said.items():
+        if names != said[first]:
+            raise UnmaskError(f"{first} and {file} name the classes differently: keep one of them")
+    return said.get(first, {})
+
+
+def _of_yaml(files: Files, file: str) -> dict[int, str]:
+    try:
+        content = YAML(typ="safe", pure=True).load(files.text(file))
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise UnmaskError(f"{file} is no YAML: {' '.join(str(error).split())}") from None
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if names is None:
+        return {}
+    if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
+        raise UnmaskError(f"{file}: `names` should be a list, or have a name for each number")
+    if not all(isinstance(name, str | int | float) for name in names.values()):
+        raise UnmaskError(f"{file}: `names` has something that is no name")
+    return {int(number): str(name) for number, name in names.items()}
