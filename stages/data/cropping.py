@@ -28,7 +28,7 @@ def upright_box(photo: Photo, box: Box, frame: Frame) -> Box:
     """Return a photo's box in pixels of the upright photo, clipped to it.
 
     Raises:
-        UnreadableImageError: `size_differs` or `unclear_turn`, see `labels.paint`; `bad_box`: none of it is in the photo.
+        UnreadableImageError: `size_differs` or `unclear_turn`, see `labels.paint`, or `bad_box`: it has no area there.
     """
     turned = _is_turned(photo, frame, "what its box is of")
     wanted = frame.stored if turned else frame.upright
