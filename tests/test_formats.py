@@ -4,6 +4,7 @@ import functools
 import importlib.machinery
 import io
 import sys
+import tempfile
 import types
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,14 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
-from stages.data import cropping, labels
+from stages.data import cropping, inspection, labels
+from stages.data.files import open_files
 from stages.data.formats import pascal_voc, person_folders, pts, wflw, yolo
 from stages.data.labels import Frame
-from stages.data.photo import Photo, Photos
+from stages.data.photo import Photo, Photos, Reject
 from stages.faces.landmarks import flip
 from stages.faces.parts import MASK
 from stages.photos.reading import UnreadableImageError
@@ -172,11 +176,12 @@ def thing(name: str, *edges: object) -> str:
 
 
 PICTURE = np.asarray(Image.fromarray(photo(5, 200)).crop((0, 0, 200, 160)))
+PICTURE_PNG = encoded(PICTURE, "PNG")
 TWO = voc(thing("with_mask", 41, 51, 80, 90), thing("without_mask", 121, 51, 160, 90))
 
 
 def test_each_labeled_face_is_a_row_of_its_own(cleaned: Any):
-    content = {"images/a.png": encoded(PICTURE, "PNG"), "annotations/a.xml": TWO}
+    content = {"images/a.png": PICTURE_PNG, "annotations/a.xml": TWO}
     metrics, rows, rejects = cleaned(pascal_voc.photos, {"set.zip": zip_of(content)})
     assert (metrics["faces"], metrics["identities"], rejects) == (2, 2, [])
     assert {name: row["wears_mask"] for name, row in rows.items()} == {"photo-a-1/a-1": True, "photo-a-2/a-2": False}
@@ -302,7 +307,7 @@ def test_an_annotation_in_another_encoding(tmp_path: Path, encoding: str, before
 
 
 def test_boxes_that_leave_the_photo_are_clipped(cleaned: Any):
-    content = {"a.png": encoded(PICTURE, "PNG"), "a.xml": voc(thing("mask", -9, 101, 40, 999))}
+    content = {"a.png": PICTURE_PNG, "a.xml": voc(thing("mask", -9, 101, 40, 999))}
     _, rows, _ = cleaned(pascal_voc.photos, content)
     assert np.array_equal(
         images.decode(rows["photo-a-1/a-1"]["image"]), PICTURE[70:160, 0:70]
@@ -311,14 +316,47 @@ def test_boxes_that_leave_the_photo_are_clipped(cleaned: Any):
 
 def test_a_face_that_is_labeled_twice_is_kept_once(cleaned: Any):
     box = (41, 51, 80, 90)
-    content = {"a.png": encoded(PICTURE, "PNG"), "a.xml": voc(thing("mask", *box), thing("mask", *box))}
-    content |= {"b.png": encoded(PICTURE, "PNG"), "b.xml": TWO}  # the same photo again
+    content = {"a.png": PICTURE_PNG, "a.xml": voc(thing("mask", *box), thing("mask", *box))}
+    content |= {"b.png": PICTURE_PNG, "b.xml": TWO}  # the same photo again
     _, rows, rejects = cleaned(pascal_voc.photos, content, near_duplicates=None)
     assert sorted(rows) == ["photo-a-1/a-1", "photo-b-2/b-2"]
     reason = "same_bytes_as_another_person"
     assert {one["face_id"]: one["reason"] for one in rejects} == dict.fromkeys(
         ["own/photo-a-2/a-2", "own/photo-b-1/b-1"], reason
     )
+
+
+EDGES = st.one_of(st.integers(-50, 250), st.floats(-1e6, 1e6), st.sampled_from(["nan", "inf", "", "1,5", "x", "-0"]))
+CLASSES = st.sampled_from(["with_mask", "Without Mask", "mask_weared_incorrect", "face"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(CLASSES, EDGES, EDGES, EDGES, EDGES), max_size=6), st.data())
+def test_every_object_is_a_face_or_counted(objects: list[tuple[Any, ...]], data: st.DataObject):
+    as_yolo = data.draw(st.booleans())
+    names = ["with_mask", "Without Mask", "mask_weared_incorrect", "face"]
+    lines = [f"{names.index(name)} {' '.join(str(edge) or '?' for edge in edges)}" for name, *edges in objects]
+    content = {"a.png": PICTURE_PNG, "a.xml": voc(*(thing(*one) for one in objects))}
+    if as_yolo:
+        content = {"a.png": PICTURE_PNG, "a.txt": "\n".join(lines).encode(), "classes.txt": "\n".join(names).encode()}
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), content)
+        found, rejects = listed(yolo if as_yolo else pascal_voc, Path(folder))
+        assert len(found) + len(rejects) == max(1, len(objects))
+        look = inspection.Inspector(min_side=1, max_pixels=10**6, has_face=None)
+        with open_files(Path(folder)) as files:
+            for one in found:
+                seen = look(files, "own/a/a", one)
+                if isinstance(seen, Reject):
+                    assert seen.reason in {"bad_box", "too_small"}
+                    continue
+                left, top, right, bottom = seen.crop
+                assert 0 <= left < right <= 200
+                assert 0 <= top < bottom <= 160
+                assert images.decode(inspection.row(seen, files, 10**6, "train")["image"]).shape[:2] == (
+                    bottom - top,
+                    right - left,
+                )
 
 
 # ---------------------------------------------------------------- where a box is in the upright photo
@@ -418,7 +456,7 @@ def line(number: int, *box: float, width: int = 200, height: int = 160) -> str:
 def test_yolos_faces_are_those_of_voc(cleaned: Any, names: str, content: bytes):
     boxes = [(40, 50, 80, 90), (120, 50, 160, 90), (0, 0, 32.4, 40)]
     files = {
-        "images/train/a.png": encoded(PICTURE, "PNG"),
+        "images/train/a.png": PICTURE_PNG,
         "labels/train/a.txt": "".join(line(number, *box) for number, box in enumerate(boxes)).encode(),
         names: content,
     }
@@ -518,7 +556,7 @@ def test_photos_without_labels_are_counted(tmp_path: Path):
 def test_regions_of_yolo_are_painted(cleaned: Any):
     square = np.divide([(50, 40), (100, 40), (100, 120), (50, 120)], (200, 160)).ravel()
     text = f"0 {' '.join(map(str, square))}\n1 0.1 0.1 0.2 0.1 0.2 0.2\n"
-    files = {"a.png": encoded(PICTURE, "PNG"), "a.txt": text.encode(), "data.yaml": b"names: [mask, hat]"}
+    files = {"a.png": PICTURE_PNG, "a.txt": text.encode(), "data.yaml": b"names: [mask, hat]"}
     _, rows, _ = cleaned(functools.partial(yolo.photos, other_labels=["hat"]), files)
     row = rows["photo-a/a"]
     assert (row["wears_mask"], images.decode(row["image"]).shape) == (True, PICTURE.shape)

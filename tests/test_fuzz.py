@@ -36,6 +36,7 @@ from stages.data.adapters import (
     c_rmfrd,
     celeba,
     celebamask_hq,
+    face_mask_detection,
     face_mask_generator,
     faceocc,
     ffhq,
@@ -48,7 +49,7 @@ from stages.data.adapters import (
     rmfrd,
 )
 from stages.data.files import Files, open_files
-from stages.data.formats import coco, image_label_pairs, labelme, photo_folder
+from stages.data.formats import coco, image_label_pairs, labelme, person_folders, photo_folder, pts, wflw, yolo
 from stages.data.photo import Photo, Reject
 from stages.data.sources import catalogue
 from stages.faces.parts import MASK
@@ -59,6 +60,7 @@ from stages.removal import remove_masks
 from tests.conftest import drawn_face, drawn_landmarks
 from tests.test_adapters import matlab_file
 from tests.test_datasets import tar_of, zip_of
+from tests.test_formats import of_98, text_of_pts, wflw_line
 
 CASES = int(os.environ.get("UNMASK_FUZZ", "100"))
 fuzz = settings(
@@ -132,6 +134,17 @@ LAYOUTS: dict[str, tuple[Callable[[Files], Any], dict[str, bytes]]] = {
         },
     ),
     "coco": (coco.photos, {"a.jpg": JPEG, "b.jpg": PNG, "labels.json": _json(COCO)}),
+    "face_mask_detection": (
+        face_mask_detection.photos,
+        {
+            "images/a.png": PNG,
+            "annotations/a.xml": (
+                b'<?xml version="1.0"?>\n<annotation>\n<size>\n<width>48</width>\n<height>48</height>\n'
+                b"</size>\n<object>\n<name>with_mask</name>\n<bndbox>\n<xmin>3</xmin>\n<ymin>2</ymin>\n<xmax>30</xmax>"
+                b"\n<ymax>40</ymax>\n</bndbox>\n</object>\n</annotation>\n"
+            ),
+        },
+    ),
     "face_mask_generator": (face_mask_generator.photos, {"p/1.jpg": JPEG, "test.csv": _csv()}),
     "faceocc": (faceocc.photos, {"FaceOcc/COFW_test/img/1.jpg": JPEG, "FaceOcc/COFW_test/mask/1.png": PART}),
     "ffhq": (ffhq.photos, {"thumbnails128x128/00000/00007.png": PNG, "ffhq-dataset-v2.json": _json(FFHQ)}),
@@ -149,10 +162,32 @@ LAYOUTS: dict[str, tuple[Callable[[Files], Any], dict[str, bytes]]] = {
     "mfr2": (mfr2.photos, {"mfr2/A/A_0001.png": PNG, "mfr2/mfr2_labels.txt": b"A, 1, surgical_blue\nB, 2, no-mask\n"}),
     "mlfw": (mlfw.photos, {"MLFW/aligned/Abel_Pacheco_0001_0000.jpg": JPEG}),
     "orl": (orl.photos, {"s1/1.pgm": cv2.imencode(".pgm", FACE[..., 0])[1].tobytes()}),
+    "person_folders": (
+        person_folders.photos,
+        {"train/anna/masked/1.jpg": JPEG, "train/anna/unmasked/1.jpg": PNG, "test/ben/1.jpg": JPEG},
+    ),
     "photo_folder": (photo_folder.photos, {"0001/a.jpg": JPEG, "b.webp": cv2.imencode(".webp", FACE)[1].tobytes()}),
+    "pts": (pts.photos, {"a.jpg": JPEG, "a.pts": text_of_pts(drawn_landmarks(48))}),
     "rmfrd": (
         rmfrd.photos,
         {"AFDB_face_dataset/anhu/1_0_anhu_7.jpg": JPEG, "AFDB_masked_face_dataset/anhu/0_1_2.jpg": JPEG},
+    ),
+    "wflw": (
+        wflw.photos,
+        {
+            "WFLW_images/a.jpg": JPEG,
+            "list_98pt_rect_attr_train.txt": wflw_line(of_98(drawn_landmarks(48)), (0, 0, 48, 48), "a.jpg").encode(),
+        },
+    ),
+    "yolo": (
+        yolo.photos,
+        {
+            "train/images/a.jpg": JPEG,
+            "train/labels/a.txt": b"0 0.5 0.5 0.5 0.5\n1 0.5 0.4 0.6 0.6\n",
+            "valid/images/b.png": PNG,
+            "valid/labels/b.txt": b"0 0.2 0.2 0.8 0.2 0.8 0.8\n",
+            "data.yaml": b"names:\n- with_mask\n- without_mask\n",
+        },
     ),
 }
 
@@ -225,7 +260,7 @@ def changed_bytes(draw: st.DrawFn, data: bytes) -> bytes:
 
 def changed(draw: st.DrawFn, name: str, data: bytes) -> bytes:
     """Change a file by its kind, or any file by its bytes."""
-    by_kind = {".json": changed_json, ".csv": changed_lines, ".txt": changed_lines, ".yaml": changed_lines}
+    by_kind = {".json": changed_json, **dict.fromkeys((".csv", ".pts", ".txt", ".xml", ".yaml"), changed_lines)}
     change = by_kind.get(Path(name).suffix, changed_bytes)
     return (change if draw(st.integers(0, 4)) else changed_bytes)(draw, data)
 
