@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from stages.core import images, tables
 from stages.core.errors import UnmaskError
@@ -400,6 +400,18 @@ def test_a_box_is_turned_and_scaled_with_its_photo(orientation: int, scale: floa
     if orientation > 1:
         with pytest.raises(UnreadableImageError, match="say in the adapter"):
             find(there, None)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_photos_of_phones_are_labeled_too(kind: str, cleaned: Any):
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    elif not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    name = f"a.{'heic' if kind == 'HEIF' else 'avif'}"
+    _, rows, _ = cleaned(pascal_voc.photos, {name: encoded(PICTURE, kind), "a.xml": voc(thing("mask", 11, 21, 70, 80))})
+    shown = images.decode(rows["photo-a-1/a-1"]["image"]).astype(int)
+    assert np.abs(shown - PICTURE[:110, :100]).mean() < 12  # lossy
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

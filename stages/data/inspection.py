@@ -51,7 +51,8 @@ class Inspector:
         try:
             data = _bytes(files, photo)
             image, as_it_is = reading.open_photo(data, self.max_pixels)
-            frame = labels.frame(data, image)
+            is_labeled = photo.box or photo.landmarks is not None or photo.label_files or photo.shapes
+            frame = labels.frame(data, image) if is_labeled else Frame(image.shape[1], image.shape[0])
             crop = self._crop(photo, frame)
             photo = cropping.with_upright_landmarks(photo, frame)
         except UnreadableImageError as error:

@@ -82,7 +82,7 @@ class Painted:
 
 
 def frame(data: bytes, upright: Pixels) -> Frame:
-    """Return the frame of a photo by its bytes and its upright pixels."""
+    """Return the frame of a photo that was opened, by its bytes and its upright pixels."""
     height, width = upright.shape[:2]
     return Frame(width, height, reading.orientation(data))
 
