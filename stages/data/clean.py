@@ -32,7 +32,7 @@ from stages.data.labels import SAY_WHICH, SMALL
 from stages.data.photo import Photo, Reject
 from stages.figures import sheets
 from stages.landmarks import boxes
-from stages.photos import kinds, reading
+from stages.photos import kinds
 
 PHOTOS_A_TASK = 50
 NOT_A_PHOTO = "not_a_photo"
@@ -222,7 +222,7 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject],
 
 def _unnamed(name: str, files: Files) -> Reject:
     """Return why a file that no adapter named is not kept, by its suffix, or else by its first bytes."""
-    if PurePosixPath(name).suffix.lower() in reading.SUFFIXES:
+    if PurePosixPath(name).suffix.lower() in kinds.SUFFIXES:
         return Reject(name, "not_in_layout", "the adapter knows no photo of this name")
     head = files.head(name, kinds.HEAD)
     kind = kinds.kind(head)

@@ -30,7 +30,8 @@ from stages.core.errors import UnmaskError
 from stages.core.text import decode, lines, printable, same_name
 from stages.data import matlab
 from stages.data.photo import Photo
-from stages.photos.reading import SUFFIXES, UnreadableImageError
+from stages.photos.kinds import SUFFIXES
+from stages.photos.reading import UnreadableImageError
 
 SCRATCH = Path(".scratch")
 COMPRESSED_TAR = {".tgz": gzip.open, ".tar.gz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}

@@ -1,7 +1,12 @@
-"""What a file is by its first bytes, whatever its name says."""
+"""What a file is by its first bytes, whatever its name says; and the suffixes by which photos are looked for."""
 
 import re
 
+# Of what `reading` reads.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm"}
+    | {".tif", ".tiff", ".gif", ".heic", ".heif", ".hif", ".avif"}
+)
 HEAD = 256  # bytes that tell
 PHOTOS = {
     "JPEG": rb"\xff\xd8\xff",

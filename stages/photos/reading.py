@@ -27,10 +27,6 @@ from stages.photos import kinds
 
 # What publishers ship and cameras write. Others that Pillow knows have no place here: EPS would run Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm"}
-    | {".tif", ".tiff", ".gif", ".heic", ".heif", ".hif", ".avif"}
-)
 Image.MAX_IMAGE_PIXELS = None  # open_photo has a limit of its own and asks before it decodes
 
 BITS = (8, 10, 12, 14, 16, 24, 32)  # that sensors and files have

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from stages.core.errors import UnmaskError
 from stages.core.text import SEPARATORS, Row, decode, lines, rows, split, trimmed
-from stages.photos.reading import SUFFIXES
+from stages.photos.kinds import SUFFIXES
 
 # How a pair of one person is labeled, and one of two people.
 LABELS = [("1", "0"), ("1", "-1"), ("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("same", "different")]

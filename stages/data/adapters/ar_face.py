@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.photo import Photo, Photos, Reject
-from stages.photos.reading import SUFFIXES
+from stages.photos.kinds import SUFFIXES
 
 SEXES = {"m": "male", "w": "female", "f": "female"}
 SCARF = range(11, 14)

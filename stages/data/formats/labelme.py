@@ -15,7 +15,8 @@ from stages.data.formats.layout import split_of
 from stages.data.photo import Photo, Photos, Reject, finite
 from stages.data.shapes import FARTHEST, Drawn, Patch, Shape
 from stages.faces.parts import MASK
-from stages.photos.reading import SUFFIXES, UnreadableImageError
+from stages.photos.kinds import SUFFIXES
+from stages.photos.reading import UnreadableImageError
 
 WITHOUT_AREA = frozenset({"line", "linestrip", "point", "points"})
 # How many points each other shape has. A rectangle of X-AnyLabeling has four corners, and so have turned ones.
