@@ -355,6 +355,7 @@ KNOWN: dict[str, tuple[Image.Image, str]] = {
     "TIFF, 16 bits": (Image.fromarray(indexed(0, 65535, dtype=np.uint16)), "TIFF"),
     "TIFF, 32 bits": (Image.fromarray(indexed(0, 1, dtype=np.int32)), "TIFF"),
     "TIFF, float": (Image.fromarray(indexed(0, 1, dtype=np.float32)), "TIFF"),
+    "WEBP without loss": (Image.fromarray(indexed(0, 255)), "WEBP"),
     "BMP": (Image.fromarray(indexed(0, 255)), "BMP"),
     "RGB, white": (rgb(indexed(0, 255), GRAYS), "PNG"),
     "RGB, 1 of 255": (rgb(indexed(0, 1), GRAYS), "PNG"),
@@ -376,7 +377,7 @@ KNOWN: dict[str, tuple[Image.Image, str]] = {
 @pytest.mark.parametrize("kind", KNOWN)
 def test_a_label_map_is_read_by_its_indices(kind: str, read: Read):
     picture, suffix = KNOWN[kind]
-    options = {"optimize": False} if suffix == "GIF" else {}
+    options = {"GIF": {"optimize": False}, "WEBP": {"lossless": True}}.get(suffix, {})
     content = {"images/a.jpg": face(), f"labels/a.{suffix.lower()}": encoded(picture, suffix, **options)}
     _, faces, rejects = read(image_label_pairs.photos, content, class_id=MASK)
     assert not rejects
@@ -388,6 +389,12 @@ def test_a_label_map_is_read_by_its_indices(kind: str, read: Read):
     assert faces["a"]["wears_mask"] is True
 
 
+def test_a_lossy_webp_is_no_map_of_indices(read: Read):
+    content = {"images/a.jpg": face(), "labels/a.webp": encoded(Image.fromarray(indexed(0, 255)), "WEBP", quality=60)}
+    _, faces, _ = read(image_label_pairs.photos, content, class_id=MASK)
+    assert (region(faces["a"]) ^ REGION).sum() <= 8
+
+
 def test_blurred_edges_are_no_indices(read: Read):
     content = {"images/a.jpg": face(0, 1, (4 * WIDTH, 4 * HEIGHT)), "labels/a.png": encoded(SOFT, "PNG")}
     _, faces, _ = read(image_label_pairs.photos, content, class_id=MASK)
@@ -396,12 +403,17 @@ def test_blurred_edges_are_no_indices(read: Read):
 
 TWO = np.where(REGION, 1, 0).astype(np.uint8)
 TWO[6:12] = 2
+NOISE = indexed(0, 255)
+NOISE[40, 20] = 1
 UNKNOWN: dict[str, tuple[Image.Image, str]] = {
     "two indices": (Image.fromarray(TWO), "unclear_labels"),
     "two indices of VOC": (with_palette(TWO, *PALETTE), "unclear_labels"),
     "two indices, 255 ignored": (Image.fromarray(np.where(TWO + indexed(0, 0, 9) > 8, 255, TWO)), "unclear_labels"),
     "black, gray and white": (Image.fromarray(indexed(0, 255, 128)), "unclear_labels"),
     "no background": (Image.fromarray(indexed(1, 2)), "unclear_labels"),
+    "a black mask on white": (Image.fromarray(indexed(255, 0)), "unclear_labels"),
+    "a red mask is index 0": (with_palette(1 - indexed(0, 1), (255, 0, 0), (0, 0, 0)), "unclear_labels"),
+    "white with noise": (Image.fromarray(NOISE), "unclear_labels"),
     "one index everywhere": (Image.fromarray(indexed(1, 1)), "unclear_labels"),
     "white is index 0": (with_palette(1 - indexed(0, 1), (255, 255, 255), (0, 0, 0)), "unclear_labels"),
     "colors of nobody": (rgb(TWO, [(0, 0, 0), (9, 8, 7), (200, 1, 2)]), "unclear_labels"),

@@ -24,10 +24,10 @@ ORIENTATION = 0x0112  # the EXIF tag
 FRACTIONS = (1, 1)  # the size of a picture whose shapes are given as fractions of its sides
 IGNORED = frozenset({255, 65535})  # beside small indices: what nobody labeled
 SMALL = 99  # beside larger ones, white may as well be a class of a map in shades of gray
+STRAY = 20  # times as many ignored pixels as labeled ones: white may be the region, and the others the noise of a codec
 SMALLEST = 16  # of a copy on which labels were made, as a share of the photo's side: one 16th
 SHADES = 0.1  # at most of a map's pixels lie between black and white if its edges are blurred, or it is a JPEG
 FEW_COLORS = 16  # at most of a map with an alpha channel; a photo that was cut out has more
-BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 # The index of each color of PASCAL VOC's palette, 0xRRGGBB: its bits 0, 1, 2 go to red, green and blue, to the top, and
 # the next three below them.
 VOC = {
@@ -188,7 +188,7 @@ def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None,
             if (pages := getattr(stored, "n_frames", 1)) > 1:
                 raise UnreadableImageError("unclear_labels", f"{name} has {pages} pages")
             upright = stored.getexif().get(ORIENTATION, 1) in UPRIGHT
-            is_lossy = stored.format in {"JPEG", "MPO"}
+            is_lossy = stored.format in {"JPEG", "MPO"} or (stored.format == "WEBP" and b"VP8L" not in data)
             picture = ImageOps.exif_transpose(stored)
             picture.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # of Pillow, for one format or another
@@ -211,8 +211,16 @@ def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None,
         meant -= IGNORED
     if meant and 0 not in found:
         raise UnreadableImageError("unclear_labels", f"{name} holds {listed(found)} and no background, 0: {SAY_WHICH}")
-    ignored = np.isin(values, [*(found - meant - {0})])
-    return _Map(np.isin(values, [*meant]), ignored, frozenset(meant), upright, listed(found))
+    region, ignored = np.isin(values, [*meant]), np.isin(values, [*(found - meant - {0})])
+    if region[[0, 0, -1, -1], [0, -1, 0, -1]].all():
+        where = "reaches all four corners, as a background does"
+        raise UnreadableImageError(
+            "unclear_labels", f"{name} holds {listed(found)}, and what is not 0 {where}: {SAY_WHICH}"
+        )
+    if region.any() and region.sum() * STRAY < ignored.sum():
+        what = f"{listed(meant)} only in a few pixels beside {listed(found - meant - {0})}"
+        raise UnreadableImageError("unclear_labels", f"{name} holds {what}: {SAY_WHICH}")
+    return _Map(region, ignored, frozenset(meant), upright, listed(found))
 
 
 def _numbers(values: NDArray[np.integer]) -> set[int]:
@@ -237,11 +245,9 @@ def _indices(picture: Image.Image, name: str) -> tuple[NDArray[np.integer], froz
         UnreadableImageError: `unclear_labels`: it has colors or fractions, which are no indices.
     """
     if picture.mode == "P":
-        palette = [*map(tuple, np.reshape(picture.getpalette("RGB") or [], (-1, 3)).tolist())]
-        colors = {index: palette[index] for index in _numbers(np.asarray(picture)) if index < len(palette)}
-        if set(colors.values()) == {BLACK, WHITE} and colors.get(0) == WHITE:
-            raise UnreadableImageError("unclear_labels", f"{name} shows the index 0 in white: {SAY_WHICH}")
-        return np.asarray(picture), frozenset() if colors.get(255, WHITE) == WHITE else IGNORED
+        palette = np.reshape(picture.getpalette("RGB") or [], (-1, 3))
+        is_white = len(palette) <= 255 or (palette[255] == 255).all()
+        return np.asarray(picture), frozenset() if is_white else IGNORED
     if picture.mode in {"1", "L"} or picture.mode.startswith("I"):
         return np.asarray(picture, np.uint8 if picture.mode == "1" else None), frozenset()
     if picture.mode == "F":

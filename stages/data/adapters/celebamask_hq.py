@@ -48,4 +48,5 @@ def photos(files: Files) -> Photos:
             sex=sexes.get(path.name),
             split="train" if original_index < FIRST_VAL else "val" if original_index < FIRST_TEST else "test",
             label_files=tuple((number, name) for number, name in parts if name in files),
+            label_index=(255,),
         )
