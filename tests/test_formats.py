@@ -462,7 +462,7 @@ def line(number: int, *box: float, width: int = 200, height: int = 160) -> str:
         ("data.yaml", NAMES),
         ("set/dataset.yml", b"names:\n  0: with_mask\n  1: without_mask\n  2: mask_weared_incorrect\n"),
         ("labels/train/classes.txt", b"\xef\xbb\xbfwith_mask\r\nwithout_mask\r\nmask_weared_incorrect\r\n"),
-        ("obj.names", b"with_mask\nwithout_mask\nmask_weared_incorrect\n"),
+        ("obj.names", b"with_mask\nwithout_mask\nmask_weared_incorrect\n\n"),
     ],
 )
 def test_yolos_faces_are_those_of_voc(cleaned: Any, names: str, content: bytes):
@@ -491,8 +491,8 @@ def test_yolos_faces_are_those_of_voc(cleaned: Any, names: str, content: bytes):
         ("train/images/a.jpg", "train/labels/a.txt", "train"),
         ("set/valid/images/a.jpg", "set/valid/labels/a.txt", "val"),
         ("images/test/a.jpg", "labels/test/a.txt", "test"),
-        ("a.jpg", "a.txt", None),
-        ("obj_train_data/a.jpg", "obj_train_data/a.txt", None),
+        ("a.jpg", "a.txt", "train"),  # by train.txt
+        ("obj_train_data/a.jpg", "obj_train_data/a.txt", "train"),
     ],
 )
 def test_where_yolos_labels_lie(tmp_path: Path, image: str, label: str, split: str | None):
@@ -514,9 +514,10 @@ def test_numbers_without_names_are_refused(tmp_path: Path):
         listed(yolo, folder)
     for text, message in (
         (b"names: 3", "`names` should be a list"),
-        (b"names: {a: b}", "`names` should be a list"),
-        (b"names: [[a]]", "something that is no name"),
-        (b"names: [", r"data\.yaml is no YAML"),
+        (b"names: {a: b}", "has no names of classes by their numbers: invalid literal"),
+        (b"names: {[0]: b}", "has no names of classes"),
+        (b"names: [[a]]", "`names` should be a list"),
+        (b"names: [", "has no names of classes by their numbers: while parsing"),
     ):
         with pytest.raises(UnmaskError, match=message):
             listed(yolo, write(folder, {"data.yaml": text}))
@@ -536,6 +537,8 @@ YOLO_STRANGE = {
     "short": ("0 0.5 0.5 0.2", "bad_labels"),
     "sure": ("0 0.5 0.5 0.2 0.2 0.93", "bad_labels"),
     "name": ("mask 0.5 0.5 0.2 0.2", "bad_labels"),
+    "class": (f"{'9' * 5000} 0.5 0.5 0.2 0.2", "bad_labels"),
+    "less": ("-1 0.5 0.5 0.2 0.2", "bad_labels"),
     "fraction": ("0.5 0.5 0.5 0.2 0.2", "bad_labels"),
     "mixed": ("0 0.5 0.5 0.2 0.2\n0 0.1 0.1 0.2 0.1 0.2 0.2", "mixed_labels"),
     "small": (line(0, 10, 10, 40, 60), "too_small"),
@@ -551,6 +554,13 @@ def test_lines_that_cannot_be_used_are_counted(kind: str, cleaned: Any):
     assert sorted(rows) == ["photo-a-1/a-1"]
     assert [(one["file"], one["reason"]) for one in rejects] == [("b.png", reason)]
     assert "b.txt" in rejects[0]["detail"] or reason == "too_small"
+
+
+def test_lines_as_numpy_saves_them(tmp_path: Path):
+    folder = write(
+        tmp_path, {"a.jpg": b"", "a.txt": b"1.00e+00 5.0e-01 5.0e-01 2.0e-01 2.0e-01\r\n", "data.yaml": NAMES}
+    )
+    assert brief(listed(yolo, folder)[0]) == [("photo-a-1", "a-1", False, None)]
 
 
 def test_photos_without_labels_are_counted(tmp_path: Path):
@@ -576,6 +586,24 @@ def test_regions_of_yolo_are_painted(cleaned: Any):
     expected = np.zeros((160, 200), bool)
     expected[40:120, 50:100] = True
     assert (region & expected).sum() / (region | expected).sum() == 1
+
+
+@pytest.mark.parametrize("lists", ["ImageSets/Main", "."])
+def test_lists_of_a_split(tmp_path: Path, lists: str):
+    content = {f"JPEGImages/{name}.jpg": b"" for name in ("a", "b c", "d.e", "f")}
+    content |= {f"Annotations/{name}.xml": TWO for name in ("a", "b c", "d.e", "f")}
+    content |= {f"{lists}/train.txt": b"a\n", f"{lists}/val.txt": b"b c -1\r\nb c\r\n", f"{lists}/trainval.txt": b"f\n"}
+    folder = write(tmp_path, content | {f"{lists}/test.txt": b"data/JPEGImages/d.e.jpg\nnobody\n0 0.5 0.5 0.2 0.2\n"})
+    photos, _ = listed(pascal_voc, folder)
+    assert {one.name: one.split for one in photos if one.name.endswith("1")} == {
+        "a-1": "train",
+        "b c-1": "val",
+        "d.e-1": "test",
+        "f-1": None,
+    }
+    write(folder, {f"{lists}/val.txt": b"a\n"})
+    with pytest.raises(UnmaskError, match=r"a\.jpg stands in both .*train\.txt and .*val\.txt"):
+        listed(pascal_voc, folder)
 
 
 # ---------------------------------------------------------------- landmark files

@@ -1,7 +1,7 @@
 """Photos of several faces, each labeled by a box: a row for each face."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -31,7 +31,14 @@ class Labeled:
     faces: tuple[Face, ...]
 
 
-def faces(labeled: Collection[Labeled], reader: str, *, labels_upright: bool | None, **names: Iterable[str]) -> Photos:
+def faces(
+    labeled: Collection[Labeled],
+    reader: str,
+    splits: Mapping[str, str],
+    *,
+    labels_upright: bool | None,
+    **names: Iterable[str],
+) -> Photos:
     """Yield each face with a box as the photo of a person of its own, `<photo>-<n>`, n from 1 in the order of the file.
 
     Whether it wears a mask is what its label says; one that is just a `face` says nothing. A photo with regions stays
@@ -40,6 +47,7 @@ def faces(labeled: Collection[Labeled], reader: str, *, labels_upright: bool | N
     Args:
         labeled: all photos with a label file.
         reader: whose files these are, for the error.
+        splits: of photos whose folders say none, see `layout.listed_splits`.
         labels_upright: see `Photo`.
         names: `mask_labels`, `bare_labels` and `other_labels`, see `classes.read`.
 
@@ -49,7 +57,7 @@ def faces(labeled: Collection[Labeled], reader: str, *, labels_upright: bool | N
     meanings = classes.read(Counter(face.label for one in labeled for face in one.faces), reader, **names)
     for one in labeled:
         file, name = one.photo.as_posix(), "-".join(layout.key(one.photo))
-        split = layout.split_of(one.photo)
+        split = layout.split_of(one.photo) or splits.get(file)
         known = Photo(file, f"photo-{name}", name, split=split, shapes_size=one.size, labels_upright=labels_upright)
         regions = [face for face in one.faces if face.region]
         if not one.faces:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from stages.core.errors import UnmaskError
+from stages.data.files import Files
 from stages.data.photo import Reject
 
 SPLITS = {
@@ -33,6 +35,35 @@ def plain(name: str) -> str:
 def split_of(path: PurePosixPath) -> str | None:
     """Return the split that the innermost folder of its name says; None if no folder of a path has such a name."""
     return next((SPLITS[plain(step)] for step in reversed(path.parts[:-1]) if plain(step) in SPLITS), None)
+
+
+def listed_splits(files: Files) -> dict[str, str]:
+    """Return the split of each photo, by its name in a dataset, that lists such as VOC's ImageSets/Main/train.txt name.
+
+    They are called train.txt, val.txt and so on; a line begins with the name of a photo, with or without its folder and
+    suffix. Of a name that several photos have, they say nothing.
+
+    Raises:
+        UnmaskError: two lists of different splits name the same photo, or one is no text.
+    """
+    of_stem: dict[str, list[str]] = defaultdict(list)
+    for photo in files.images():
+        of_stem[photo.stem].append(photo.as_posix())
+    found: dict[str, tuple[str, str]] = {}
+    for file in files.names():
+        path = PurePosixPath(file)
+        if path.suffix.lower() != ".txt" or plain(path.stem) not in SPLITS:
+            continue
+        split = SPLITS[plain(path.stem)]
+        for line in files.text(file).splitlines():
+            for name in (line.strip(), *line.split()[:1]):
+                photos = of_stem.get(PurePosixPath(name).stem) or of_stem.get(PurePosixPath(name).name, [])
+                if len(photos) == 1:
+                    other, by = found.setdefault(photos[0], (split, file))
+                    if other != split:
+                        raise UnmaskError(f"{photos[0]} stands in both {by} and {file}: a photo is in one split")
+                    break
+    return {photo: split for photo, (split, _) in found.items()}
 
 
 def key(path: PurePosixPath) -> Key:

@@ -1,7 +1,7 @@
 """Pascal VOC's XML, as LabelImg, CVAT, Roboflow and Kaggle's Face Mask Detection have it: a box for each face.
 
 The XML lies beside its photo, or in annotations/ beside images/ (JPEGImages/ and Annotations/ count, too); `train` and
-`val` above or below these are the publisher's split.
+`val` above or below these, or ImageSets/Main/train.txt, are the publisher's split.
 """
 
 import re
@@ -53,7 +53,8 @@ def photos(files: Files, *, labels_upright: bool | None = None, **names: Iterabl
     for source in listed:
         if source not in used:
             yield Reject(source.as_posix(), "file_missing", "no photo of this name goes with it, or several do")
-    yield from labeled_faces.faces(labeled, "pascal_voc", labels_upright=labels_upright, **names)
+    splits = layout.listed_splits(files)
+    yield from labeled_faces.faces(labeled, "pascal_voc", splits, labels_upright=labels_upright, **names)
 
 
 def _root(files: Files, source: str) -> Element:

@@ -1,9 +1,9 @@
 """YOLO's text files, as Ultralytics, Roboflow and LabelImg have them: `class x y width height` of each face, a line.
 
-x and y are those of the center; all four are fractions of the photo's sides. Names of the classes stand in
-data.yaml under `names`, or in classes.txt. The text file lies beside its photo, or in labels/ beside images/; `train`
-and `val` above or below these are the publisher's split. Lines of YOLO-seg, `class x y x y x y …`, are regions. They
-are painted into the photo's label map, and the photo stays whole.
+x and y are those of the center; all four are fractions of the photo's sides. Names of the classes stand in data.yaml
+under `names`, or in classes.txt. The text file lies beside its photo, or in labels/ beside images/; `train` and `val`
+above or below these, or lists such as train.txt, are the publisher's split. Lines of YOLO-seg, `class x y x y x y …`,
+are regions. They are painted into the photo's label map, and the photo stays whole.
 """
 
 from collections.abc import Iterable
@@ -57,7 +57,8 @@ def photos(files: Files, *, labels_upright: bool = True, **names: Iterable[str])
     for source in listed:
         if source not in used and layout.plain(source.parent.name) in layout.LABELS:
             yield Reject(source.as_posix(), "file_missing", "no photo of this name goes with it, or several do")
-    yield from labeled_faces.faces(labeled, "yolo", labels_upright=labels_upright, **names)
+    splits = layout.listed_splits(files)
+    yield from labeled_faces.faces(labeled, "yolo", splits, labels_upright=labels_upright, **names)
 
 
 def _faces(files: Files, source: str, names: dict[int, str]) -> tuple[Face, ...]:
@@ -71,11 +72,13 @@ def _faces(files: Files, source: str, names: dict[int, str]) -> tuple[Face, ...]
         words = line.split()
         if not words:
             continue
-        if not words[0].isdecimal() or (len(words) != BOX and (len(words) < REGION or len(words) % 2 == 0)):
+        number_of_class = finite(words[0])
+        is_class = number_of_class is not None and number_of_class >= 0 and number_of_class % 1 == 0  # 0 or 0.0e+00
+        if not is_class or (len(words) != BOX and (len(words) < REGION or len(words) % 2 == 0)):
             form = "`class x y width height` or `class x y x y x y …`"
             raise UnmaskError(f"{source}, line {number}: expected {form}, got {line[:80]!r}")
         values = finite(words[1:], len(words) - 1)
-        label = names.get(int(words[0]), words[0])
+        label = names.get(int(number_of_class), f"{number_of_class:.0f}")
         if values is None or values.min() < -SLACK or values.max() > 1 + SLACK:
             found.append(Face(label, f"line {number} (not fractions of the photo's sides)"))
         elif len(words) >= REGION:
@@ -100,7 +103,7 @@ def _names(files: Files) -> dict[int, str]:
             if found := _of_yaml(files, file):
                 said[file] = found
         elif lower in NAMES or lower.endswith(".names"):
-            said[file] = {number: name.strip() for number, name in enumerate(files.text(file).splitlines())}
+            said[file] = {number: name.strip() for number, name in enumerate(files.text(file).rstrip().splitlines())}
     first = next(iter(said), "")
     for file, names in said.items():
         if names != said[first]:
@@ -111,15 +114,12 @@ def _names(files: Files) -> dict[int, str]:
 def _of_yaml(files: Files, file: str) -> dict[int, str]:
     try:
         content = YAML(typ="safe", pure=True).load(files.text(file))
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise UnmaskError(f"{file} is no YAML: {' '.join(str(error).split())}") from None
-    names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if names is None:
-        return {}
-    if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
-        raise UnmaskError(f"{file}: `names` should be a list, or have a name for each number")
-    if not all(isinstance(name, str | int | float) for name in names.values()):
-        raise UnmaskError(f"{file}: `names` has something that is no name")
-    return {int(number): str(name) for number, name in names.items()}
+        names = content.get("names") if isinstance(content, dict) else None
+        names = dict(enumerate(names)) if isinstance(names, list) else names
+        if names is None:
+            return {}
+        if not isinstance(names, dict) or not all(isinstance(name, str | int | float) for name in names.values()):
+            raise UnmaskError(f"{file}: `names` should be a list of names, or have a name for each number")
+        return {int(number): str(name).strip() for number, name in names.items()}
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise UnmaskError(f"{file} has no names of classes by their numbers: {' '.join(str(error).split())}") from None
