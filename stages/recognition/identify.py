@@ -79,13 +79,45 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
     known = protocol.names(tested)
     enrolled, not_enrolled = _read(params.gallery, "gallery", known, params)
     asked, not_asked = _read(params.probes, "probes", known, params)
-    bare, people = set(tested["bare"].face_ids), protocol.people(tested)
-    result: dict[str, Any] = {}
+    people = protocol.people(tested)
+    result, values, lines = answered(tested, correct.correct, params, enrolled, asked)
+    plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
+    groups = [] if params.split == "val" else protocol.to_choose_by(every)
+    others = sorted({name for _, some in groups for name in protocol.people(some)})
+    on_val, of_val = _on_val(groups, correct, others, params)
+    of_people = dict.fromkeys(values, people) | dict.fromkeys(of_val, others)
+    replicates.write(results.replicates, values | of_val, of_people, params.seed)
+    return {
+        "series": result,
+        "val": {"series": on_val, "identities": len(others), "groups": len(groups)} if on_val else None,
+        "split": params.split,
+        "identities": len(people),
+        "missing": not_enrolled + not_asked,
+    }
+
+
+def answered(
+    tested: protocol.Table,
+    correct: protocol.Correct | None,
+    params: Params,
+    enrolled: Sequence[str] | None = None,
+    asked: Sequence[str] | None = None,
+) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[np.float64]], dict[str, list[float]]]:
+    """Return what a search for each probe says: scores by head and series, replicates by dotted key, and CMC curves.
+
+    Args:
+        tested: faces by condition.
+        correct: the heads; None: without.
+        params: section `identify`.
+        enrolled: names of the photos in the gallery, if there is a list.
+        asked: likewise of the probes.
+    """
+    bare, people, real = set(tested["bare"].face_ids), protocol.people(tested), protocol.wears_real(tested)
+    result: dict[str, dict[str, Any]] = {}
     values: dict[str, NDArray[np.float64]] = {}
-    lines = {}
-    real = protocol.wears_real(tested)
+    lines: dict[str, list[float]] = {}
     all_series = protocol.series if enrolled is None and asked is None else protocol.lists
-    for one in all_series(tested, correct.correct):
+    for one in all_series(tested, correct):
         found = _asked(one, params.index, enrolled, asked, bare)
         if found is None:  # a list of bare photos only has nothing to say of masked ones
             continue
@@ -100,19 +132,7 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
         if one.head == protocol.NO_HEAD and shown in plots.CONDITIONS:
             shares = found.search.cmc(range(1, min(SHOWN_RANKS, len(set(found.gallery.identities))) + 1))
             lines[shown] = list(shares.values())
-    plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
-    groups = [] if params.split == "val" else protocol.to_choose_by(every)
-    others = sorted({name for _, some in groups for name in protocol.people(some)})
-    on_val, of_val = _on_val(groups, correct, others, params)
-    of_people = dict.fromkeys(values, people) | dict.fromkeys(of_val, others)
-    replicates.write(results.replicates, values | of_val, of_people, params.seed)
-    return {
-        "series": result,
-        "val": {"series": on_val, "identities": len(others), "groups": len(groups)} if on_val else None,
-        "split": params.split,
-        "identities": len(people),
-        "missing": not_enrolled + not_asked,
-    }
+    return result, values, lines
 
 
 @dataclass(frozen=True)

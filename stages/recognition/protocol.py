@@ -60,16 +60,16 @@ class Series:
         return np.array([index.get(face_id, -1) for face_id in self.probes.face_ids], np.int64)
 
 
-def series(table: Table, correct: Correct) -> Iterator[Series]:
+def series(table: Table, correct: Correct | None) -> Iterator[Series]:
     """Yield all series of some people, the bare faces among themselves first, those of `ORACLE` last.
 
     Args:
-        table: faces by condition.
-        correct: the heads.
+        table: faces by condition; of one that is not in it there is no series.
+        correct: the heads; None: without.
     """
     bare = table["bare"]
     yield Series(BARE, NO_HEAD, bare, bare)
-    for condition in CONDITIONS[1:]:
+    for condition in _masked(table):
         for head, probes in _corrected(table, condition, correct):
             yield Series(f"{condition}-bare", head, bare, probes)
             yield Series(f"{condition}-{condition}", head, probes, probes)
@@ -81,7 +81,7 @@ def series(table: Table, correct: Correct) -> Iterator[Series]:
             yield Series(f"{oracle}-{reference}", NO_HEAD, table[reference], table[oracle])
 
 
-def lists(table: Table, correct: Correct) -> Iterator[Series]:
+def lists(table: Table, correct: Correct | None) -> Iterator[Series]:
     """Yield the series of a published list: all that its names can mean stands on both sides.
 
     Where masks were drawn, a pair's first photo is bare and its second one a probe. Where real masks are worn, each
@@ -90,17 +90,22 @@ def lists(table: Table, correct: Correct) -> Iterator[Series]:
     if not wears_real(table):
         yield from series(table, correct)
         return
-    for condition, name in LISTS.items():
+    for condition in _masked(table):
         bare = table[BARE_UPPER if condition == "upper" else "bare"]
         for head, masked in _corrected(table, condition, correct):
             every = stored.together(masked, bare)
-            yield Series(name, head, every, every)
+            yield Series(LISTS[condition], head, every, every)
 
 
-def _corrected(table: Table, condition: str, correct: Correct) -> Iterator[tuple[str, Faces]]:
+def _masked(table: Table) -> list[str]:
+    """Return the conditions of masked faces that a table has."""
+    return [condition for condition in CONDITIONS[1:] if condition in table]
+
+
+def _corrected(table: Table, condition: str, correct: Correct | None) -> Iterator[tuple[str, Faces]]:
     faces = table[condition]
     yield NO_HEAD, faces
-    for head in HEADS:
+    for head in HEADS if correct else ():
         yield head, faces.with_embeddings(correct(condition, head, faces.embeddings))
 
 

@@ -58,7 +58,7 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
 
     Returns:
         By head and series (`masked-bare`: probes masked, references bare; see `stages.recognition.protocol`) what
-        `_scores` says; as `val` the like of people who are in no test; and as `best` the remedy with the highest
+        `scored` says; as `val` the like of people who are in no test; and as `best` the remedy with the highest
         decidability of these, or what `_cross_validated` says if there are no such people.
 
     Raises:
@@ -72,13 +72,13 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
         wanted = lists.read_pairs(params.pairs, known)
         names = {pair.line: (pair.one, pair.other) for pair in wanted}
         missing = lists.missing(names, known, params.pairs, "verify.pairs", params.missing)
-    compared = _compared([(tested, correct.correct)], params, wanted)
+    compared = compare([(tested, correct.correct)], params, wanted)
     if not compared:
         raise UnmaskError(f"{params.pairs or embeddings}: no series of photos has pairs of both kinds")
     groups = [] if params.split == "val" else protocol.to_choose_by(every)
-    on_val = _compared([(some, functools.partial(correct.correct, fold=fold)) for fold, some in groups], params)
+    on_val = compare([(some, functools.partial(correct.correct, fold=fold)) for fold, some in groups], params)
     found = {"": compared, "val.": on_val}
-    scores = {prefix: _scored(some, params) for prefix, some in found.items()}
+    scores = {prefix: scored(some, params) for prefix, some in found.items()}
     replicates.write(
         results.replicates,
         {f"{prefix}series.{key}": of for prefix, (_, values) in scores.items() for key, of in values.items()},
@@ -157,8 +157,8 @@ Compared = Mapping[tuple[str, str], Sequence[Pairs]]
 """By head and series: the pairs of each group of people."""
 
 
-def _compared(
-    groups: Sequence[tuple[protocol.Table, protocol.Correct]],
+def compare(
+    groups: Sequence[tuple[protocol.Table, protocol.Correct | None]],
     params: Params,
     wanted: Sequence[lists.Pair] | None = None,
 ) -> Compared:
@@ -269,8 +269,8 @@ def _people(compared: Compared) -> list[str]:
     return sorted(frozenset().union(*(pairs.identities for groups in compared.values() for pairs in groups)))
 
 
-def _scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[np.float64]]]:
-    """Return scores by head and series, and replicates of those that have an interval, by dotted key."""
+def scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[np.float64]]]:
+    """Return scores by head and series, see `_scores`, and replicates of what has an interval, by dotted key."""
     if not compared:
         return {}, {}
     names = _people(compared)
@@ -426,7 +426,7 @@ def _cross_validated(
     chosen, scored = [], []
     for inside, others in protocol.rotated(protocol.people(tested)):
         tables = [protocol.of_people(tested, people) for people in (inside, others)]
-        here, there = (_compared([(table, correct)], params, _among(wanted, table)) for table in tables)
+        here, there = (compare([(table, correct)], params, _among(wanted, table)) for table in tables)
         if (best := _best(there, here)) is None:
             return None
         chosen.append({"head": best["head"], "series": best["series"]})
