@@ -58,7 +58,7 @@ class Comparison:
             return ""
         recognizer, head, series = self.best
         plain = [(recognizer, PLAIN, "bare-bare"), (recognizer, PLAIN, "masked-bare")]
-        tars = [_tar(self.scores[key]).value for key in (*plain, self.best) if key in self.scores]
+        tars = [tar(self.scores[key]).value for key in (*plain, self.best) if key in self.scores]
         if None in tars or len(tars) < 3:  # a list of real masks has no series of bare photos
             return ""
         bare, masked, remedied = (round(100 * tar) for tar in tars)
@@ -187,7 +187,8 @@ def _name(key: Key) -> str:
     return (series if key[1] == PLAIN else f"{series}, {key[1]}").replace("_", " ")
 
 
-def _tar(scores: Mapping[str, Any], far: str = "0.01") -> Share:
+def tar(scores: Mapping[str, Any], far: str = "0.01") -> Share:
+    """Return TAR at a FAR, with its interval, of a series' scores."""
     return _rate(scores, far)._replace(**(scores["interval"].get(f"tar_at_{far}") or {}))
 
 
@@ -197,7 +198,8 @@ def _rate(scores: Mapping[str, Any], far: str = "0.01") -> Share:
     return Share(scores["tar_at_far"].get(far), rests_on=rests_on if rests_on is not None and rests_on < FEW else None)
 
 
-def _rank_1(scores: Mapping[str, Any]) -> Share:
+def rank_1(scores: Mapping[str, Any]) -> Share:
+    """Return rank-1, with its interval, of what `identify` says of a series."""
     return Share(scores.get("rank", {}).get("1"), **(scores.get("rank_1_interval") or {}))
 
 
@@ -206,7 +208,7 @@ def _fnir(scores: Mapping[str, Any], fpir: str = "0.1") -> Share:
 
 
 TAR = "TAR at FAR 1 %"
-AT_A_GLANCE: Mapping[str, Callable[[Mapping[str, Any]], Share]] = {TAR: _tar, "rank-1": _rank_1}
+AT_A_GLANCE: Mapping[str, Callable[[Mapping[str, Any]], Share]] = {TAR: tar, "rank-1": rank_1}
 
 
 def _row(key: Key, scores: Mapping[str, Any]) -> dict[str, str]:
@@ -218,9 +220,9 @@ def _row(key: Key, scores: Mapping[str, Any]) -> dict[str, str]:
         "AUC": str(Share(scores["auc"], **(scores["interval"]["auc"] or {}))),
         "EER": percent(scores["eer"]),
         "not found": percent(scores["not_found"]["probes"]),
-        **{f"TAR at FAR {100 * float(far):g} %": str(_tar(scores, far)) for far in fars},
+        **{f"TAR at FAR {100 * float(far):g} %": str(tar(scores, far)) for far in fars},
         **{f"{name.upper()} at bare threshold": percent(bare.get(name)) for name in ("fmr", "fnmr")},
-        "rank-1": str(_rank_1(scores)),
+        "rank-1": str(rank_1(scores)),
         "rank-5": percent(scores.get("rank", {}).get("5")),
         **({"rank-1, all bare": percent(all_bare["rank"].get("1"))} if (all_bare := scores.get("all_bare")) else {}),
         "FNIR at FPIR 10 %": str(_fnir(scores)),

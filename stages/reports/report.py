@@ -90,7 +90,7 @@ def report(
     told = sections.every(metrics, compared, names)
     on_page = [*told, sections.costs(metrics), sections.versions(_versions())]
     texts = {
-        page: content.rendered("page.html.j2", {**values, "sections": on_page}),
+        page: content.rendered("page.html.j2", {"title": "What a mask costs", **values, "sections": on_page}),
         summary: content.rendered("summary.md.j2", {**values, "sections": told}),
         card: cards.model_card(metrics, pipeline, catalogue, params.roles, compared),
         datasheet: cards.datasheet(metrics, catalogue, params.datasets),

@@ -89,6 +89,7 @@ class Dataset(Section):
     layout: str  # the publisher's files and folders, in one line
     about: str | None = None  # how the photos came about, for the datasheet
     limits: list[str] = Field(default=[])  # what they cannot show, for datasheet and model card
+    input: dict[str, Any] | None = None  # of a pretrained recognizer, see stages.recognition.known_models
     files: list[File] = Field(min_length=1)
 
 
