@@ -46,6 +46,7 @@ class Table:
         text: what a reader must know.
         best: numbers of rows to stress.
         folded: whether the page shows it only on a click.
+        words: whether its cells are words, which the page does not set like numbers.
     """
 
     rows: Sequence[Mapping[str, str]]
@@ -53,6 +54,7 @@ class Table:
     text: str = ""
     best: frozenset[int] = frozenset()
     folded: bool = False
+    words: bool = False
 
     def markdown(self) -> str:
         """Return the table as Markdown."""

@@ -293,7 +293,7 @@ def _listed(
         return None, "it has pairs of one person alone, or of two people alone"
     found, _ = verify.scored(compared, params)
     first = list(dict.fromkeys(absent))
-    counts = {"pairs": len(wanted), "missing": n, "missing_photos": len(first), "first_missing": first[:NAMED]}
+    counts = {"listed": len(wanted), "missing": n, "missing_photos": len(first), "first_missing": first[:NAMED]}
     return {**counts, **found[protocol.NO_HEAD][protocol.LISTS["masked"]]}, ""
 
 

@@ -123,11 +123,8 @@ def _sections(out: Path, numbers: Mapping[str, Any], not_used: Sequence[tuple[st
             "Are these two the same person?",
             ABOUT_TAR,
             [
-                Table([_verified(WORDS[name], of) for name, of in verified.items()], text=lost),
-                *_compared({WORDS[name]: of for name, of in verified.items()}),
-            ]
-            if verified
-            else [],
+                *_verified({WORDS[name]: of for name, of in verified.items()}, lost),
+            ],
             _picture(out, ROC, "True over false accepts, by how strict the threshold is"),
         ),
         Section("list", "The list of pairs", _about_list(listed), _of_list(listed) if listed else []),
@@ -143,7 +140,7 @@ def _sections(out: Path, numbers: Mapping[str, Any], not_used: Sequence[tuple[st
             "not-computed",
             "What could not be computed",
             "",
-            [Table([{"what": what, "why": why} for what, why in numbers["not_computed"].items()])]
+            [Table([{"what": what, "why": why} for what, why in numbers["not_computed"].items()], words=True)]
             if numbers["not_computed"]
             else [],
         ),
@@ -152,7 +149,7 @@ def _sections(out: Path, numbers: Mapping[str, Any], not_used: Sequence[tuple[st
             "Where it errs most",
             "The two photos of one person that are least alike, and those of two people that are most alike, by their "
             "numbers in the picture. A pair of one person that shows two people is a photo in the wrong folder.",
-            [Table([_pair(pair) for pair in numbers["worst"]], "All of these pairs", folded=True)]
+            [Table([_pair(pair) for pair in numbers["worst"]], "All of these pairs", folded=True, words=True)]
             if numbers["worst"]
             else [],
             _picture(out, pictures.WORST, "Pairs, and their scores (cosines)"),
@@ -171,21 +168,33 @@ def _sections(out: Path, numbers: Mapping[str, Any], not_used: Sequence[tuple[st
             [Table(_photos(photos)), *_not_used(not_used)],
             _picture(out, pictures.NOT_FOUND, "Photos in which no face was found"),
         ),
-        Section("how", "How", "", [Table(_how(numbers["recognizer"]))]),
+        Section("how", "How", "", [Table(_how(numbers["recognizer"]), words=True)]),
     ]
 
 
-def _verified(words: str, of: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "compared": words,
-        "pairs of one person": f"{of['pairs']['genuine']:,}",
-        "pairs of two people": f"{of['pairs']['impostor']:,}",
-        **_rates(of),
-    }
+def _verified(found: Mapping[str, Mapping[str, Any]], text: str = "") -> list[Table]:
+    """Return a table of what is compared, in words, and another one of the pairs of which both faces were found."""
+    known = {far for of in found.values() for far, share in of["tar_at_far"].items() if share is not None}
+    fars = sorted(known, key=float, reverse=True)
+    rows = [
+        {
+            "compared": words,
+            "pairs of one person": f"{of['pairs']['genuine']:,}",
+            "pairs of two people": f"{of['pairs']['impostor']:,}",
+            **_rates(of, fars),
+        }
+        for words, of in found.items()
+    ]
+    tables = [Table(rows, text=text)] if rows else []
+    if any(share for of in found.values() for share in of.get("not_found", {}).values()):
+        both = [
+            {"compared": words, **_rates(of["compared"], fars)} for words, of in found.items() if of.get("compared")
+        ]
+        tables += [Table(both, "Only pairs of which both faces were found", folded=True)] if both else []
+    return tables
 
 
-def _rates(of: Mapping[str, Any]) -> dict[str, str]:
-    fars = sorted(of["tar_at_far"], key=float, reverse=True)
+def _rates(of: Mapping[str, Any], fars: Sequence[str]) -> dict[str, str]:
     interval = of.get("interval", {})
     return {
         "AUC": str(Share(of["auc"], **(interval.get("auc") or {}))),
@@ -194,19 +203,11 @@ def _rates(of: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _compared(found: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """Return a table of the pairs whose faces were both found, if that is not all of them."""
-    if not any(share for of in found.values() for share in of["not_found"].values()):
-        return []
-    rows = [{"compared": words, **_rates(of["compared"])} for words, of in found.items() if of["compared"]]
-    return [Table(rows, "Only pairs of which both faces were found", folded=True)] if rows else []
-
-
 def _about_list(listed: Mapping[str, Any] | None) -> str:
     if not listed or not listed["missing"]:
         return ""
     return (
-        f"Of {listed['pairs']} pairs {listed['missing']} name a photo that is not there "
+        f"Of {listed['listed']} pairs {listed['missing']} name a photo that is not there "
         f"({listed['missing_photos']} photos, such as {', '.join(listed['first_missing'])}): these pairs are rejected "
         "at every threshold."
     )
@@ -214,10 +215,7 @@ def _about_list(listed: Mapping[str, Any] | None) -> str:
 
 def _of_list(listed: Mapping[str, Any]) -> list[Table]:
     parts = {f"of these, {WORDS[name]}": of for name, of in listed.get("by_masks", {}).items()}
-    return [
-        Table([_verified(words, of) for words, of in {"all pairs of the list": listed, **parts}.items()]),
-        *_compared({"all pairs of the list": listed}),
-    ]
+    return _verified({"all pairs of the list": listed, **parts})
 
 
 def _identified(series: str, of: Mapping[str, Any]) -> dict[str, str]:
@@ -260,7 +258,7 @@ def _not_used(files: Sequence[tuple[str, str]]) -> list[Table]:
         return []
     rows = [{"file": file, "why not": why} for file, why in files[:NAMED]]
     rest = f"The first {NAMED} of {len(files)}; {PHOTOS} has all." if len(files) > NAMED else ""
-    return [Table(rows, f"Files of which no face is compared: {len(files)}", rest, folded=True)]
+    return [Table(rows, f"Files of which no face is compared: {len(files)}", rest, folded=True, words=True)]
 
 
 def _how(recognizer: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
 """The pictures of an evaluation: the worst pairs, who was taken for masked, and in which photos no face was found."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from stages.tools.portrait import files
 WORST, MASKS, NOT_FOUND = "evaluate-worst.png", "evaluate-masks.png", "evaluate-not-found.png"
 PAIRS_IN_A_ROW, PAIR = 4, 228  # and pixels of a pair's width
 GAP = 4  # pixels between the two faces of a pair
-IN_A_ROW, FACE = 12, 74  # and pixels of a face
+IN_A_ROW, FACE, LETTERS = 12, 80, 12  # and pixels of a face, and letters that fit below it
 SHOWN = 240  # faces of each kind, or photos
 KINDS = {True: "one person, least alike", False: "two people, most alike"}
 
@@ -73,10 +73,16 @@ def _masks(looked: Mapping[File, Looked]) -> Pixels:
         some = [(file, one) for file, one in looked.items() if one.face and one.face.masked == masked]
         shown = tables.evenly(some, SHOWN)
         title = f"{words}: {len(some)}" + (f", of which {len(shown)} are shown" if len(shown) < len(some) else "")
-        captions = [file.shown.rpartition("/")[2] for file, _ in shown]
+        captions = [_short(file) for file, _ in shown]
         faces = [_face(one) for _, one in shown]
         parts.append(sheets.contact_sheet(faces, captions, columns=IN_A_ROW, side=FACE, title=title))
     return np.concatenate(parts)
+
+
+def _short(file: File) -> str:
+    """Return the name of a file, without its suffix, in as many letters as fit below it; numbers are at the end."""
+    name = PurePosixPath(file.shown).stem
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 7]}..{name[-5:]}"
 
 
 def _not_found(lost: Sequence[File], folder: Path) -> Pixels:
@@ -86,5 +92,5 @@ def _not_found(lost: Sequence[File], folder: Path) -> Pixels:
         np.full((1, 1, 3), sheets.PAPER, np.uint8) if isinstance(photo, files.Refused) else photo for photo in photos
     ]
     title = f"no face found: {len(lost)}" + (f", of which {len(shown)} are shown" if len(shown) < len(lost) else "")
-    captions = [file.shown.rpartition("/")[2] for file in shown]
+    captions = [_short(file) for file in shown]
     return sheets.contact_sheet(tiles, captions, columns=IN_A_ROW, side=FACE, title=title)
