@@ -6,7 +6,7 @@ define as_given
 override $(1) := $$(value $(1))
 export $(1)
 endef
-$(foreach name,PHOTO OUT BASE BY HOST PORT,$(if $(value $(name)),$(eval $(call as_given,$(name)))))
+$(foreach name,PHOTO FACES RECOGNIZER PAIRS OUT BASE BY HOST PORT,$(if $(value $(name)),$(eval $(call as_given,$(name)))))
 
 VENV ?= .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
@@ -28,8 +28,8 @@ NUMERIC := $(patsubst %,tests/test_%.py,align_faces costs detection distill_reco
              review similarity training try_photo verification)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help repro report compare try evaluate app onnx test test-older test-slow test-gpu fuzz lint format deps hooks secrets licenses \
-        audit check-lock readme-table benchmark lock
+.PHONY: FORCE help repro report compare try evaluate app onnx test test-older test-slow test-gpu fuzz lint format deps hooks \
+        secrets licenses audit check-lock readme-table benchmark lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,15 +55,10 @@ try: $(VENV)/installed  ## Try all on your own: make try PHOTO=file-or-folder [O
 	@test -n "$$PHOTO" || { echo "say which: make try PHOTO=my/photo.jpg, or a folder of photos"; exit 1; }
 	python -m stages.tools.try_photo --photos="$$PHOTO" --out="$${OUT:-build/try}"
 
-# As the environment hands them on, the shell reads nothing in a name of a file.
-evaluate: export EVALUATED := $(value FACES)
-evaluate: export EVALUATED_BY := $(value RECOGNIZER)
-evaluate: export EVALUATED_PAIRS := $(value PAIRS)
-evaluate: export EVALUATED_OUT := $(or $(value OUT),build/evaluate)
 evaluate: $(VENV)/installed $(if $(filter %.onnx,$(RECOGNIZER)),$(VENV)/installed-onnx)  ## Evaluate on your people/<name>/<photo>: make evaluate FACES=people [RECOGNIZER=file.onnx] [PAIRS=list]
-	@test -n "$$EVALUATED" || { echo "say which: make evaluate FACES=people, a folder with a folder for each person"; exit 1; }
-	@python -m stages.tools.evaluate_folder --faces "$$EVALUATED" --out "$$EVALUATED_OUT" \
-	  $${EVALUATED_BY:+--recognizer "$$EVALUATED_BY"} $${EVALUATED_PAIRS:+--pairs "$$EVALUATED_PAIRS"}
+	@test -n "$$FACES" || { echo "say which: make evaluate FACES=people, a folder with a folder for each person"; exit 1; }
+	python -m stages.tools.evaluate_folder --faces="$$FACES" --out="$${OUT:-build/evaluate}" \
+	  $${RECOGNIZER:+--recognizer="$$RECOGNIZER"} $${PAIRS:+--pairs="$$PAIRS"}
 
 app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: make app [HOST=127.0.0.1] [PORT=7860]
 	python -m stages.tools.run_app --host="$${HOST:-127.0.0.1}" --port="$${PORT:-7860}"

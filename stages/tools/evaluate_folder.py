@@ -26,6 +26,7 @@ from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_folder, write_csv
 from stages.core.params import StageParams, load
 from stages.core.progress import Progress
+from stages.core.text import same_name
 from stages.figures import plots
 from stages.landmarks import align_faces, find_landmarks
 from stages.recognition import (
@@ -88,7 +89,8 @@ def evaluate_folder(
     files = photos.listed(faces)
     if out.resolve().is_relative_to(faces.resolve()):
         raise UnmaskError(f"{out} lies in {faces}, among the photos: write to another folder")
-    wanted = lists.read_pairs(pairs) if pairs else None
+    names = {same_name(f"{file.person}/{file.name}") for file in files}
+    wanted = lists.read_pairs(pairs, names) if pairs else None
     embed, about = _recognizer(recognizer, params.import_recognizer)
     with whole_folder(out, replaceable=page.OURS) as staging:
         looked = _looked(files, faces, params)
@@ -284,7 +286,8 @@ def _listed(
     """Return what is said of the pairs of a list, or else why nothing is."""
     known = protocol.names(table)
     absent = [name for pair in wanted for name in (pair.one, pair.other) if name not in known]
-    n = lists.missing(wanted, lambda pair: (pair.one, pair.other), known, "verify.pairs", params.missing)
+    names = {pair.line: (pair.one, pair.other) for pair in wanted}
+    n = lists.missing(names, known, Path(), "verify.pairs", params.missing)
     if n == len(wanted):
         here = f", the folder has {min(known)}" if known else ""
         return None, f"of each of its {n} pairs a photo is not there: the list says {absent[0]}{here}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
+from stages.core.text import printable
 from stages.faces import alignment
 from stages.faces.landmarks import Points
 from stages.landmarks.search import Search, main_face
@@ -35,16 +36,12 @@ class File:
     @property
     def shown(self) -> str:
         """Return the path as text, whatever bytes it holds."""
-        return _as_text(self.path)
+        return printable(self.path)
 
     @property
     def person_shown(self) -> str:
         """Return the person as text; empty if it is nobody's."""
-        return _as_text(self.person or "")
-
-
-def _as_text(path: str) -> str:
-    return os.fsencode(path).decode(errors="replace")
+        return printable(self.person or "")
 
 
 @dataclass(frozen=True)
