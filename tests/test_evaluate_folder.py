@@ -225,7 +225,7 @@ def test_every_file_is_told_of(usual: Path, put: Callable[..., Path], tmp_path: 
         "ann/.hidden.png": "it is hidden, as its name begins with a dot",
         "ann/empty.jpg": "it is empty: copy or download it again",
         "ann/gone.jpg": "it is a link to a file that is not there",
-        "ann/notes.txt": "it is a text and no photo: give a JPEG or PNG",
+        "ann/notes.txt": "it cannot be read as a photo (a text and no photo): save it as JPEG or PNG",
         "ann/wall.png": "no face was found in it",
         "dan/wall.png": "no face was found in it",
         "direct.png": "it lies in no person's folder",

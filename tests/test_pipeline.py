@@ -24,7 +24,8 @@ PARAMS = params.read_yaml(ROOT / "params.yaml")
 PIPELINE = {
     name: {**stage.get("do", {}), **stage} for name, stage in params.read_yaml(ROOT / "dvc.yaml")["stages"].items()
 }
-BY_HAND = {"tune_gender", "train_landmarker", "review_identities", "try_photo", "run_app"}  # no stage of the pipeline
+# No stage of the pipeline.
+BY_HAND = {"tune_gender", "train_landmarker", "review_identities", "try_photo", "run_app", "evaluate_folder"}
 UNTRACKED = {"accept_terms", "parallel"}  # they change no result
 
 pytestmark = pytest.mark.xdist_group("repository")  # one process makes it, and runs all that needs it
@@ -161,7 +162,7 @@ ROOMS = {  # each may import the ones above it that it names, and itself
 BELOW = {*ROOMS}  # what any topic may stand on
 JOINING = {  # topics that join others
     "removal": {"landmarks", "parsing", "detection"},  # the finder, for two stages and the tools
-    "tools": {"landmarks", "parsing", "detection", "removal", "gender", "inpainting", "recognition"},
+    "tools": {"landmarks", "parsing", "detection", "removal", "gender", "inpainting", "recognition", "reports"},
 }
 
 
