@@ -162,13 +162,15 @@ def test_the_page_tells_all_in_words_tables_and_pictures(people: Path, evaluated
 NOBODY, BARE, MASKED, TWO = range(4)
 
 
+def seen(image: Pixels, *_: object) -> tuple[Found | None, int]:
+    """Stand in for the search of faces."""
+    what = int(image[0, 0, 0])
+    found = None if what == NOBODY else Found(drawn_landmarks(len(image)), "made up", what == MASKED)
+    return found, (0, 1, 1, 2)[what]
+
+
 @pytest.fixture
 def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def seen(image: Pixels, *_: object) -> tuple[Found | None, int]:
-        what = int(image[0, 0, 0])
-        found = None if what == NOBODY else Found(drawn_landmarks(len(image)), "made up", what == MASKED)
-        return found, (0, 1, 1, 2)[what]
-
     def embeds(faces: list[Pixels], _: object) -> np.ndarray:
         means = np.array([face[8:-8, 8:-8].mean((0, 1)) for face in faces], np.float32) - 100
         return means / np.linalg.norm(means, axis=1, keepdims=True)
@@ -445,6 +447,42 @@ def test_who_says_what_an_onnx_file_takes(tmp_path: Path):
     assert (found.side, found.mean, found.scale) == (112, 127.5, 127.5)
     assert by.startswith("that is assumed, as for ArcFace's models")
     assert stage._in_words(found) == "RGB faces of 112 pixels, (pixel - 127.5) / 127.5"
+
+
+def mean_color(path: Path, side: int | str) -> None:
+    """Write an ONNX model whose embedding of a face is its mean color."""
+    onnx = pytest.importorskip("onnx")
+    kind = onnx.TensorProto.FLOAT
+    axes = onnx.numpy_helper.from_array(np.array([2, 3]), "axes")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("ReduceMean", ["faces", "axes"], ["embedding"], keepdims=0)],
+        "mean color",
+        [onnx.helper.make_tensor_value_info("faces", kind, ["n", 3, side, side])],
+        [onnx.helper.make_tensor_value_info("embedding", kind, ["n", 3])],
+        [axes],
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8), path)
+
+
+@pytest.mark.parametrize(("side", "told"), [(96, 96), ("side", 112)])
+def test_an_onnx_file_is_evaluated_and_what_was_assumed_is_told(
+    usual: Path,
+    tmp_path: Path,
+    side: int | str,
+    told: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(photos, "main_face", seen)
+    mean_color(tmp_path / "mean color.onnx", side)
+    found = evaluate(usual, tmp_path / "out", recognizer=tmp_path / "mean color.onnx")
+    assert found["recognizer"]["takes"] == f"RGB faces of {told} pixels, (pixel - 127.5) / 127.5"
+    assert set(found["verification"]) == {"bare-bare", "masked-bare", "masked-masked"}
+    shown = (tmp_path / "out" / page.PAGE).read_text()
+    assert found["recognizer"]["takes"] in shown
+    assert "if it takes others, describe it in params.yaml" in shown
+    assert "mean color.onnx takes RGB faces" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_made_up")

@@ -45,7 +45,8 @@ from stages.tools.evaluating import pairs as errors
 from stages.tools.evaluating.photos import File, Looked
 
 PRETRAINED = Path("models/pretrained")  # where params.yaml has its ONNX files
-ARCFACE = {"side": 112, "mean": 127.5, "scale": 127.5}  # what ArcFace's models take, and most that came after it
+ARCFACE, SIDE = {"mean": 127.5, "scale": 127.5}, 112  # what ArcFace's models take, and most that came after it
+CHANNELS = 4  # at most
 DATASET, SPLIT = "folder", "test"  # of all faces
 BATCH = 32  # faces that are embedded at a time
 NAMED = 5  # listed photos that are not there
@@ -159,9 +160,25 @@ def _described(file: Path, known: import_recognizer.Params) -> tuple[import_reco
         if isinstance(one, import_recognizer.Onnx) and (PRETRAINED / one.file).resolve() == file.resolve():
             return one.model_copy(update={"file": file.name}), f"params.yaml says so, import_recognizer.{name}"
     found = known_models.of_file(file.name)
-    said, by = (found[1].described(), f"{known_models.CATALOGUE} says so, {found[0]}") if found else (ARCFACE, "")
-    by = by or "that is assumed, as for ArcFace's models: if it takes others, describe it in params.yaml"
+    if found:
+        said, by = found[1].described(), f"{known_models.CATALOGUE} says so, {found[0]}"
+    else:
+        said = {"side": _side(file) or SIDE, **ARCFACE}
+        by = "that is assumed, as for ArcFace's models: if it takes others, describe it in params.yaml"
     return import_recognizer.Onnx.model_validate({"kind": "onnx", "file": file.name, **said}), by
+
+
+def _side(file: Path) -> int | None:
+    """Return the side of the faces that an ONNX file takes, pixels; None if it leaves that open, or cannot be read."""
+    try:
+        import onnx  # noqa: PLC0415 -- an extra
+
+        graph = onnx.load(file, load_external_data=False).graph
+    except Exception:  # onnx raises many kinds, and `import_recognizer` says what is wrong
+        return None
+    weights = {one.name for one in graph.initializer}
+    shapes = [one.type.tensor_type.shape.dim for one in graph.input if one.name not in weights]
+    return next((dim.dim_value for shape in shapes for dim in shape[1:] if dim.dim_value > CHANNELS), None)
 
 
 def _in_words(one: import_recognizer.Onnx) -> str:

@@ -27,6 +27,7 @@ OUTCOMES = {
     "empty": "empty file",
     "too_large": "too many pixels",
 }
+TOLD_AT, SOME = ("0.01", "0.1"), 10  # FARs of the first sentence, and pairs of two people on which it must rest
 NAMED = 100  # files that are not used, on the page; the CSV has all
 ABOUT_TAR = (
     "TAR: how many of the pairs of one person are accepted, in %, at a threshold that lets a small part of the pairs "
@@ -87,15 +88,16 @@ def sentence(numbers: Mapping[str, Any]) -> str:
             else "."
         )
     ]
-    shares = {}
-    for series in ("bare-bare", "masked-bare"):
-        found = tar(numbers["verification"][series]) if series in numbers["verification"] else Share(None)
-        if found.value is not None:
-            shares[series] = f"{percent(found.value)} % of the pairs of {WORDS[series]} of one person"
-    if shares:
-        said.append(
-            f"{name} accepts {' and '.join(shares.values())}, where 1 % of the pairs of two people slip through."
-        )
+    verified = {series: numbers["verification"].get(series) for series in ("bare-bare", "masked-bare")}
+    told = {series: of for series, of in verified.items() if of}
+    far = next((far for far in TOLD_AT if all(of["impostors_at_far"].get(far, 0) >= SOME for of in told.values())), "")
+    if told and far:
+        shares = [
+            f"{percent(of['tar_at_far'][far])} % of the pairs of {WORDS[series]} of one person"
+            for series, of in told.items()
+        ]
+        slip = f"{100 * float(far):g} % of the pairs of two people slip through"
+        said.append(f"{name} accepts {' and '.join(shares)}, where {slip}.")
     if identified := numbers["identification"].get("masked-bare"):
         said.append(
             f"It identifies {percent(identified['rank']['1'])} % of the masked photos in a gallery of "
@@ -208,7 +210,7 @@ def _about_list(listed: Mapping[str, Any] | None) -> str:
         return ""
     return (
         f"Of {listed['listed']} pairs {listed['missing']} name a photo that is not there "
-        f"({listed['missing_photos']} photos, such as {', '.join(listed['first_missing'])}): these pairs are rejected "
+        f"({_n(listed['missing_photos'], 'photo')}, such as {', '.join(listed['first_missing'])}): these pairs are rejected "
         "at every threshold."
     )
 
