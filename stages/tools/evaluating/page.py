@@ -103,6 +103,8 @@ def sentence(numbers: Mapping[str, Any]) -> str:
             f"It identifies {percent(identified['rank']['1'])} % of the masked photos in a gallery of "
             f"{_n(identified['gallery'], 'bare photo')}, one a person."
         )
+    if listed := numbers["list"]:
+        said.append(f"On the list of {listed['listed']} pairs its AUC is {percent(listed['auc'])} %.")
     return " ".join(said)
 
 
@@ -210,8 +212,8 @@ def _about_list(listed: Mapping[str, Any] | None) -> str:
         return ""
     return (
         f"Of {listed['listed']} pairs {listed['missing']} name a photo that is not there "
-        f"({_n(listed['missing_photos'], 'photo')}, such as {', '.join(listed['first_missing'])}): these pairs are rejected "
-        "at every threshold."
+        f"({_n(listed['missing_photos'], 'photo')}, such as {', '.join(listed['first_missing'])}): these pairs are "
+        "rejected at every threshold."
     )
 
 
