@@ -312,6 +312,35 @@ def test_what_cannot_be_computed_is_said_with_its_reason(
 
 
 @pytest.mark.usefixtures("_made_up")
+def test_a_few_masks_may_be_errors(usual: Path, put: Callable[..., Path], tmp_path: Path):
+    warning = "A mask is seen on 1 of 21 faces: so few may be its errors"
+    assert warning not in _page(usual, tmp_path / "usual")
+    for photo in usual.glob("*/*_000[23].png"):
+        photo.unlink()
+    for photo in range(14):
+        put(f"ann/{photo}.png", 0)
+    assert warning in _page(put("bob/behind.png", 1, MASKED), tmp_path / "few")
+
+
+@pytest.mark.usefixtures("_made_up")
+def test_the_first_sentence_tells_what_rests_on_something(put: Callable[..., Path], tmp_path: Path):
+    for who in range(4):
+        for photo in range(3):
+            folder = put(f"p{who}/{photo}.png", who)
+    shown = _page(folder, tmp_path / "small")  # of 54 pairs of two people, 1 % is none, 10 % are five
+    assert "12 photos of 4 people: a mask is seen on 0 faces, none on 12.</p>" in shown
+    for who in range(4, 7):
+        for photo in range(3):
+            put(f"p{who}/{photo}.png", who)
+    assert "one person, where 10 % of the pairs of two people slip through.</p>" in _page(folder, tmp_path / "larger")
+
+
+def _page(folder: Path, out: Path) -> str:
+    evaluate(folder, out)
+    return (out / page.PAGE).read_text()
+
+
+@pytest.mark.usefixtures("_made_up")
 def test_a_gallery_of_one_person_identifies_nobody(put: Callable[..., Path], tmp_path: Path):
     for name, who, what in (("ann/1", 1, BARE), ("ann/2", 1, MASKED), ("bob/1", 2, MASKED)):
         folder = put(f"{name}.png", who, what)

@@ -28,6 +28,7 @@ OUTCOMES = {
     "too_large": "too many pixels",
 }
 TOLD_AT, SOME = ("0.01", "0.1"), 10  # FARs of the first sentence, and pairs of two people on which it must rest
+FEW_MASKED = 0.05  # share of the faces, below which masks that are seen may be errors
 NAMED = 100  # files that are not used, on the page; the CSV has all
 ABOUT_TAR = (
     "TAR: how many of the pairs of one person are accepted, in %, at a threshold that lets a small part of the pairs "
@@ -161,7 +162,7 @@ def _sections(out: Path, numbers: Mapping[str, Any], not_used: Sequence[tuple[st
         Section(
             "masks",
             "Who wears a mask",
-            ABOUT_MASKS,
+            ABOUT_MASKS + _few_masked(photos),
             [],
             _picture(out, pictures.MASKS, "Faces as they were aligned"),
         ),
@@ -205,6 +206,15 @@ def _rates(of: Mapping[str, Any], fars: Sequence[str]) -> dict[str, str]:
         "EER": percent(of["eer"]),
         **{f"TAR at FAR {100 * float(far):g} %": str(tar({"interval": {}, **of}, far)) for far in fars},
     }
+
+
+def _few_masked(photos: Mapping[str, Any]) -> str:
+    if not 0 < photos["masked"] < FEW_MASKED * photos["found"]:
+        return ""
+    return (
+        f" A mask is seen on {photos['masked']} of {photos['found']} faces: so few may be its errors, and then what is "
+        "said of masked photos means nothing."
+    )
 
 
 def _about_list(listed: Mapping[str, Any] | None) -> str:
