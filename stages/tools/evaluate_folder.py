@@ -146,12 +146,13 @@ def _recognizer(file: Path | None, known: import_recognizer.Params) -> tuple[emb
     if file.suffix == ".safetensors":
         return embedders.load(file), about | {"name": file.stem.removeprefix("recognizer-"), "kind": "ours"}
     described, by = _described(file, known)
-    print(f"evaluate_folder: {file} takes {_in_words(described)}; {by}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "recognizer.safetensors"
         params = import_recognizer.Params({file.stem: described})
         import_recognizer.import_recognizer(file.stem, file.parent, weights, params)
-        return embedders.load(weights), about | {"takes": _in_words(described), "said_by": by}
+        embed = embedders.load(weights)
+    print(f"evaluate_folder: {file} takes {_in_words(described)}; {by}", file=sys.stderr)
+    return embed, about | {"takes": _in_words(described), "said_by": by}
 
 
 def _described(file: Path, known: import_recognizer.Params) -> tuple[import_recognizer.Onnx, str]:
