@@ -1,11 +1,14 @@
 """How often do intervals hold the truth? Scores are drawn of which the truth is known.
 
-python -m benchmarks.intervals [runs] [people]
+python -m benchmarks.intervals [runs] [people] [seed] [kind]
 
 Scores are normal: of two photos of one person, and of two people. Each person has one more or less of either, and so
-has each photo. In each run 19 people with 10 photos, or 90 with 3, are drawn, and their AUC, TAR at FAR 1 %, rank-1 and
-FNIR at FPIR 10 % get an interval in several ways. It prints in how many of the runs each holds the truth, in percent,
-and how wide it is on average.
+has each photo. In each run 19 people with 10 photos, 40 with 5 or 90 with 3 are drawn, and their AUC, TAR at FAR 1 %,
+rank-1 and FNIR at FPIR 10 % get an interval in several ways. It prints in how many of the runs each holds the truth, in
+percent, and how wide it is on average.
+
+Of another kind (`KINDS`) scores are not normal, or people have more or fewer photos. Then only AUC and TAR are shown,
+whose truth is that of four million scores.
 """
 
 import sys
@@ -18,43 +21,71 @@ from numpy.typing import NDArray
 from scipy import special
 
 from stages.core import intervals
+from stages.core.intervals import Bounds
 from stages.recognition import identification, verification
 
-PHOTOS = {19: 10, 90: 3}  # of each person, by the number of people
+PHOTOS = {19: 10, 90: 3, 40: 5}  # of each person, by the number of people
 MEANS = {"usual": 3.0, "easy": 4.4, "hard": 1.5}  # of genuine scores; impostor scores have 0, and both a variance of 1
 OWN = {"person": 0.4, "photo": 0.2}  # shares of that variance, of genuine scores
 OTHERS = {"person": 0.2, "photo": 0.1}  # likewise, of impostor scores
 FAR, FPIR, STRANGERS, DRAWS = 0.01, 0.1, 0.5, 20
-RESAMPLES = 300
+RESAMPLES = 200
+SCALE = 16.0  # so that scores are from -1 to 1, as cosines are
+LOST_SHARE = 0.01
+KINDS = {
+    "normal": "",
+    "tails": "scores of two photos have the heavy tails of Student's t with 5 degrees of freedom",
+    "skew": "a few people are much harder than most: what a person adds to genuine scores is skewed, as gamma(2) is",
+    "linked": "who is hard is taken for others more often, a correlation of 0.7",
+    "lost": "one photo in a hundred has no face",
+    "uneven": "people have one photo and more, a Poisson number",
+}
+TRUTH_OF = 4_000_000
 
 
 class Statistic(NamedTuple):
-    """A statistic of one run, what it is without each person, and of people drawn anew: as many, or one fewer."""
+    """A statistic of one run, what it is of people drawn anew, and its variance where the truth is some value."""
 
     estimate: float
-    without: NDArray[np.float64]
-    resampled: NDArray[np.float64]
-    fewer: NDArray[np.float64]
+    drawn: NDArray[np.float64]
+    variance: Callable[[float], float]
 
 
-def draw(rng: np.random.Generator, people: int, photos: int, mean: float) -> NDArray[np.float32]:
-    """Return scores of all photos with all, person by person, float32 (n, n)."""
-    who = np.repeat(np.arange(people), photos)
-    upper = np.triu(rng.normal(size=(len(who), len(who))), 1)
+def draw(
+    rng: np.random.Generator, photos: NDArray[np.int64], mean: float, kind: str = "normal"
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return scores of all photos with all, person by person, float32 (n, n), and the person of each, int64 (n,)."""
+    who = np.repeat(np.arange(len(photos)), photos)
+    upper = np.triu(_noise(rng, (len(who), len(who)), kind), 1)
     noise = upper + upper.T
+    own_of, other_of = _of_people(rng, len(photos), kind)
     own, others = (
-        np.sqrt(1 - parts["person"] - parts["photo"]) * noise + _sums(rng, who, people, parts, both)
-        for parts, both in ((OWN, False), (OTHERS, True))
+        np.sqrt(1 - sum(parts.values())) * noise + _sums(rng, who, of * np.sqrt(parts["person"]), parts["photo"])
+        for parts, of in ((OWN, own_of / 2), (OTHERS, other_of / np.sqrt(2)))
     )
-    return np.where(who[:, None] == who, mean + own, others).astype(np.float32)
+    scores = np.where(who[:, None] == who, mean + own, others) / SCALE
+    if kind == "lost":
+        lost = rng.random(len(who)) < LOST_SHARE
+        scores = np.where(lost[:, None] | lost, verification.LOST, scores)
+    return scores.astype(np.float32), who
+
+
+def _noise(rng: np.random.Generator, shape: int | tuple[int, int], kind: str) -> NDArray[np.float64]:
+    return rng.standard_t(5, size=shape) / np.sqrt(5 / 3) if kind == "tails" else rng.normal(size=shape)
+
+
+def _of_people(rng: np.random.Generator, n: int, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what people add to genuine and to impostor scores, float64 (n,) each, of a variance of 1."""
+    own = (2 - rng.gamma(2, size=n)) / np.sqrt(2) if kind == "skew" else rng.normal(size=n)
+    other = rng.normal(size=n)
+    return own, -0.7 * own + np.sqrt(0.51) * other if kind == "linked" else other
 
 
 def _sums(
-    rng: np.random.Generator, who: NDArray[np.intp], people: int, parts: dict[str, float], both: bool
+    rng: np.random.Generator, who: NDArray[np.int64], person: NDArray[np.float64], photo: float
 ) -> NDArray[np.float64]:
-    """Return what two people (or the one) and two photos add to their score."""
-    person = rng.normal(size=people)[who] * np.sqrt(parts["person"] / (2 if both else 4))
-    each = person + rng.normal(size=len(who)) * np.sqrt(parts["photo"] / 2)
+    """Return what two people (or twice the one) and two photos add to their score."""
+    each = person[who] + rng.normal(size=len(who)) * np.sqrt(photo / 2)
     return each[:, None] + each
 
 
@@ -72,7 +103,7 @@ def truths(people: int, mean: float, rng: np.random.Generator) -> dict[str, floa
         "AUC": float(special.ndtr(mean / np.sqrt(2))),
         "TAR": float(special.ndtr(mean - at_far)),
         "rank-1": float(np.mean(rng.normal(mean, 1, n) > highest)),
-        "FNIR": _true_fnir(people - round(STRANGERS * people), mean, rng),
+        "1 - FNIR": 1 - _true_fnir(people - round(STRANGERS * people), mean, rng),
     }
 
 
@@ -98,140 +129,83 @@ def _true_fnir(enrolled: int, mean: float, rng: np.random.Generator) -> float:
     return float(np.mean(missed))
 
 
-def statistics(rng: np.random.Generator, people: int, photos: int, mean: float) -> dict[str, Statistic]:
+def truths_of_kind(mean: float, kind: str, rng: np.random.Generator) -> dict[str, float]:
+    """Return what is true of AUC and TAR, measured on many scores."""
+    one, other = (_of_people(rng, TRUTH_OF, kind) for _ in range(2))
+    own, others = (
+        np.sqrt(1 - sum(parts.values())) * _noise(rng, TRUTH_OF, kind)
+        + np.sqrt(parts["person"]) * of
+        + np.sqrt(parts["photo"]) * rng.normal(size=TRUTH_OF)
+        for parts, of in ((OWN, one[0]), (OTHERS, (one[1] + other[1]) / np.sqrt(2)))
+    )
+    if kind == "lost":
+        for scores in (own, others):
+            scores[rng.random(TRUTH_OF) < 1 - (1 - LOST_SHARE) ** 2] = -SCALE - mean
+    own += mean
+    others.sort()
+    ahead = sum(np.searchsorted(others, own, side=side).mean() for side in ("left", "right")) / 2
+    return {
+        "AUC": float(ahead / TRUTH_OF),
+        "TAR": float(np.mean(own > others[int((1 - FAR) * TRUTH_OF)])),
+    }
+
+
+def statistics(
+    rng: np.random.Generator, people: int, photos: int, mean: float, kind: str = "normal"
+) -> dict[str, Statistic]:
     """Draw scores once and return each statistic."""
-    scores = draw(rng, people, photos, mean)
-    who = np.repeat(np.arange(people), photos)
-    as_many = rng.multinomial(people, np.full(people, 1 / people), size=RESAMPLES)
-    fewer = intervals.drawn(people, RESAMPLES, rng)
-    counts = np.concatenate([np.ones((1, people), np.int64), 1 - np.eye(people, dtype=np.int64), as_many, fewer])
+    of_each = 1 + rng.poisson(photos - 1, people) if kind == "uneven" else np.full(people, photos)
+    scores, who = draw(rng, of_each, mean, kind)
+    counts = intervals.drawn(people, RESAMPLES, rng)
+    every = np.concatenate([np.ones((1, people), np.int64), counts])
     rows, columns = np.triu_indices(len(who), 1)
     pairs = np.stack([who[rows], who[columns]], 1)
-    auc, tar = verification.resampled(scores[rows, columns], pairs[:, 0] == pairs[:, 1], pairs, counts, [FAR])
+    own, of_pairs = pairs[:, 0] == pairs[:, 1], scores[rows, columns]
+    auc, tar = verification.resampled(of_pairs, own, pairs, every, [FAR])
+    kinds = intervals.scatter(of_pairs[own], pairs[own, 0]), intervals.scatter(of_pairs[~own], pairs[~own])
+    found = {
+        "AUC": Statistic(float(auc[0]), auc[1:], lambda value: verification.auc_variance(value, *kinds)),
+        "TAR": Statistic(float(tar[0, 0]), tar[1:, 0], lambda value: verification.tar_variance(value, FAR, *kinds)),
+    }
+    if kind != "normal":
+        return found
     gallery = np.arange(0, len(who), photos)
     probes = np.delete(np.arange(len(who)), gallery)
     asked, owner = scores[np.ix_(probes, gallery)], who[probes]
-    first = search(asked, owner, np.arange(people)).rank == 1
-    right = np.bincount(owner, weights=first, minlength=people)
-    of_draws = []
+    whole = identification.margins(search(asked, owner, np.arange(people)), owner)
+    opened = []
     for _ in range(DRAWS):
         kept = np.sort(rng.permutation(people)[round(STRANGERS * people) :])
-        of_draws.append(search(asked, owner, kept))
-    fnir = np.mean([identification.fnir_resampled(found, owner, counts, FPIR) for found in of_draws], 0)
-    every = {"AUC": auc, "TAR": tar[:, 0], "rank-1": counts @ right / counts.sum(1) / (photos - 1), "FNIR": fnir}
-    cuts = np.cumsum([1, people, RESAMPLES])
-    return {name: Statistic(float(of[0]), *np.split(of, cuts)[1:]) for name, of in every.items()}
-
-
-def search(asked: NDArray[np.float32], owner: NDArray[np.intp], kept: NDArray[np.intp]) -> identification.Search:
-    """Return what probes (rows) find among those people of the gallery (columns) who are kept."""
-    place = np.full(asked.shape[1], -1)
-    place[kept] = np.arange(len(kept))
-    some, wanted = asked[:, kept], place[owner]
-    own = some[np.arange(len(owner)), wanted]
-    rank = np.where(wanted >= 0, (some >= own[:, None]).sum(1), 0)
-    return identification.Search(rank, some.max(1))
-
-
-# ---------------------------------------------------------------- ways to make an interval
-
-
-def percentile(one: Statistic, _people: int) -> tuple[float, float]:
-    """B. Efron, 1979."""
-    return tuple(np.nanquantile(one.resampled, [0.025, 0.975]))
-
-
-def expanded(one: Statistic, people: int) -> tuple[float, float]:
-    """T. C. Hesterberg, 2015."""
-    return intervals.bounds(one.fewer, people)
-
-
-def bca(one: Statistic, _people: int) -> tuple[float, float]:
-    """B. Efron, "Better bootstrap confidence intervals" (1987): bias corrected and accelerated."""
-    below = np.mean(one.resampled < one.estimate) + np.mean(one.resampled == one.estimate) / 2
-    bias = special.ndtri(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
-    away = one.without.mean() - one.without
-    spread = (away**2).sum() ** 1.5
-    acceleration = (away**3).sum() / (6 * spread) if spread else 0.0
-    ends = bias + special.ndtri([0.025, 0.975])
-    return tuple(np.nanquantile(one.resampled, special.ndtr(bias + ends / (1 - acceleration * ends))))
-
-
-def student(one: Statistic, people: int) -> tuple[float, float]:
-    """Student's t, with the jackknife's variance."""
-    half = special.stdtrit(people - 1, 0.975) * np.sqrt(_jackknife(one))
-    return one.estimate - half, one.estimate + half
-
-
-def _jackknife(one: Statistic) -> float:
-    n = len(one.without)
-    return float((n - 1) * np.var(one.without))
-
-
-def _freedom(one: Statistic) -> float:
-    """Return fewer degrees of freedom where the variance rests on few people, by the kurtosis (F. Satterthwaite)."""
-    away = (one.without - one.without.mean()) ** 2
-    n = len(away)
-    if not away.any():
-        return n - 1
-    return float(min(n - 1, 2 / max((away**2).sum() / away.sum() ** 2 - 1 / n, 1e-9)))
-
-
-def wilson(estimate: float, trials: float) -> tuple[float, float]:
-    """Return the score interval of a share of some trials, which need not be a whole number.
-
-    From E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
-    Statistical Association 22 (1927).
-
-    Args:
-        estimate: the share, 0 to 1.
-        trials: above 0.
-    """
-    z = special.ndtri((1 + intervals.LEVEL) / 2)
-    middle = (estimate + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * np.sqrt(estimate * (1 - estimate) / trials + z**2 / (4 * trials**2))
-    return (max(0.0, float(middle - half)), min(1.0, float(middle + half)))
-
-
-def of_trials(
-    exact: Callable[[float, float], tuple[float, float]], *, jackknife: bool = False, few: bool = False
-) -> Callable[[Statistic, int], tuple[float, float]]:
-    """Return an interval of the share of as many trials as the variance is worth."""
-
-    def found(one: Statistic, people: int) -> tuple[float, float]:
-        variance = _jackknife(one) if jackknife else float(np.nanvar(one.fewer))
-        freedom = _freedom(one) if few else people - 1
-        if not 0 < one.estimate < 1 or variance < intervals.NO_VARIANCE:
-            return exact(one.estimate, people)
-        wider = special.stdtrit(freedom, 0.975) / special.ndtri(0.975)
-        return exact(one.estimate, one.estimate * (1 - one.estimate) / variance / wider**2)
-
+        opened.append(identification.margins(search(asked, owner, kept), owner, FPIR))
+    for name, draws in (("rank-1", [whole]), ("1 - FNIR", opened)):
+        one = identification.rate(draws, owner, owner)
+        found[name] = Statistic(one.share, intervals.linear(one.share, one.without, counts), one.variance)
     return found
 
 
-WAYS: dict[str, Callable[[Statistic, int], tuple[float, float]]] = {
-    "percentile": percentile,
-    "expanded": expanded,
-    "BCa": bca,
-    "Student": student,
-    "Wilson": of_trials(wilson),
-    "Wilson j": of_trials(wilson, jackknife=True),
-    "Wilson j few": of_trials(wilson, jackknife=True, few=True),
-    "C-P": of_trials(intervals.clopper_pearson),
-    "C-P j": of_trials(intervals.clopper_pearson, jackknife=True),
-    "C-P j few": of_trials(intervals.clopper_pearson, jackknife=True, few=True),
+def search(asked: NDArray[np.float32], owner: NDArray[np.int64], kept: NDArray[np.int64]) -> identification.Search:
+    """Return what probes (rows) find among those people of the gallery (columns) who are kept."""
+    place = np.full(asked.shape[1], -1)
+    place[kept] = np.arange(len(kept))
+    return identification.among(asked[:, kept], place[owner], kept, asked.shape[1])
+
+
+WAYS: dict[str, Callable[[Statistic, int], Bounds]] = {
+    "percentiles": lambda one, people: intervals.bounds(one.drawn, people),
+    "share": lambda one, people: intervals.share(one.estimate, one.drawn, people),
+    "score": lambda one, _: intervals.score(one.estimate, one.variance),
 }
 
 
-def coverage(people: int, mean: float, runs: int) -> Iterator[str]:
+def coverage(people: int, mean: float, runs: int, seed: int, kind: str) -> Iterator[str]:
     """Yield lines of a Markdown table: by statistic and way the share that holds the truth, and the mean width."""
-    rng = np.random.default_rng([people, round(10 * mean)])
-    true = truths(people, mean, rng)
+    rng = np.random.default_rng([seed, people, round(10 * mean), list(KINDS).index(kind)])
+    true = truths(people, mean, rng) if kind == "normal" else truths_of_kind(mean, kind, rng)
     held: dict[tuple[str, str], list[tuple[bool, float]]] = defaultdict(list)
-    mean_estimate: dict[str, list[float]] = defaultdict(list)
+    estimates: dict[str, list[float]] = defaultdict(list)
     for _ in range(runs):
-        for name, one in statistics(rng, people, PHOTOS[people], mean).items():
-            mean_estimate[name].append(one.estimate)
+        for name, one in statistics(rng, people, PHOTOS[people], mean, kind).items():
+            estimates[name].append(one.estimate)
             for way, interval in WAYS.items():
                 low, high = interval(one, people)
                 held[name, way].append((low <= true[name] <= high, min(high, 1) - max(low, 0)))
@@ -239,14 +213,18 @@ def coverage(people: int, mean: float, runs: int) -> Iterator[str]:
         cells = [
             f"{100 * shares:.1f} ({widths:.3f})" for shares, widths in (np.mean(held[name, way], 0) for way in WAYS)
         ]
-        yield f"| {people} | {name} | {value:.4f} | {np.mean(mean_estimate[name]):.4f} | {' | '.join(cells)} |"
+        yield f"| {people} | {name} | {value:.4f} | {np.mean(estimates[name]):.4f} | {' | '.join(cells)} |"
+
+
+def main(runs: str = "1000", people: str = "", seed: str = "0", kind: str = "normal") -> None:
+    """Print the table."""
+    print("| people | of | truth | mean | " + " | ".join(WAYS) + " |")
+    print("|" + "---|" * (4 + len(WAYS)))
+    for number in [int(people)] if people else PHOTOS:
+        for mean in MEANS.values():
+            for line in coverage(number, mean, int(runs), int(seed), kind):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":
-    n_runs = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    print("| people | of | truth | mean | " + " | ".join(WAYS) + " |")
-    print("|" + "---|" * (4 + len(WAYS)))
-    for n_people in [int(sys.argv[2])] if len(sys.argv) > 2 else PHOTOS:
-        for n_mean in MEANS.values():
-            for line in coverage(n_people, n_mean, n_runs):
-                print(line, flush=True)
+    main(*sys.argv[1:])

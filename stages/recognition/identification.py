@@ -1,16 +1,21 @@
 """Who is it? Embeddings are float32 (n, d), of length 1; scores are those of `stages.recognition.similarity`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
+from stages.core import intervals
 from stages.core.errors import UnmaskError
 from stages.recognition import similarity
 from stages.recognition.similarity import Embeddings
 
 BLOCK = 512  # probes that are compared at a time
+FEW = 64  # likewise, of each of which an index found `NEAREST` photos
+LOWEST = np.float32(-1)  # similarity
 NEVER = np.iinfo(np.int32).max  # rank of who cannot be found, as there is no face to look for
 NEAREST = 100  # photos of the gallery that an index finds of each probe
 
@@ -22,11 +27,16 @@ class Search:
     Attributes:
         rank: of the probe's own person among the people of the gallery, from 1; 0 if it is not in the gallery. Others
             that are just as similar come before it.
-        best: highest similarity of anybody, float32 (n,).
+        own: similarity of the own person, float32 (n,); `LOWEST` where it is not found.
+        other: highest similarity of anybody else, float32 (n,); `LOWEST` if there is nobody else.
+        without: the same, had a group of people not been enrolled, float32 (groups, n); of no group if none was asked
+            for.
     """
 
     rank: NDArray[np.int64]
-    best: NDArray[np.float32]
+    own: NDArray[np.float32]
+    other: NDArray[np.float32]
+    without: NDArray[np.float32]
 
     def cmc(self, ranks: Sequence[int]) -> dict[str, float]:
         """Return the share of mated probes whose person is among the first k, by k.
@@ -46,46 +56,139 @@ class Search:
         person is not the first candidate, or its score is below. None if not even one non-mated probe may raise an
         alarm: then the rate is not measurable.
         """
-        strangers = np.sort(self.best[self.rank == 0])[::-1]
-        allowed = int(fpir * len(strangers) + 1e-9)
-        mated = self.rank > 0
-        if allowed < 1 or not mated.any():
+        strangers, mated = self.rank == 0, self.rank > 0
+        if int(fpir * strangers.sum() + 1e-9) < 1 or not mated.any():
             return None
-        # Above the first score that must raise no alarm, ties included.
-        threshold = strangers[allowed] if allowed < len(strangers) else -np.inf
-        hit = (self.rank == 1) & (self.best > threshold)
+        hit = self.own > np.maximum(self.other, threshold(self.other[strangers], fpir))
         return float(1 - hit[mated].mean())
 
 
-def fnir_resampled(
-    found: Search, people: NDArray[np.int64], counts: NDArray[np.int64], fpir: float
-) -> NDArray[np.float64]:
-    """Return FNIR of probes of which each counts as often as its person was drawn; see `Search.fnir_at`.
-
-    The gallery stays as it is.
+def threshold(strangers: NDArray[np.float32], fpir: float) -> float:
+    """Return the score above which at most so many strangers raise an alarm: that of the first who must not, ties too.
 
     Args:
-        found: of the probes.
-        people: number of the person of each probe, int64 (n,).
-        counts: how often each person was drawn, int64 (resamples, people).
+        strangers: highest similarity of anybody to each, float32 (n,), n above 0.
         fpir: false positive identification rate.
-
-    Returns:
-        FNIR, float64 (resamples,); NaN where no mated probe counts.
     """
-    strangers, mated = np.flatnonzero(found.rank == 0), np.flatnonzero(found.rank > 0)
-    strangers = strangers[np.argsort(-found.best[strangers], kind="stable")]
-    alarms = np.cumsum(counts[:, people[strangers]], axis=1)
-    # The first score, from the highest down, with which there are more alarms than allowed; the threshold is above it.
-    over = alarms > fpir * alarms[:, -1:] + 1e-9
-    threshold = np.where(over.any(1), found.best[strangers][over.argmax(1)], -np.inf)
-    hit = (found.rank[mated] == 1) & (found.best[mated] > threshold[:, None])
-    weights = counts[:, people[mated]]
-    with np.errstate(invalid="ignore"):
-        return np.asarray(1 - (weights * hit).sum(1) / weights.sum(1))
+    allowed = int(fpir * len(strangers) + 1e-9)
+    return float(np.sort(strangers)[::-1][allowed]) if allowed < len(strangers) else -np.inf
 
 
-def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, people: Sequence[str]) -> Search:
+class Margins(NamedTuple):
+    """By how much the own person is ahead of all that could be taken for it; above 0 it is found.
+
+    Attributes:
+        of: each probe, float64 (n,); NaN for strangers.
+        without: the same without each group of people, who are neither asked about nor enrolled, float64 (groups, n);
+            NaN for these, too.
+    """
+
+    of: NDArray[np.float64]
+    without: NDArray[np.float64]
+
+
+def margins(found: Search, groups: NDArray[np.int64], fpir: float | None = None) -> Margins:
+    """Return how far each probe's person is ahead of anybody else and, in an open set, of the threshold.
+
+    Args:
+        found: with the groups left out.
+        groups: number of the group of each probe's person, int64 (n,).
+        fpir: of the open set; None: nobody is a stranger.
+    """
+    mated = found.rank > 0
+    away = groups == np.arange(len(found.without))[:, None]
+    other, without = found.other.astype(np.float64), found.without.astype(np.float64)
+    if fpir is not None:
+        strangers = ~mated
+        at = threshold(found.other[strangers], fpir)
+        # One photo more or less moves a threshold by leaps. A smooth one tells how far people move it.
+        smooth = _smooth_threshold(found.other[strangers], fpir)
+        moved = [
+            _smooth_threshold(some[strangers & ~gone], fpir) for some, gone in zip(found.without, away, strict=True)
+        ]
+        other = np.maximum(other, at)
+        without = np.maximum(without, (at + np.nan_to_num(np.array(moved) - smooth))[:, None])
+    return Margins(np.where(mated, found.own - other, np.nan), np.where(mated & ~away, found.own - without, np.nan))
+
+
+def _smooth_threshold(strangers: NDArray[np.float32], fpir: float) -> float:
+    """Return a weighted mean of the scores next to a threshold; NaN if there are none.
+
+    From F. E. Harrell and C. E. Davis, "A new distribution-free quantile estimator", Biometrika 69 (1982).
+    """
+    n = len(strangers)
+    if not n:
+        return np.nan
+    weights = np.diff(special.betainc((n + 1) * fpir, (n + 1) * (1 - fpir), np.arange(n + 1) / n))
+    return float((weights * np.sort(strangers)[::-1]).sum())
+
+
+class Rate(NamedTuple):
+    """How often the own person is found.
+
+    Attributes:
+        share: of the probes, 0 to 1.
+        without: the same without each group of people, float64 (groups,); NaN if nobody else is asked about.
+        variance: of the share, where the truth is some value.
+    """
+
+    share: float
+    without: NDArray[np.float64]
+    variance: Callable[[float], float]
+
+
+def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np.int64]) -> Rate:
+    """Return how often the own person is found, the mean over draws of strangers, and what that owes to the people.
+
+    People are asked about, which makes the margins of their probes alike; and they are enrolled, or strangers, which
+    moves the margins of others' probes. For the latter each is left out in turn (`intervals.jackknife`). What one
+    person's probes owe to another one enrolled would count for both; once is taken off (A. C. Cameron, J. B. Gelbach
+    and D. L. Miller, "Robust inference with multiway clustering", Journal of Business & Economic Statistics 29 (2011)).
+
+    Args:
+        draws: of the same probes, in any number of draws of strangers.
+        people: number of the person of each probe, int64 (n,).
+        groups: number of its group, int64 (n,).
+    """
+    shares, shares_without, means_asked, means_without, both = [], [], [], [], []
+    total, times = np.zeros(len(people)), np.zeros(len(people))
+    for one in draws:
+        mated = np.flatnonzero(np.isfinite(one.of))
+        of, without, group = one.of[mated], one.without[:, mated], groups[mated]
+        total[mated] += of
+        times[mated] += 1
+        rest = np.isfinite(without)
+        n_rest = rest.sum(1)
+        shares.append(float(np.mean(of > 0)))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares_without.append((rest & (without > 0)).sum(1) / n_rest)
+            means_asked.append((rest * of).sum(1) / n_rest)
+            means_without.append(np.where(rest, without, 0).sum(1) / n_rest)
+        whose = group[:, None] == np.arange(len(without))
+        both.append(np.where(rest, without - of, 0) @ whose / len(mated))
+    asked = times > 0
+    margins = intervals.scatter(total[asked] / times[asked], people[asked])
+    known = np.isfinite(np.mean(means_without, 0))
+    as_gallery = (
+        intervals.jackknife(np.mean(means_without, 0)[known])
+        - intervals.jackknife(np.mean(means_asked, 0)[known])
+        - float(np.square(np.mean(both, 0)).sum())
+    )
+    moves = max(as_gallery, 0.0) / max(margins.variance, intervals.NO_VARIANCE)
+    return Rate(
+        float(np.mean(shares)),
+        np.mean(shares_without, 0),
+        lambda share: intervals.variance(share, margins) + intervals.moved(share) ** 2 * moves,
+    )
+
+
+def search(
+    gallery: Embeddings,
+    enrolled: Sequence[str],
+    probes: Embeddings,
+    people: Sequence[str],
+    groups: Mapping[str, int] | None = None,
+) -> Search:
     """Compare each probe with the whole gallery, exactly, a block of probes at a time.
 
     Args:
@@ -93,6 +196,7 @@ def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, peo
         enrolled: whom they show.
         probes: of the photos asked about.
         people: whom they show.
+        groups: number of the group of each person enrolled, to be left out in turn.
 
     Raises:
         UnmaskError: the gallery is empty.
@@ -106,31 +210,69 @@ def search(gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, peo
     starts = np.searchsorted(owner[order], np.arange(len(names)))
     compared = similarity.against(gallery[order])
     wanted = np.array([number.get(name, -1) for name in people], np.int64)
-    rank, best = np.zeros(len(probes), np.int64), np.zeros(len(probes), np.int32)
-    for start in range(0, len(probes), BLOCK):
+    of_names, n_groups = _groups(names, groups)
+    parts = []
+    for start in range(0, max(len(probes), 1), BLOCK):
         block = slice(start, start + BLOCK)
         of_people = np.maximum.reduceat(compared(probes[block]), starts, axis=1)
-        best[block] = of_people.max(1)
-        mated = np.flatnonzero(wanted[block] >= 0)
-        own = of_people[mated, wanted[block][mated]]
-        rank[start + mated] = (of_people[mated] >= own[:, None]).sum(1)
-    return Search(rank, similarity.as_cosines(best))
+        parts.append(among(similarity.as_cosines(of_people), wanted[block], of_names, n_groups))
+    return joined(parts)
 
 
-def search_index(
-    gallery: Embeddings, enrolled: Sequence[str], probes: Embeddings, people: Sequence[str], *, index: str
-) -> Search:
+def among(similar: NDArray[np.float32], wanted: NDArray[np.int64], groups: NDArray[np.int64], n_groups: int) -> Search:
+    """Return what is found in a table of how similar probes are to people.
+
+    Args:
+        similar: float32 (probes, people).
+        wanted: column of the own person of each probe, int64 (probes,); -1 if there is none.
+        groups: number of the group of each person, int64 (people,); of no group, if there are none.
+        n_groups: how many there are, some of which may have nobody enrolled.
+    """
+    mated = np.flatnonzero(wanted >= 0)
+    own = np.full(len(similar), LOWEST, np.float32)
+    own[mated] = similar[mated, wanted[mated]]
+    rank = np.zeros(len(similar), np.int64)
+    rank[mated] = (similar[mated] >= own[mated, None]).sum(1)
+    others = similar.copy()
+    others[mated, wanted[mated]] = LOWEST
+    other = others.max(1)
+    without = np.repeat(other[None], n_groups, 0)
+    if n_groups:
+        order = np.argsort(groups, kind="stable")
+        there, starts = np.unique(groups[order], return_index=True)
+        of_groups = np.maximum.reduceat(others[:, order], starts, axis=1)
+        rows, first = np.arange(len(similar)), of_groups.argmax(1)
+        of_groups[rows, first] = LOWEST
+        without[there[first], rows] = of_groups.max(1)
+    return Search(rank, own, other, without)
+
+
+def joined(searches: Sequence[Search]) -> Search:
+    """Return searches for some probes as one for all."""
+    rank, own, other = (np.concatenate([getattr(one, name) for one in searches]) for name in ("rank", "own", "other"))
+    return Search(rank, own, other, np.concatenate([one.without for one in searches], axis=1))
+
+
+class Nearest(NamedTuple):
+    """What an index found in a gallery.
+
+    Attributes:
+        photos: index of the photos nearest to each probe, int64 (n, at most `NEAREST`); -1 where it found fewer.
+        scores: how similar they are, float32 (n, at most `NEAREST`).
+    """
+
+    photos: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def nearest(gallery: Embeddings, probes: Embeddings, index: str) -> Nearest:
     """Look each probe up in a faiss index of the gallery; for millions of photos.
 
-    Only the `NEAREST` photos that the index finds of a probe count. If its person is not among them, its rank is the
-    number of people found plus one; who is further behind, nobody knows. Which are found is up to faiss; how similar
-    they are is computed as in an exact search.
+    Which photos are found is up to faiss; how similar they are is computed as in an exact search.
 
     Args:
         gallery: of the photos enrolled.
-        enrolled: whom they show.
         probes: of the photos asked about.
-        people: whom they show.
         index: as faiss' index_factory has it: `Flat` is exact, `IVF1024,Flat` looks at a part of the gallery.
 
     Raises:
@@ -148,21 +290,67 @@ def search_index(
         found.add(gallery)
     except RuntimeError as error:
         raise UnmaskError(f"identify.index: {index!r} cannot be made of {len(gallery)} photos: {error}") from None
-    _, indices = found.search(probes, min(NEAREST, len(gallery)))
-    there = indices >= 0  # an index may find fewer than it was asked for
-    scores = np.full(indices.shape, -2, np.float32)
-    scores[there] = similarity.of_pairs(probes, gallery, (np.nonzero(there)[0], indices[there]))
-    in_gallery = set(enrolled)
-    rank = np.zeros(len(probes), np.int64)
-    for probe, person in enumerate(people):
-        if person not in in_gallery:
-            continue
-        found_ones = zip(indices[probe][there[probe]], scores[probe][there[probe]], strict=True)
-        candidates = [(enrolled[photo], score) for photo, score in found_ones]
-        own = max((score for name, score in candidates if name == person), default=-2)
-        ahead = {name for name, score in candidates if score >= own} - {person}
-        rank[probe] = len(ahead) + 1
-    return Search(rank, scores.max(1))
+    _, photos = found.search(probes, min(NEAREST, len(gallery)))
+    there = photos >= 0
+    scores = np.full(photos.shape, LOWEST, np.float32)
+    scores[there] = similarity.of_pairs(probes, gallery, (np.nonzero(there)[0], photos[there]))
+    return Nearest(photos, scores)
+
+
+def search_nearest(
+    found: Nearest,
+    enrolled: Sequence[str],
+    people: Sequence[str],
+    groups: Mapping[str, int] | None = None,
+    strangers: Collection[str] = (),
+) -> Search:
+    """Return what a search says that knows of each probe only the photos nearest to it.
+
+    If its person is not among them, its rank is the number of people found plus one; who is further behind, nobody
+    knows.
+
+    Args:
+        found: of each probe.
+        enrolled: whom the photos of the gallery show.
+        people: whom the probes show.
+        groups: see `search`.
+        strangers: people of the gallery who are taken for not enrolled.
+    """
+    names = sorted(set(enrolled) - set(strangers))
+    number = {name: index for index, name in enumerate(names)}
+    owner = np.array([*(number.get(name, -1) for name in enrolled), -1])  # the last one: no photo
+    of_names, n_groups = _groups(names, groups)
+    wanted = np.array([number.get(name, -1) for name in people], np.int64)
+    missing = LOWEST - 1
+    parts = []
+    for start in range(0, max(len(people), 1), FEW):
+        block = slice(start, start + FEW)
+        of_photos, own = owner[found.photos[block]], wanted[block]
+        columns = np.unique([0, *of_photos.ravel().clip(0)])
+        similar = np.full((len(of_photos), len(columns)), missing, np.float32)
+        rows, places = np.nonzero(of_photos >= 0)
+        at = np.searchsorted(columns, of_photos[rows, places])
+        np.maximum.at(similar, (rows, at), found.scores[block][rows, places])
+        place = np.searchsorted(columns, own).clip(0, len(columns) - 1)
+        seen = (columns[place] == own) & (similar[np.arange(len(own)), place] > missing)
+        one = among(similar, np.where(seen, place, -1), of_names[columns] if n_groups else of_names, n_groups)
+        behind = (similar > missing).sum(1) + 1
+        parts.append(
+            Search(
+                np.where((own >= 0) & ~seen, behind, one.rank),
+                one.own,
+                np.maximum(one.other, LOWEST),
+                np.maximum(one.without, LOWEST),
+            )
+        )
+    return joined(parts)
+
+
+def _groups(names: Sequence[str], groups: Mapping[str, int] | None) -> tuple[NDArray[np.int64], int]:
+    """Return the number of the group of each person, int64 (names,), and how many groups there are."""
+    if groups is None:
+        return np.zeros(0, np.int64), 0
+    return np.array([groups[name] for name in names], np.int64), max(groups.values()) + 1
 
 
 def first_of_each(identities: Sequence[str]) -> list[int]:

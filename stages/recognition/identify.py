@@ -5,8 +5,8 @@ python -m stages.recognition.identify --embeddings data/embeddings/dlib.parquet 
 """
 
 import functools
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from stages.core.seeding import generator
 from stages.figures import plots
 from stages.recognition import embeddings as stored
 from stages.recognition import heads as correcting
-from stages.recognition import identification, lists, protocol, verification
+from stages.recognition import identification, lists, protocol
 from stages.recognition.embeddings import Faces
 
 SHOWN_RANKS = 20
@@ -113,17 +113,19 @@ def answered(
         asked: likewise of the probes.
     """
     bare, people, real = set(tested["bare"].face_ids), protocol.people(tested), protocol.wears_real(tested)
+    known = protocol.names(tested)
+    listed = [name for names in (enrolled, asked) for name in names or () if name not in known]
+    left_out = _groups({*people, *(name.split("/")[0] for name in listed)})
     result: dict[str, dict[str, Any]] = {}
     values: dict[str, NDArray[np.float64]] = {}
     lines: dict[str, list[float]] = {}
     all_series = protocol.series if enrolled is None and asked is None else protocol.lists
     for one in all_series(tested, correct):
-        found = _asked(one, params.index, enrolled, asked, bare)
+        found = _asked(one, params.index, left_out, enrolled, asked, bare)
         if found is None:  # a list of bare photos only has nothing to say of masked ones
             continue
         key = f"series.{one.head}.{one.name}"
-        opened = _open_sets(found, params)
-        scores, replicated = _scores([found], opened, people, params)
+        scores, replicated = _scores([found], _open_sets(found, params, left_out), left_out, params)
         if real and protocol.is_remedy(one.name):
             scores["all_bare"] = _all_bare(one, found.probes, bare, params)
         result.setdefault(one.head, {})[one.name] = scores
@@ -144,6 +146,8 @@ class Asked:
     search: identification.Search
     compared: NDArray[np.bool_]
     """Whether a probe's face was found, and its person could be enrolled, (n,)."""
+    nearest: identification.Nearest | None
+    """What an index found of the probes with a face among the photos with one; None after an exact search."""
 
 
 def _read(file: Path | None, what: str, known: set[str], params: Params) -> tuple[list[str] | None, int]:
@@ -155,9 +159,15 @@ def _read(file: Path | None, what: str, known: set[str], params: Params) -> tupl
     return list(found), lists.missing(names, known, file, f"identify.{what}", params.missing)
 
 
+def _groups(people: Collection[str]) -> dict[str, int]:
+    """Return the number of the group of each person, to be left out in turn."""
+    return dict(zip(sorted(people), intervals.groups(len(people)).tolist(), strict=True))
+
+
 def _asked(
     one: protocol.Series,
     index: str,
+    groups: Mapping[str, int],
     gallery: Sequence[str] | None = None,
     probes: Sequence[str] | None = None,
     bare: Collection[str] = (),
@@ -167,6 +177,7 @@ def _asked(
     Args:
         one: the series.
         index: see `Params`.
+        groups: number of the group of each person, to be left out in turn.
         gallery: names of the photos enrolled, if there is a list.
         probes: likewise of those asked about.
         bare: the photos that show no mask: of these the first is enrolled where a list has masked ones, too.
@@ -189,7 +200,7 @@ def _asked(
         asked = protocol.named(one.probes, probes)
     if set(enrolled.identities).isdisjoint(asked.identities):
         return None
-    return _searched(enrolled, asked, index)
+    return _searched(enrolled, asked, index, groups)
 
 
 def _first_of_each(faces: Faces) -> list[int]:
@@ -203,38 +214,58 @@ def _only(faces: Faces, names: Collection[str]) -> Faces:
     return faces.at([index for index, face_id in enumerate(faces.face_ids) if face_id in names])
 
 
-def _searched(gallery: Faces, probes: Faces, index: str) -> Asked:
-    """Look for each probe; who cannot be looked for, or could not be enrolled, is never found."""
-    known, people = set(gallery.there().identities), set(gallery.identities)
+def _searched(
+    gallery: Faces,
+    probes: Faces,
+    index: str,
+    groups: Mapping[str, int] | None = None,
+    strangers: Collection[str] = (),
+    nearest: identification.Nearest | None = None,
+) -> Asked:
+    """Look for each probe; who cannot be looked for, or could not be enrolled, is never found.
+
+    Args:
+        gallery: the photos enrolled.
+        probes: those asked about.
+        index: see `Params`.
+        groups: number of the group of each person, to be left out in turn.
+        strangers: people who are not enrolled after all.
+        nearest: what an index found among all of the gallery, if that is known.
+    """
+    kept = gallery.at([place for place, name in enumerate(gallery.identities) if name not in strangers])
+    known, people = set(kept.there().identities), set(kept.identities)
+    n_groups = max(groups.values()) + 1 if groups else 0
+    lowest = np.full(len(probes), identification.LOWEST)
     rank = np.array([identification.NEVER if name in people else 0 for name in probes.identities], np.int64)
-    best = np.full(len(probes), verification.LOST, np.float32)
+    search = identification.Search(rank, lowest, lowest.copy(), np.repeat(lowest[None], n_groups, 0))
     there = np.flatnonzero(probes.found)
     if known and len(there):
-        found = _search(gallery.there(), probes.at(there), index)
+        asked = probes.at(there)
+        if index == EXACT:
+            faces = kept.there()
+            found = identification.search(
+                faces.embeddings, faces.identities, asked.embeddings, asked.identities, groups
+            )
+        else:
+            faces = gallery.there()
+            nearest = nearest or identification.nearest(faces.embeddings, asked.embeddings, index)
+            found = identification.search_nearest(nearest, faces.identities, asked.identities, groups, strangers)
         rank[there] = np.where(found.rank > 0, found.rank, rank[there])
-        best[there] = found.best
+        search.own[there], search.other[there], search.without[:, there] = found.own, found.other, found.without
     compared = probes.found & np.array([name in known for name in probes.identities], bool)
-    return Asked(gallery, probes, identification.Search(rank, best), compared)
+    return Asked(gallery, probes, search, compared, nearest)
 
 
-def _search(gallery: Faces, probes: Faces, index: str) -> identification.Search:
-    look = identification.search
-    if index != EXACT:
-        look = functools.partial(identification.search_index, index=index)
-    return look(gallery.embeddings, gallery.identities, probes.embeddings, probes.identities)
-
-
-def _open_sets(found: Asked, params: Params) -> list[identification.Search]:
+def _open_sets(found: Asked, params: Params, groups: Mapping[str, int]) -> list[identification.Search]:
     """Return searches in the gallery without some of its people, who become strangers: others in each draw."""
     people = sorted(set(found.gallery.identities))
     n = max(1, round(params.strangers * len(people)))
     rng = generator(params.seed, "strangers")
     opened = []
-    for _ in range(params.draws):
+    for _ in range(params.draws if n < len(people) else 0):
         strangers = {people[index] for index in rng.permutation(len(people))[:n]}
-        kept = [index for index, name in enumerate(found.gallery.identities) if name not in strangers]
-        if kept:
-            opened.append(_searched(found.gallery.at(kept), found.probes, params.index).search)
+        one = _searched(found.gallery, found.probes, params.index, groups, strangers, found.nearest)
+        opened.append(one.search)
     return opened
 
 
@@ -253,21 +284,22 @@ def _on_val(
     params: Params,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
     """Return the scores of groups of people to choose by, each with a small gallery of its own, and replicates."""
+    left_out = _groups(people)
     found: dict[tuple[str, str], list[Asked]] = {}
     for fold, some in groups:
         for one in protocol.series(some, functools.partial(correct.correct, fold=fold)):
-            if (asked := _asked(one, EXACT)) is not None:
+            if (asked := _asked(one, EXACT, left_out)) is not None:
                 found.setdefault((one.head, one.name), []).append(asked)
     result: dict[str, Any] = {}
     values: dict[str, NDArray[np.float64]] = {}
     for (head, name), of in found.items():
-        result.setdefault(head, {})[name], replicated = _scores(of, [], people, params)
+        result.setdefault(head, {})[name], replicated = _scores(of, [], left_out, params)
         values |= {f"val.series.{head}.{name}.{key}": some for key, some in replicated.items()}
     return result, values
 
 
 def _scores(
-    asked: Sequence[Asked], opened: Sequence[identification.Search], people: Sequence[str], params: Params
+    asked: Sequence[Asked], opened: Sequence[identification.Search], groups: Mapping[str, int], params: Params
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
     """Return what is said of a series, asked of some groups of people, and replicates by key.
 
@@ -279,44 +311,38 @@ def _scores(
     Args:
         asked: of each group.
         opened: searches in the gallery of the only group without some of its people; none: no open set.
-        people: all of them, among whom is drawn anew, whoever of them is asked about.
+        groups: number of the group in which each person is left out, whoever is asked about.
         params: section `identify`.
     """
-    rank = np.concatenate([one.search.rank for one in asked])
-    best = np.concatenate([one.search.best for one in asked])
+    closed = identification.joined([one.search for one in asked])
     compared = np.concatenate([one.compared for one in asked])
-    closed = identification.Search(rank, best)
-    of_compared = identification.Search(np.where(compared, rank, 0), best)
-    names = sorted({*people, *(name for one in asked for name in one.probes.identities)})  # a list may name others, too
-    number = {name: index for index, name in enumerate(names)}
-    shown = np.array([number[name] for one in asked for name in one.probes.identities])
-    counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "identify"))
-    mated = rank > 0
-    n_people = len(np.unique(shown[mated]))
-    first = rank[mated] == 1
-    asked_of, right = (np.bincount(shown[mated], weights, len(names)) for weights in (None, first))
-    with np.errstate(invalid="ignore"):
-        values = {"rank.1": (counts @ right) / (counts @ asked_of)}
+    of_compared = np.where(compared, closed.rank, 0)
+    names = [name for one in asked for name in one.probes.identities]
+    shown, group = np.unique(names, return_inverse=True)[1], np.array([groups[name] for name in names])
+    counts = intervals.drawn(max(groups.values()) + 1, params.resamples, generator(params.seed, "identify"))
+    first = identification.rate([identification.margins(closed, group)], shown, group)
+    values = {"rank.1": intervals.linear(first.share, first.without, counts)}
     scores: dict[str, Any] = {
         "rank": closed.cmc(params.ranks),
-        "rank_1_interval": intervals.share(float(first.mean()), values["rank.1"], n_people)._asdict(),
-        "compared": {"rank": of_compared.cmc(params.ranks)} if (of_compared.rank > 0).any() else None,
+        "rank_1_interval": intervals.score(first.share, first.variance)._asdict(),
+        "compared": {"rank": replace(closed, rank=of_compared).cmc(params.ranks)} if of_compared.any() else None,
         "not_found": {
             name: float(1 - np.concatenate([getattr(one, name).found for one in asked]).mean())
             for name in ("gallery", "probes")
         },
         "gallery": sum(len(one.gallery) for one in asked),
-        "probes": len(rank),
+        "probes": len(names),
     }
     if not opened:
         return scores, values
     fnir = {f"{fpir:g}": _fnir(opened, fpir) for fpir in params.fpirs}
     bounds: dict[str, Any] = dict.fromkeys(fnir)
-    for key, mean in fnir.items():
+    for fpir, (key, mean) in zip(params.fpirs, fnir.items(), strict=True):
         if mean is not None:
-            of = np.mean([identification.fnir_resampled(one, shown, counts, float(key)) for one in opened], 0)
-            values[f"fnir_at_fpir.{key}"] = of
-            bounds[key] = intervals.share(mean, of, n_people)._asdict()
+            of = identification.rate((identification.margins(one, group, fpir) for one in opened), shown, group)
+            values[f"fnir_at_fpir.{key}"] = 1 - intervals.linear(of.share, of.without, counts)
+            low, high = intervals.score(of.share, of.variance)
+            bounds[key] = {"low": 1 - high, "high": 1 - low}
     strangers = round(np.mean([(one.rank == 0).sum() for one in opened]))
     return scores | {"fnir_at_fpir": fnir, "fnir_interval": bounds, "strangers": strangers}, values
 

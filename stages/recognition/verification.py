@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from stages.core import intervals
 from stages.core.errors import UnmaskError
+from stages.core.intervals import Scatter
 from stages.recognition import similarity
 from stages.recognition.embeddings import there
 from stages.recognition.similarity import STEPS, Scores
@@ -270,6 +272,30 @@ def resampled(
                 accepted = (weights * (above_or_equal <= far * n_others + 1e-9)).sum(0)
                 tar[block, index] = np.where(n_others > 0, accepted / n_own, np.nan)
     return auc, tar
+
+
+def auc_variance(auc: float, genuine: Scatter, impostor: Scatter) -> float:
+    """Return the variance of an AUC, as if genuine and impostor scores were normal.
+
+    An AUC is the share of genuine scores that beat an impostor one. Of the variance of their difference, each kind has
+    its part. J. A. Hanley and B. J. McNeil, "The meaning and use of the area under a receiver operating characteristic
+    (ROC) curve", Radiology 143 (1982), have the like of independent exponential scores, and R. G. Newcombe,
+    "Confidence intervals for an effect size measure based on the Mann-Whitney statistic", Statistics in Medicine 25
+    (2006), takes it at each value of the AUC, as `intervals.score` does.
+    """
+    whole = max(genuine.variance + impostor.variance, intervals.NO_VARIANCE)
+    return sum(intervals.variance(auc, kind, min(kind.variance / whole, 1.0)) for kind in (genuine, impostor))
+
+
+def tar_variance(tar: float, far: float, genuine: Scatter, impostor: Scatter) -> float:
+    """Return the variance of a TAR at a FAR, as if genuine and impostor scores were normal.
+
+    The variance of the FAR moves the threshold; how much that moves TAR is the slope of the ROC curve. From S. W.
+    Greenhouse and N. Mantel, "The evaluation of diagnostic tests", Biometrics 6 (1950).
+    """
+    spread = max(genuine.variance, intervals.NO_VARIANCE)
+    slope = intervals.moved(tar) / intervals.moved(far) * np.sqrt(impostor.variance / spread)
+    return intervals.variance(tar, genuine) + float(slope) ** 2 * intervals.variance(far, impostor)
 
 
 def folds_accuracy(scores: Scores, genuine: NDArray[np.bool_], fold: NDArray[np.int64]) -> tuple[float, float]:

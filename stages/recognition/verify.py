@@ -5,7 +5,7 @@ python -m stages.recognition.verify --embeddings data/embeddings/dlib.parquet --
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -321,11 +321,12 @@ def _scores(
     people = len(np.unique(np.concatenate([pairs.people[pairs.genuine, 0] for pairs in groups])))
     rates = _rates([pairs.curve for pairs in groups], params)
     estimates = {"auc": rates["auc"], **{f"tar_at_{far}": tar for far, tar in rates["tar_at_far"].items()}}
+    variance = _variances(groups, params)
     interval: dict[str, Any] = {}
     for key, estimate in estimates.items():
         ahead = values[key] - base[key] if base is not None and estimate is not None else np.full(1, np.nan)
         known = np.isfinite(ahead).any()
-        interval[key] = None if estimate is None else intervals.share(estimate, values[key], people)._asdict()
+        interval[key] = None if estimate is None else intervals.score(estimate, variance[key])._asdict()
         interval[f"{key}_ahead_of_masked"] = intervals.bounds(ahead, people)._asdict() if known else None
     comparable = [pairs.compared for pairs in groups if pairs.compared is not None]
     whole = len(comparable) == len(groups)
@@ -350,6 +351,23 @@ def _scores(
     }
     (only, *others) = groups
     return found | (_of_list(only, only.listed, params) if only.listed and not others else {})
+
+
+def _variances(groups: Sequence[Pairs], params: Params) -> dict[str, Callable[[float], float]]:
+    """Return the variance of AUC and of the TAR at each FAR, where the truth is some value; of means over groups."""
+    scattered = []
+    for pairs in groups:
+        people = np.unique(pairs.people, return_inverse=True)[1].reshape(pairs.people.shape)
+        kinds = (pairs.genuine, people[pairs.genuine, :1]), (~pairs.genuine, people[~pairs.genuine])
+        scattered.append([intervals.scatter(pairs.scores[of], whose) for of, whose in kinds])
+
+    def mean(of_one: Callable[..., float], value: float, *args: float) -> float:
+        return sum(of_one(value, *args, *kinds) for kinds in scattered) / len(scattered) ** 2
+
+    of_tar = {
+        f"tar_at_{far:g}": lambda value, far=far: mean(verification.tar_variance, value, far) for far in params.fars
+    }
+    return {"auc": lambda value: mean(verification.auc_variance, value), **of_tar}
 
 
 def _rates(curves: Sequence[verification.Curve], params: Params) -> dict[str, Any]:
