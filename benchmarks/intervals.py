@@ -156,7 +156,7 @@ def statistics(
     """Draw scores once and return each statistic."""
     of_each = 1 + rng.poisson(photos - 1, people) if kind == "uneven" else np.full(people, photos)
     scores, who = draw(rng, of_each, mean, kind)
-    counts = intervals.drawn(people, RESAMPLES, rng)
+    counts = intervals.drawn(people, RESAMPLES, np.random.default_rng(people))
     every = np.concatenate([np.ones((1, people), np.int64), counts])
     rows, columns = np.triu_indices(len(who), 1)
     pairs = np.stack([who[rows], who[columns]], 1)

@@ -1,5 +1,6 @@
 """Who is it? Embeddings are float32 (n, d), of length 1; scores are those of `stages.recognition.similarity`."""
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -119,8 +120,13 @@ def _smooth_threshold(strangers: NDArray[np.float32], fpir: float) -> float:
     n = len(strangers)
     if not n:
         return np.nan
-    weights = np.diff(special.betainc((n + 1) * fpir, (n + 1) * (1 - fpir), np.arange(n + 1) / n))
-    return float((weights * np.sort(strangers)[::-1]).sum())
+    return float((_weights(n, fpir) * np.sort(strangers)[::-1]).sum())
+
+
+@functools.lru_cache(maxsize=1000)
+def _weights(n: int, share: float) -> NDArray[np.float64]:
+    """Return the weights of n scores, from the highest down, in the quantile above which there is a share of them."""
+    return np.diff(special.betainc((n + 1) * share, (n + 1) * (1 - share), np.arange(n + 1) / n))
 
 
 class Rate(NamedTuple):
