@@ -25,6 +25,86 @@ def test_the_exact_interval_is_the_published_one(hits: int, trials: int, expecte
     assert found == pytest.approx(stats.binomtest(hits, trials).proportion_ci(method="exact"))
 
 
+@pytest.mark.parametrize(
+    ("hits", "trials", "expected"),
+    [
+        # As above, method 3.
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+        (19, 19, (1 / (1 + stats.norm.ppf(0.975) ** 2 / 19), 1.0)),  # by hand
+    ],
+)
+def test_the_score_interval_of_independent_trials_is_wilsons(hits: int, trials: int, expected: tuple[float, float]):
+    found = intervals.score(hits / trials, lambda share: share * (1 - share) / trials)
+    assert found == pytest.approx(expected, abs=6e-5)
+    assert found == pytest.approx(stats.binomtest(hits, trials).proportion_ci(method="wilson"))
+
+
+def test_what_does_not_vary_has_an_interval_of_one_value():
+    assert intervals.score(0.25, lambda _: 0.0) == pytest.approx((0.25, 0.25))
+
+
+def test_likeness_is_the_intraclass_correlation():
+    """Of as many scores of each person, it is that of the analysis of variance (R. A. Fisher, 1925)."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(12, 1)) + rng.normal(size=(12, 5))
+    found = intervals.scatter(scores.ravel(), np.repeat(np.arange(12), 5))
+    between, within = 5 * scores.mean(1).var(ddof=1), scores.var(1, ddof=1).mean()
+    assert found.likeness == pytest.approx((between - within) / (between + 4 * within))
+    assert found.variance == pytest.approx(within + (between - within) / 5)
+    assert (found.n, found.partners) == (60, 4)
+
+
+def test_pairs_of_two_people_share_either():
+    people = np.array([(a, b) for a in range(30) for b in range(a)])
+    rng = np.random.default_rng(0)
+    found = [
+        intervals.scatter(rng.normal(size=30)[people].sum(1) + rng.normal(size=len(people)), people) for _ in range(60)
+    ]
+    assert {one.partners for one in found} == {2 * 28}
+    assert np.mean([one.likeness for one in found]) == pytest.approx(1 / 3, abs=0.03)
+    assert np.mean([one.variance for one in found]) == pytest.approx(3, rel=0.05)
+
+
+def test_one_person_is_alike_and_people_with_one_score_are_not():
+    scores = np.array([0.5, 0.25, 1.0])
+    assert intervals.scatter(scores, np.zeros(3, int)).likeness == 1
+    assert intervals.scatter(scores, np.arange(3))[2:] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.2, 0.9])
+def test_the_variance_of_a_share_lies_between_that_of_scores_and_that_of_people(share: float):
+    alone, alike, between = (intervals.Scatter(200, 1.0, 9.0, likeness) for likeness in (0.0, 1.0, 0.5))
+    of_scores, of_people = share * (1 - share) / 200, share * (1 - share) / 20
+    assert intervals.variance(share, alone) == pytest.approx(of_scores)
+    assert intervals.variance(share, alike) == pytest.approx(of_people)
+    assert of_scores < intervals.variance(share, between) < of_people
+
+
+def test_two_normal_scores_are_both_below_the_middle_as_sheppard_says():
+    """W. F. Sheppard, 1899: a quarter, and the arc sine of the correlation over a whole turn."""
+    for likeness in (0.1, 0.5, 0.8):
+        covariance = np.arcsin(likeness) / (2 * np.pi)
+        assert intervals.variance(0.5, intervals.Scatter(1, 1.0, 1.0, likeness)) == pytest.approx(0.25 + covariance)
+
+
+def test_a_jackknife_of_a_mean_is_its_variance():
+    scores = np.array([1.0, 2.0, 4.0, 9.0])
+    without = np.array([np.delete(scores, person).mean() for person in range(4)])
+    assert intervals.jackknife(without) == pytest.approx(scores.var(ddof=1) / 4)
+    counts = np.array([[3, 0, 0, 0], [1, 1, 1, 0], [0, 0, 1, 2]])
+    assert intervals.linear(4.0, without, counts) == pytest.approx(counts @ scores / 3)  # a mean over those drawn
+
+
+def test_many_people_are_left_out_in_even_groups():
+    assert intervals.groups(7).tolist() == list(range(7))
+    sizes = np.bincount(intervals.groups(1234))
+    assert len(sizes) == intervals.GROUPS
+    assert set(sizes.tolist()) == {12, 13}
+
+
 def photos(shares: list[float], n: int = 10) -> tuple[np.ndarray, list[int]]:
     """Return which of n photos of each person are right, and whose they are."""
     right = np.concatenate([np.arange(n) < round(share * n) for share in shares])

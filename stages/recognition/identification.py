@@ -148,8 +148,9 @@ def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np
 
     People are asked about, which makes the margins of their probes alike; and they are enrolled, or strangers, which
     moves the margins of others' probes. For the latter each is left out in turn (`intervals.jackknife`). What one
-    person's probes owe to another one enrolled would count for both; once is taken off (A. C. Cameron, J. B. Gelbach
-    and D. L. Miller, "Robust inference with multiway clustering", Journal of Business & Economic Statistics 29 (2011)).
+    person's probes owe to another one enrolled, more than others' do, would count for both; once is taken off (A. C.
+    Cameron, J. B. Gelbach and D. L. Miller, "Robust inference with multiway clustering", Journal of Business & Economic
+    Statistics 29 (2011)).
 
     Args:
         draws: of the same probes, in any number of draws of strangers.
@@ -171,7 +172,8 @@ def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np
             means_asked.append((rest * of).sum(1) / n_rest)
             means_without.append(np.where(rest, without, 0).sum(1) / n_rest)
         whose = group[:, None] == np.arange(len(without))
-        both.append(np.where(rest, without - of, 0) @ whose / len(mated))
+        owed = np.where(rest, without - of, 0) @ whose / len(mated)
+        both.append(owed - owed.sum(1, keepdims=True) * (rest @ whose / np.maximum(n_rest, 1)[:, None]))
     asked = times > 0
     margins = intervals.scatter(total[asked] / times[asked], people[asked])
     known = np.isfinite(np.mean(means_without, 0))
