@@ -402,7 +402,8 @@ def test_a_rate_and_its_jackknife_by_hand():
     margins, alone = np.array([0.25, 0.5, -0.25]), intervals.scatter(own - other, each)
     asked = [np.delete(margins, person).mean() for person in each]
     enrolled = [(0.5 + 0.125) / 2, (0.375 - 0.25) / 2, (0.25 + 0.625) / 2]
-    both = (0.375**2 + 0.125**2 + 0.125**2) / 3**2
+    # Without a, c gains 0.375 and b nothing: 0.1875 more or less than the mean. Without b, a gains 0.125; without c, b.
+    both = 2 * (0.1875**2 + 0.0625**2 + 0.0625**2) / 3**2
     moves = 2 * np.var(enrolled) - 2 * np.var(asked) - both
     assert alone.partners == 0
     expected = 0.2 * 0.8 / 3 + max(moves, 0) / np.var(margins) * intervals.moved(0.2) ** 2
