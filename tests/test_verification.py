@@ -407,7 +407,7 @@ def test_a_rate_and_its_jackknife_by_hand():
     moves = 2 * np.var(enrolled) - 2 * np.var(asked) - both
     assert alone.partners == 0
     expected = 0.2 * 0.8 / 3 + max(moves, 0) / np.var(margins) * intervals.moved(0.2) ** 2
-    assert one.variance(0.2) == pytest.approx(expected)
+    assert one.variance(0.2) == pytest.approx(intervals.wider(3) ** 2 * expected)
     twice = identification.rate([identification.margins(found, each)] * 2, each, each)
     assert twice.variance(0.2) == pytest.approx(one.variance(0.2))
     assert twice.share == one.share

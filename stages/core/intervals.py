@@ -205,8 +205,12 @@ def share(estimate: float, values: NDArray[np.float64], people: float) -> Bounds
     variance = float(found.var()) if len(found) else 0.0
     if not 0 < estimate < 1 or variance < NO_VARIANCE:
         return clopper_pearson(estimate, people)
-    wider = special.stdtrit(max(people - 1, 1), (1 + LEVEL) / 2) / special.ndtri((1 + LEVEL) / 2)
-    return clopper_pearson(estimate, estimate * (1 - estimate) / variance / wider**2)
+    return clopper_pearson(estimate, estimate * (1 - estimate) / variance / wider(people) ** 2)
+
+
+def wider(people: float) -> float:
+    """Return how much wider than the normal distribution Student's t is, as the variance is of so few people."""
+    return float(special.stdtrit(max(people - 1, 1), (1 + LEVEL) / 2) / special.ndtri((1 + LEVEL) / 2))
 
 
 def clopper_pearson(estimate: float, trials: float) -> Bounds:

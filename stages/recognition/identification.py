@@ -150,7 +150,7 @@ def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np
     moves the margins of others' probes. For the latter each is left out in turn (`intervals.jackknife`). What one
     person's probes owe to another one enrolled, more than others' do, would count for both; once is taken off (A. C.
     Cameron, J. B. Gelbach and D. L. Miller, "Robust inference with multiway clustering", Journal of Business & Economic
-    Statistics 29 (2011)).
+    Statistics 29 (2011)). As this rests on no more than the people there are, the variance is widened.
 
     Args:
         draws: of the same probes, in any number of draws of strangers.
@@ -182,11 +182,12 @@ def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np
         - intervals.jackknife(np.mean(means_asked, 0)[known])
         - float(np.square(np.mean(both, 0)).sum())
     )
+    wider = intervals.wider(int(known.sum())) ** 2
     moves = max(as_gallery, 0.0) / max(margins.variance, intervals.NO_VARIANCE)
     return Rate(
         float(np.mean(shares)),
         np.mean(shares_without, 0),
-        lambda share: intervals.variance(share, margins) + intervals.moved(share) ** 2 * moves,
+        lambda share: wider * (intervals.variance(share, margins) + intervals.moved(share) ** 2 * moves),
     )
 
 
