@@ -18,7 +18,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.faces.resize import resized
-from stages.recognition import dlib_embedding, recognizer
+from stages.recognition import dlib_embedding, onnx_models, recognizer
 from stages.recognition.networks import normalized
 
 Embed = Callable[[Sequence[Pixels], Sequence[Points | None]], NDArray[np.float32]]
@@ -26,7 +26,7 @@ Embed = Callable[[Sequence[Pixels], Sequence[Points | None]], NDArray[np.float32
 DLIB, ONNX = "dlib", "onnx"
 
 
-class OnnxModel(nn.Module):
+class OnnxFile(nn.Module):
     """An ONNX model's file, to be kept as weights are.
 
     Args:
@@ -48,7 +48,7 @@ def load(path: Path) -> Embed:
     if about.get("pretrained") == DLIB:
         return dlib_embedding.Embedder(load_dlib(path)[0])
     if about.get("pretrained") == ONNX:
-        return _OnnxEmbedder(state["file"].numpy().tobytes(), about)
+        return of_onnx(state["file"].numpy().tobytes(), about)
     return _of_trained(recognizer.load(path))
 
 
@@ -100,18 +100,21 @@ def load_dlib(path: Path) -> tuple[dlib_embedding.ResNet29, dict[str, Any]]:
     """
     about, state = weights.load(path, recognizer.KIND)
     if about.get("pretrained") != DLIB:
-        raise UnmaskError(f"{path} is not dlib's network, the only one that can be taught further")
+        raise UnmaskError(f"{path} is not dlib's network")
     network = dlib_embedding.ResNet29()
     weights.fill(network, state, path)
     return network.eval().requires_grad_(False), about
 
 
-class _OnnxEmbedder:
-    """An ArcFace-style model: aligned RGB faces in, embeddings out."""
+class OnnxEmbedder:
+    """An ArcFace-style model: aligned RGB faces in, embeddings out.
 
-    def __init__(self, data: bytes, about: dict[str, Any]) -> None:
-        self.session = session(data)
-        self.size, self.mean, self.scale = about["size"], about["mean"], about["scale"]
+    Args:
+        model: the model.
+    """
+
+    def __init__(self, model: onnx_models.Model) -> None:
+        self.model = model
 
     def __call__(self, faces: Sequence[Pixels], landmarks: Sequence[Points | None]) -> NDArray[np.float32]:
         """Return embeddings of length 1; those of a face and its mirror image are added up."""
@@ -120,31 +123,19 @@ class _OnnxEmbedder:
         return np.asarray(device.apply(self._embeddings, torch.device("cpu"), faces), np.float32)
 
     def _embeddings(self, faces: Tensor) -> Tensor:
-        inputs = faces.float().contiguous()
-        if inputs.shape[2:] != (self.size, self.size):
-            inputs = resized(inputs, (self.size, self.size))
-        inputs = (inputs - self.mean) / self.scale
-        name = self.session.get_inputs()[0].name
-        both = [torch.from_numpy(self.session.run(None, {name: some.numpy()})[0]) for some in (inputs, inputs.flip(3))]
-        return normalized(normalized(both[0]) + normalized(both[1]))
+        inputs, shape = faces.float().contiguous(), (self.model.side, self.model.side)
+        if inputs.shape[2:] != shape:
+            inputs = resized(inputs, shape)
+        one, mirrored = (torch.from_numpy(self.model.embeddings(some.numpy())) for some in (inputs, inputs.flip(3)))
+        return normalized(normalized(one) + normalized(mirrored))
 
 
-def session(data: bytes) -> Any:
-    """Return onnxruntime's session of a model.
+def of_onnx(data: bytes, described: Mapping[str, Any]) -> OnnxEmbedder:
+    """Return what embeds faces by the content of an ONNX file; errors are those of `onnx_models.read`.
 
-    Raises:
-        UnmaskError: onnxruntime is not installed, or the bytes are no model of one input of images (n, 3, h, w).
+    Args:
+        data: the content.
+        described: fields of `onnx_models.Description`, among others.
     """
-    try:
-        import onnxruntime  # noqa: PLC0415 -- an extra
-    except ImportError:
-        raise UnmaskError("an ONNX recognizer needs onnxruntime: pip install '.[onnx]'") from None
-    try:
-        opened = onnxruntime.InferenceSession(data, providers=device.providers(onnxruntime.get_available_providers()))
-    except Exception as error:  # onnxruntime raises many kinds
-        raise UnmaskError(f"onnxruntime cannot read the model: {error}") from None
-    inputs = opened.get_inputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
-        shapes = [entry.shape for entry in inputs]
-        raise UnmaskError(f"the ONNX model takes {shapes}, expected one input of images (n, 3, h, w)")
-    return opened
+    known = {name: described[name] for name in onnx_models.Description.model_fields if name in described}
+    return OnnxEmbedder(onnx_models.read(data, onnx_models.Description(**known)))

@@ -14,7 +14,7 @@ from stages.compute import weights
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import Section
-from stages.recognition import dlib_embedding, embedders, recognizer
+from stages.recognition import dlib_embedding, embedders, onnx_models, recognizer
 
 
 class Dlib(Section):
@@ -23,18 +23,12 @@ class Dlib(Section):
     kind: Literal["dlib"]
 
 
-class Onnx(Section):
-    """An ArcFace-style model: aligned RGB faces (n, 3, size, size) in, embeddings out."""
+class Onnx(onnx_models.Description):
+    """An ArcFace-style model: aligned faces in, embeddings out."""
 
     kind: Literal["onnx"]
     file: str
-    """In models/pretrained."""
-    side: int = Field(ge=16)
-    """Side of its input, pixels."""
-    mean: float
-    """Subtracted from pixels of 0 to 255 …"""
-    scale: float = Field(gt=0)
-    """… before they are divided by this."""
+    """In models/pretrained; weights that lie beside it are taken in."""
 
 
 class Params(RootModel[dict[str, Annotated[Dlib | Onnx, Field(discriminator="kind")]]]):
@@ -51,10 +45,10 @@ def import_recognizer(name: str, pretrained: Path, out: Path, params: Params) ->
         params: section `import_recognizer`.
 
     Returns:
-        Its kind, and how large it is.
+        Its kind, how large it is, and of an ONNX model what its file says of input and output.
 
     Raises:
-        UnmaskError: nobody described it, its file is missing, or it is no model of images (n, 3, h, w).
+        UnmaskError: nobody described it, its file is missing, or it gives no embedding a face; see `onnx_models.read`.
     """
     chosen = params.root.get(name)
     if chosen is None:
@@ -68,11 +62,14 @@ def import_recognizer(name: str, pretrained: Path, out: Path, params: Params) ->
         file = pretrained / chosen.file
         if not file.is_file():
             raise UnmaskError(f"import_recognizer.{name}.file: there is no {file}; put the model there")
-        data = file.read_bytes()
-        embedders.session(data)  # an error now, and not in the middle of `embed`
-        about |= {"size": chosen.side, "mean": chosen.mean, "scale": chosen.scale}
-        model = embedders.OnnxModel(data)
-        result = {"bytes": len(data)}
+        try:
+            data = onnx_models.content(file)
+            read = onnx_models.read(data, chosen)
+        except UnmaskError as error:
+            raise UnmaskError(f"import_recognizer.{name}: {file}: {error}") from None
+        about |= read.described.model_dump(include=set(onnx_models.Description.model_fields))
+        model = embedders.OnnxFile(data)
+        result = {"bytes": len(data), **read.facts()}
     weights.save(out, model, about)
     return {"kind": chosen.kind, **result}
 
