@@ -1,6 +1,6 @@
-"""Teach a copy of a pretrained recognizer to give a masked face the embedding of the bare one.
+"""Teach a copy of a recognizer to give a masked face the embedding of the bare one.
 
-python -m stages.recognition.distill_recognizer --faces data/aligned/lfw --templates data/mask_templates \
+python -m stages.recognition.distill_recognizer --faces data/landmarks/lfw --templates data/mask_templates \
     --teacher models/recognizer-dlib.safetensors --out models/recognizer-dlib-masked.safetensors \
     --results metrics/distill_recognizer-dlib
 """
@@ -9,62 +9,134 @@ import functools
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import Field
+from torch import nn
 
+from stages.compute import weights
 from stages.core import tables
+from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.core.seeding import derived
+from stages.core.tables import Face
+from stages.faces import alignment
+from stages.landmarks import align_faces
 from stages.masks import looks
-from stages.recognition import distillation, embedders
+from stages.recognition import distillation, teachers
 from stages.training import checkpoints, launch, loop
+
+FAR = 0.01  # at which accept rates are compared
+SHARES = tuple(round(0.1 * tenths, 1) for tenths in range(10, 0, -1))  # of the copy's weights, tried
 
 
 class Params(StageParams):
     """Section `distill_recognizer:` of params.yaml."""
 
-    top_level: ClassVar = ("seed", "render_masks")
+    top_level: ClassVar = ("seed", "render_masks", "align_faces")
 
     seed: int = Field(ge=0)
     render_masks: looks.Looks
-    mask_prob: float = Field(ge=0, le=1)
+    align_faces: align_faces.Params
+    mask_prob: float = Field(gt=0, le=1)
     """Share of the training images with a mask; the others keep it as good on bare faces."""
+    bare_weight: float = Field(ge=0)
+    """Weight of a bare face in the loss, where a masked one has 1."""
+    bare_loss: float = Field(ge=0, le=1)
+    """Of the TAR at FAR 0.01 of bare faces of split `val`, how much may be lost: see `_mixed`."""
     schedule: loop.Schedule
 
 
 def distill_recognizer(
     faces: Path, templates: Path, teacher: Path, out: Path, results: Results, params: Params
 ) -> dict[str, Any]:
-    """Train the copy on the bare faces of a table's train split, masks drawn on a share of them.
+    """Train the copy on the bare faces of a table's train split, masks drawn on a share of the photos.
 
     Args:
-        faces: a table of aligned faces with landmarks; such as wear a real mask are left out.
+        faces: a table of photos with landmarks; such as wear a real mask are left out.
         templates: folder of the user's own masks.
-        teacher: dlib's recognizer, as `import_recognizer` wrote it.
+        teacher: a recognizer of any kind: trained here, dlib's, or an ONNX model.
         out: the weights to write, of the same kind.
         results: where the numbers go, and the curve of the loss.
         params: section `distill_recognizer`.
 
     Returns:
-        On how many faces of how many people it was trained, its parameters and its last loss.
+        On how many faces of how many people it was trained, its parameters and its last loss; and on the people of
+        split `val`, how good teacher and copy are, and which share of the copy's weights was taken by that.
 
     Raises:
-        UnmaskError: there is no face to learn from, or the teacher is not dlib's network.
+        UnmaskError: there is no face to learn from, or the teacher is an ONNX model that becomes no torch network.
     """
-    rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
+    known = teachers.load(teacher)
+    rows, val = (_faces(faces, split) for split in ("train", "val"))
+    if not rows:
+        raise UnmaskError(f"{faces} has no bare face with landmarks in split 'train'")
     drawn = params.render_masks.flattened()
-    change = functools.partial(
-        looks.perhaps_masked, share=params.mask_prob, looks=drawn, own=drawn.own_styles(templates)
+    draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
+    samples = functools.partial(
+        distillation.Samples,
+        draw=lambda face, photo, rng: draw(face, photo, rng)[0],
+        align=_align(params.align_faces),
+        side=params.align_faces.side,
+        cut=known.cut,
+        mask_prob=params.mask_prob,
+        seed=derived(params.seed, "distill_recognizer"),
     )
-    network, about = embedders.load_dlib(teacher)
     trained = loop.train(
-        lambda: distillation.Training(network),
-        distillation.Samples(rows, change, derived(params.seed, "distill_recognizer")),
+        lambda: distillation.Training(known.network, params.bare_weight),
+        samples(rows),
         params.schedule,
         name=f"distill_recognizer-{out.stem}",
         key=checkpoints.key_of(params.model_dump(), [faces, templates, teacher], Path(__file__)),
     )
-    return trained.write(out, {**about, "distilled": True}, results, rows, trained.model.get_submodule("network"))
+    learned = trained.model.get_submodule("network")
+    network, chosen = _mixed(known.network, learned, samples(val), params.bare_loss)
+    written = known.written(network)
+    result = trained.write(out, {**known.about, "distilled": True}, results, rows, written)
+    return {**result, "parameters": weights.parameters(network), **chosen}
+
+
+def _faces(table: Path, split: str) -> list[Face]:
+    """Return the bare faces of a split that can be aligned."""
+    try:
+        rows = tables.bare(table, ["face_id", "identity", "image", "landmarks", "face_type"], split)
+    except tables.NoFacesError:
+        return []
+    return [face for face in rows if np.ptp(face["landmarks"], axis=0).max() > 1]
+
+
+def _align(align: align_faces.Params) -> distillation.Align:
+    return lambda points: alignment.TRANSFORMS[align.template](points, align.side)
+
+
+def _mixed(
+    teacher: nn.Module, learned: nn.Module, samples: distillation.Samples, bare_loss: float
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Return teacher and copy mixed as the people of split `val` choose, and what they say of it.
+
+    Of the shares of the copy's weights with which the TAR of bare faces falls by `bare_loss` at most, it is the one
+    with the highest TAR of masked faces, and among equals the smallest one, as it forgets least. Where there are not
+    two people with two photos, all of the copy is taken.
+    """
+    people = [face["identity"] for face in samples.faces]
+    if len(set(people)) < 2 or len(people) == len(set(people)):
+        return learned, {"share": 1.0, "val": {"faces": len(people)}}
+    bare, masked = distillation.met(samples)
+
+    def judged(network: nn.Module) -> dict[str, float]:
+        of_bare, of_masked = distillation.scores(network, bare, masked, people)
+        return {
+            "bare": of_bare.tar_at(FAR) or 0.0,
+            "masked": of_masked.tar_at(FAR) or 0.0,
+            "decidability": of_masked.decidability(),
+        }
+
+    before = judged(teacher)
+    found = {share: judged(distillation.mixed(teacher, learned, share)) for share in SHARES}
+    allowed = [share for share in SHARES if found[share]["bare"] >= before["bare"] - bare_loss - 1e-9]
+    share = max(allowed, key=lambda one: (found[one]["masked"], -one), default=SHARES[-1])
+    numbers = {"faces": len(people), "teacher": before, "copy": found[1.0], "mixed": found[share]}
+    return distillation.mixed(teacher, learned, share), {"share": share, "val": numbers}
 
 
 if __name__ == "__main__":

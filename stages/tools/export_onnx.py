@@ -75,13 +75,13 @@ def export_onnx(weights: Path, out: Path, align: Align) -> Graph:
     graph = graph_of(weights)
     card = {
         "kind": kind_of(weights),
+        "opset": onnx_file.OPSET,
         **graph.facts,
         "inputs": dict(graph.inputs),
         "outputs": dict(graph.outputs),
         "alignment": alignment_facts(align),
         "weights": weights.name,
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "opset": onnx_file.OPSET,
     }
     onnx_file.save(graph, out, card)
     return graph

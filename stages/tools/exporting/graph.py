@@ -42,6 +42,7 @@ class Graph:
         free: by input, the sides that may have any length: number of the side, and its name; by output, such as nobody
             knows before.
         feed: maps a face of a table to the inputs.
+        content: of the ONNX file, if there is one already; else it is made of the module.
     """
 
     module: nn.Module
@@ -52,6 +53,7 @@ class Graph:
     inputs: Mapping[str, str] = field(default_factory=lambda: {"faces": FACES})
     free: Mapping[str, Mapping[int, str]] = field(default_factory=lambda: {"faces": SIDES})
     feed: Callable[[Face], Arrays] = lambda face: {"faces": planes([images.decode(face["image"])])}
+    content: bytes | None = None
 
     def by_torch(self, inputs: Arrays) -> Arrays:
         """Return the outputs of the module."""

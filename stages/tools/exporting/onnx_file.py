@@ -33,10 +33,15 @@ def need_extra() -> None:
 def save(graph: Graph, out: Path, about: Mapping[str, Any]) -> None:
     """Write a graph as one ONNX file, and what is said of it as .json beside it; each whole or not at all.
 
-    The model's `metadata_props` say the same as the JSON file.
+    The model's `metadata_props` say the same as the JSON file, but for a file that there was already, which is kept.
     """
     import onnx  # noqa: PLC0415 -- an extra
 
+    if graph.content is not None:
+        with whole_file(out) as staging, whole_file(out.with_suffix(".json")) as card:
+            staging.write_bytes(graph.content)
+            card.write_text(_text(about), encoding="utf-8")
+        return
     model = traced(graph)
     for key, value in about.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -44,7 +49,11 @@ def save(graph: Graph, out: Path, about: Mapping[str, Any]) -> None:
     with whole_file(out) as staging, whole_file(out.with_suffix(".json")) as card:
         onnx.save_model(model, str(staging), save_as_external_data=False)
         onnx.checker.check_model(str(staging), full_check=True)
-        card.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        card.write_text(_text(about), encoding="utf-8")
+
+
+def _text(about: Mapping[str, Any]) -> str:
+    return json.dumps(about, indent=2, ensure_ascii=False) + "\n"
 
 
 def traced(graph: Graph) -> Any:

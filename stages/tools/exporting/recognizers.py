@@ -1,17 +1,21 @@
-"""The graph of a recognizer that was trained here, or of dlib's."""
+"""The graph of a recognizer that was trained here, of dlib's, or of the taught copy of an ONNX model."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from stages.compute import weights
 from stages.core import images
-from stages.faces.resize import resized
-from stages.recognition import dlib_embedding, embedders, recognizer
+from stages.core.tables import Face
+from stages.faces.resize import resized, resized_pixels
+from stages.recognition import dlib_embedding, embedders, onnx_models, onnx_networks, recognizer
 from stages.recognition.networks import normalized
-from stages.tools.exporting.graph import Graph, NotExportedError, example, planes
+from stages.tools.exporting.graph import Arrays, Graph, NotExportedError, example, planes
 
 EMBEDDINGS = (
     "float32 (batch, {}): of length 1, that of the face and that of its mirror image added up; two faces are as alike "
@@ -40,12 +44,14 @@ def graph(path: Path) -> Graph:
     """Return the graph of a recognizer's file.
 
     Raises:
-        NotExportedError: it holds a model that came as ONNX.
+        NotExportedError: it holds a model that came as ONNX, and learned nothing here.
         UnmaskError: no such file, or it holds something else.
     """
-    about, _ = weights.load(path, recognizer.KIND)
-    if about.get("pretrained") == embedders.ONNX:
+    about, state = weights.load(path, recognizer.KIND)
+    if about.get("pretrained") == embedders.ONNX and not about.get("distilled"):
         raise NotExportedError(f"{path} holds an ONNX model already, the one in models/pretrained")
+    if about.get("pretrained") == embedders.ONNX:
+        return _taught(path, about, state["file"].numpy().tobytes())
     if about.get("pretrained") == embedders.DLIB:
         return _dlib(path)
     trained = recognizer.load(path)
@@ -77,5 +83,37 @@ def _dlib(path: Path) -> Graph:
         facts={
             "chips": f"dlib.get_face_chip(image, landmarks, {side}, {dlib_embedding.PADDING}), with 68 landmarks, on "
             f"an aligned face that was enlarged {dlib_embedding.FINER} times (cubic), as dlib takes whole pixels",
+        },
+    )
+
+
+def _taught(path: Path, about: Mapping[str, Any], content: bytes) -> Graph:
+    """Return the graph of a copy of an ONNX model: the teacher's own, with other weights."""
+    model = embedders.of_onnx(content, about).model
+    network, described = onnx_networks.Network(content, model), model.described
+    output = str(described.output)
+    shapes = {one.name: one.shape for one in (*model.session.get_inputs(), *model.session.get_outputs())}
+    order = f"; {described.channels.upper()}, (pixel - {described.mean}) / {described.scale}"
+
+    def feed(face: Face) -> Arrays:
+        return {model.input: model.prepared(planes([resized_pixels(images.decode(face["image"]), (model.side,) * 2)]))}
+
+    def by_torch(face: Face) -> Arrays:
+        with torch.inference_mode():
+            return {output: network.converted(torch.from_numpy(feed(face)[model.input])).numpy()}
+
+    as_imported = {"kind": "onnx", "file": f"{path.stem}.onnx", **described.model_dump(exclude_none=True)}
+    return Graph(
+        module=network.converted,
+        example=(),
+        inputs={model.input: f"{np.dtype(model.dtype).name} {shapes[model.input]}{order}"},
+        outputs={output: f"{shapes[output]}: an embedding a face"},
+        pipeline=by_torch,
+        feed=feed,
+        content=content,
+        facts={
+            "opset": max(entry.version for entry in onnx_models.parsed(content).opset_import),
+            "replaces": "the file that the teacher was imported from: the same nodes, names, shapes and types",
+            "import_recognizer": json.dumps(as_imported),
         },
     )
