@@ -74,7 +74,14 @@ def results(tmp_path: Path) -> Path:
 
 
 def write(results: Path, folder: Path, readme: Path | None = None, **changes: object) -> dict:
-    recognizers = {"bare": [], "masked": [], "pretrained": [], "distilled": [], "compared": ["one", "two", "<b>"]}
+    recognizers = {
+        "bare": [],
+        "masked": [],
+        "pretrained": [],
+        "distilled": [],
+        "fused": [],
+        "compared": ["one", "two", "<b>"],
+    }
     roles = params.read_yaml(ROOT / "params.yaml")["roles"]
     values = {"datasets": ["orl"], "roles": roles, "recognizers": recognizers} | changes
     return report.report(
@@ -157,7 +164,7 @@ def test_names_are_no_markup(results: Path, tmp_path: Path):
 
 
 def test_a_recognizer_that_is_no_longer_compared_is_left_out(results: Path, tmp_path: Path):
-    recognizers = {"bare": [], "masked": [], "pretrained": [], "distilled": [], "compared": ["two"]}
+    recognizers = {"bare": [], "masked": [], "pretrained": [], "distilled": [], "fused": [], "compared": ["two"]}
     write(results, tmp_path, recognizers=recognizers)
     summary = (tmp_path / "summary.md").read_text()
     assert "### two: all" in summary

@@ -1,4 +1,4 @@
-"""A recognizer of any kind, from its file: trained here, dlib's, or an ONNX model.
+"""A recognizer of any kind, from its file: trained here, dlib's, an ONNX model, or two side by side.
 
 All are files `models/recognizer-<name>.safetensors`; an ONNX model is a tensor of bytes in one.
 """
@@ -18,12 +18,13 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.faces.resize import resized
-from stages.recognition import dlib_embedding, onnx_models, recognizer
+from stages.recognition import dlib_embedding, fusion, onnx_models, recognizer
 from stages.recognition.networks import normalized
 
 Embed = Callable[[Sequence[Pixels], Sequence[Points | None]], NDArray[np.float32]]
 """Maps aligned faces, RGB uint8 (H, W, 3) of one size, and their landmarks to embeddings of length 1, (n, d)."""
 DLIB, ONNX = "dlib", "onnx"
+FUSED = "fused"  # key of the header of a file of several recognizers
 
 
 class OnnxFile(nn.Module):
@@ -44,12 +45,22 @@ def load(path: Path) -> Embed:
     Raises:
         UnmaskError: no such file, it holds something else, or onnxruntime is needed and not installed.
     """
-    about, state = weights.load(path, recognizer.KIND)
+    return _of(*weights.load(path, recognizer.KIND), path)
+
+
+def _of(about: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> Embed:
+    if FUSED in about:
+        parts = zip(about[FUSED], fusion.split(state, len(about[FUSED])), strict=True)
+        return _side_by_side([_of(part["about"], own, path) for part, own in parts], about["weights"])
     if about.get("pretrained") == DLIB:
-        return dlib_embedding.Embedder(load_dlib(path)[0])
+        return dlib_embedding.Embedder(_dlib(state, path))
     if about.get("pretrained") == ONNX:
         return of_onnx(state["file"].numpy().tobytes(), about)
-    return _of_trained(recognizer.load(path))
+    return _of_trained(recognizer.of(about, state, path))
+
+
+def _side_by_side(parts: Sequence[Embed], weights: Sequence[float]) -> Embed:
+    return lambda faces, landmarks: fusion.joined([embed(faces, landmarks) for embed in parts], weights)
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,12 @@ def knows_nobody(path: Path) -> bool:
     Raises:
         UnmaskError: no such file, or it holds something else.
     """
-    about, _ = weights.load(path, recognizer.KIND)
+    return _knows_nobody(weights.load(path, recognizer.KIND)[0])
+
+
+def _knows_nobody(about: Mapping[str, Any]) -> bool:
+    if FUSED in about:
+        return all(_knows_nobody(part["about"]) for part in about[FUSED])
     return "pretrained" in about and not about.get("distilled")
 
 
@@ -101,9 +117,13 @@ def load_dlib(path: Path) -> tuple[dlib_embedding.ResNet29, dict[str, Any]]:
     about, state = weights.load(path, recognizer.KIND)
     if about.get("pretrained") != DLIB:
         raise UnmaskError(f"{path} is not dlib's network")
+    return _dlib(state, path), about
+
+
+def _dlib(state: Mapping[str, Tensor], path: Path) -> dlib_embedding.ResNet29:
     network = dlib_embedding.ResNet29()
     weights.fill(network, state, path)
-    return network.eval().requires_grad_(False), about
+    return network.eval().requires_grad_(False)
 
 
 class OnnxEmbedder:

@@ -129,7 +129,15 @@ def load(path: Path) -> Recognizer:
     Raises:
         UnmaskError: no such file, or it holds something else.
     """
-    about, state = weights.load(path, KIND)
+    return of(*weights.load(path, KIND), path)
+
+
+def of(about: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> Recognizer:
+    """Return the recognizer for new people of a header and tensors, which came from a file.
+
+    Raises:
+        UnmaskError: the tensors are not those of the network that the header names.
+    """
     network = Network(**about["network"]).build()
     weights.fill(network, {name: tensor for name, tensor in state.items() if not name.startswith(FOLDS)}, path)
     return Recognizer(network, about["network"]["side"])

@@ -43,6 +43,8 @@ def load(path: Path) -> Teacher:
         UnmaskError: no such file, it holds something else, or an ONNX model that becomes no torch network.
     """
     about, state = weights.load(path, recognizer.KIND)
+    if embedders.FUSED in about:
+        raise UnmaskError(f"{path} cannot be taught: it is two recognizers side by side; teach each of them")
     if about.get("pretrained") == embedders.DLIB:
         return Teacher(embedders.load_dlib(path)[0].requires_grad_(True), dlib_embedding.chip, about, lambda copy: copy)
     if about.get("pretrained") == embedders.ONNX:

@@ -34,6 +34,7 @@ class Compared(Section):
     masked: list[str]
     pretrained: list[str]
     distilled: list[str]
+    fused: list[list[str]]
     compared: list[str]
     """Metrics of others, from former runs, are left out."""
 

@@ -44,10 +44,12 @@ def graph(path: Path) -> Graph:
     """Return the graph of a recognizer's file.
 
     Raises:
-        NotExportedError: it holds a model that came as ONNX, and learned nothing here.
+        NotExportedError: it holds a model that came as ONNX and learned nothing here, or two recognizers.
         UnmaskError: no such file, or it holds something else.
     """
     about, state = weights.load(path, recognizer.KIND)
+    if embedders.FUSED in about:
+        raise NotExportedError(f"{path} holds two recognizers side by side; export each of them")
     if about.get("pretrained") == embedders.ONNX and not about.get("distilled"):
         raise NotExportedError(f"{path} holds an ONNX model already, the one in models/pretrained")
     if about.get("pretrained") == embedders.ONNX:
