@@ -1,4 +1,4 @@
-"""What a copy that learned to see through masks gives back: bare and masked test people, by the teacher and by the copy.
+"""What a copy that sees through masks gives back: bare and masked test people, by the teacher and by the copy.
 
 python -m benchmarks.seeing_through_masks TEACHER COPY DATASET [SPLIT]
 

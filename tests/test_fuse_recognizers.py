@@ -15,6 +15,7 @@ from stages.tools.exporting.graph import NotExportedError
 from tests.conftest import drawn_face
 
 PEOPLE, PHOTOS, NUMBERS = 6, 4, 8
+PARAMS = fuse_recognizers.Params()
 SOME = [drawn_face(index) for index in range(4)]
 
 
@@ -59,7 +60,7 @@ def fused(two: list[Path], noise: tuple[float, float], seeds: tuple[int, int] = 
     for name, spread, seed in zip(("one", "other"), noise, seeds, strict=True):
         table(folder / f"embeddings/{name}.parquet", spread, seed=seed)
     out = folder / "recognizer-one+other.safetensors"
-    return out, fuse_recognizers.fuse_recognizers(*two, folder / "embeddings", out)
+    return out, fuse_recognizers.fuse_recognizers(*two, folder / "embeddings", out, PARAMS)
 
 
 def test_a_score_is_the_weighted_sum_of_both(two: list[Path]):
@@ -93,14 +94,14 @@ def test_nobody_to_choose_by_is_told(two: list[Path]):
     for name in ("one", "other"):
         table(folder / f"embeddings/{name}.parquet", 1.0, split="test")
     with pytest.raises(UnmaskError, match=r"split 'val' of .* has no two people .* see clean\.split"):
-        fuse_recognizers.fuse_recognizers(*two, folder / "embeddings", folder / "out.safetensors")
+        fuse_recognizers.fuse_recognizers(*two, folder / "embeddings", folder / "out.safetensors", PARAMS)
     assert not (folder / "out.safetensors").exists()
 
 
 def test_two_side_by_side_are_neither_fused_again_nor_taught_nor_exported(two: list[Path]):
     out, _ = fused(two, (1.0, 1.0))
     with pytest.raises(UnmaskError, match=r"one\+other\.safetensors is of two recognizers itself"):
-        fuse_recognizers.fuse_recognizers(out, two[1], two[0].parent / "embeddings", out.with_stem("three"))
+        fuse_recognizers.fuse_recognizers(out, two[1], two[0].parent / "embeddings", out.with_stem("three"), PARAMS)
     with pytest.raises(UnmaskError, match="cannot be taught: it is two recognizers side by side"):
         teachers.load(out)
     with pytest.raises(NotExportedError, match="export each of them"):

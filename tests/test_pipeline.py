@@ -105,6 +105,7 @@ def test_one_name_four_times(name: str):
     assert f"python -m {module_of(name)}\n" in PIPELINE[name]["cmd"].replace(" --", "\n--")
     assert len(PIPELINE[name]["desc"]) <= 80
     item = "".join(f"-${{item.{axis}}}" for axis in PIPELINE[name].get("matrix", {}))
+    item = item.replace("${item.pair}", "${item.pair[0]}+${item.pair[1]}")
     item += "-${key}" * ("foreach" in PIPELINE[name])
     if name != "report":  # which measures nothing
         assert PIPELINE[name]["metrics"][0].keys() == {f"metrics/{name}{item}.json"}
@@ -127,6 +128,7 @@ def test_params_yaml_has_no_section_that_nobody_reads():
         "fetch",
         "mask_photos",
         "label_parts",
+        "fuse_recognizers",
         "report",
     }
 

@@ -65,6 +65,7 @@ def test_a_preset_fits_and_is_taken_back(name: str, file: Path):
     recognizers = content["recognizers"]
     models = {*recognizers["pretrained"], *(f"{loss}-bare" for loss in recognizers["bare"])}
     models |= {f"{name}-masked" for name in recognizers["distilled"] + recognizers["masked"]}
+    models |= {"+".join(pair) for pair in recognizers["fused"]}
     assert set(recognizers["compared"]) <= models
     assert "norm_softmax" in recognizers["bare"]  # the inpainters need it
     after = file.read_text()

@@ -14,6 +14,7 @@ import numpy as np
 from stages.compute import weights
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
+from stages.core.params import StageParams
 from stages.recognition import embedders, fusion, protocol, recognizer, verification
 from stages.recognition import embeddings as stored
 
@@ -23,7 +24,11 @@ DIGITS = 6  # of a decidability; beyond them, rounding would choose
 WEIGHTS = tuple(round(0.05 * step, 2) for step in range(1, 20))  # of the first recognizer, tried
 
 
-def fuse_recognizers(first: Path, second: Path, embeddings: Path, out: Path) -> dict[str, Any]:
+class Params(StageParams):
+    """This stage has none."""
+
+
+def fuse_recognizers(first: Path, second: Path, embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
     """Write two recognizers as one, whose scores are weighted sums of both.
 
     Args:
@@ -31,6 +36,7 @@ def fuse_recognizers(first: Path, second: Path, embeddings: Path, out: Path) -> 
         second: another one.
         embeddings: folder of the tables that `embed` wrote with them, <name>.parquet.
         out: the recognizer to write.
+        params: none.
 
     Returns:
         The weights, and on split `val` the decidability of masked and bare faces, and their TAR at FAR 0.01: of the
@@ -40,6 +46,7 @@ def fuse_recognizers(first: Path, second: Path, embeddings: Path, out: Path) -> 
         UnmaskError: there is no such recognizer or table, one of them is of two itself, or split `val` has no faces to
             choose by.
     """
+    del params
     names = [path.stem.removeprefix(BEFORE) for path in (first, second)]
     loaded = [weights.load(path, recognizer.KIND) for path in (first, second)]
     for path, (about, _) in zip((first, second), loaded, strict=True):
