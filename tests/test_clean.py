@@ -158,7 +158,9 @@ def test_two_files_of_one_name(tmp_path: Path):
 
 
 def test_where_no_photo_can_be_kept_the_list_says_why(tmp_path: Path):
-    with pytest.raises(UnmaskError, match=r"not one of 1 photos could be kept \(empty 1\).*; rejected\.csv lists them all"):
+    with pytest.raises(
+        UnmaskError, match=r"not one of 1 photos could be kept \(empty 1\).*; rejected\.csv lists them all"
+    ):
         run(people(tmp_path, {"p0/p0_0000.jpg": b"", "notes.txt": b"mine"}))
     assert not Path("table").exists()
     with Path("rejected.csv").open(newline="") as file:
