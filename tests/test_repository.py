@@ -325,6 +325,7 @@ ODD_NAMES = [
     ("target", "variables", "options"),
     [
         ("try", ["PHOTO", "OUT"], ["--photos", "--out"]),
+        ("evaluate", ["FACES", "OUT", "RECOGNIZER", "PAIRS"], ["--faces", "--out", "--recognizer", "--pairs"]),
         ("app", ["HOST", "PORT"], ["--host", "--port"]),
         ("compare", ["BASE", "BY"], ["--base", "--by"]),
     ],
