@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 from pydantic import Field
 
-from stages.core import images, metrics, outputs, parallel, params, photos, seeding
+from stages.core import images, metrics, outputs, parallel, params, seeding
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file, whole_folder
 from stages.figures import sheets
+from stages.photos import folders
 from tests.conftest import drawn_face, face_row, write_table
 
 
@@ -244,9 +245,9 @@ def test_command_line_writes_metrics(tmp_path: Path):
 # ---------------------------------------------------------------- folders of photos
 
 
-def seen(name: str, photo: np.ndarray) -> photos.Outcome:
+def seen(name: str, photo: np.ndarray) -> folders.Outcome:
     """Stand for what a stage does with a photo."""
-    return photos.Outcome("seen", 1, name, {"seen": images.encode_png(photo)})
+    return folders.Outcome("seen", 1, name, {"seen": images.encode_png(photo)})
 
 
 def test_every_file_of_a_folder_is_named_in_its_index(tmp_path: Path):
@@ -267,7 +268,7 @@ def test_every_file_of_a_folder_is_named_in_its_index(tmp_path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     (folder / "notes.txt").write_text("none")
-    numbers = photos.map_photos(seen, folder, tmp_path / "out")
+    numbers = folders.map_photos(seen, folder, tmp_path / "out")
     assert numbers == {"files": 7, "hidden": 1, "faces": 6, "outcomes": {"seen": 6, "unreadable": 1}}
     with (tmp_path / "out/index.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["file"]: row["outcome"] for row in csv.DictReader(file)}
@@ -281,7 +282,7 @@ def test_two_files_of_one_name_in_two_forms_of_unicode_are_refused(tmp_path: Pat
     for name in ("josé.png", "jose\u0301.png"):
         (tmp_path / name).touch()
     with pytest.raises(UnmaskError, match=r"'josé\.png' is there twice, in two spellings of Unicode"):
-        photos.map_photos(seen, tmp_path, tmp_path / "out")
+        folders.map_photos(seen, tmp_path, tmp_path / "out")
 
 
 def test_what_is_no_utf_8_ends_no_report(tmp_path: Path):
