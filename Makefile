@@ -75,8 +75,8 @@ test-slow: $(VENV)/installed-dev  ## Run the tests that take minutes
 test-gpu: $(VENV)/installed-dev  ## Compare networks and the small pipeline on this machine's GPU with the CPU
 	pytest -m gpu -rs
 
-fuzz: $(VENV)/installed-dev  ## Read 10,000 broken files of every kind
-	UNMASK_FUZZ=300 pytest -q tests/test_fuzz.py
+fuzz: $(VENV)/installed-dev  ## Read 20,000 broken files and lists of every kind
+	UNMASK_FUZZ=400 pytest -q tests/test_fuzz.py
 
 lint: $(VENV)/installed-dev  ## Check style and types
 	ruff check .
