@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.photo import Reject
@@ -55,7 +56,7 @@ def listed_splits(files: Files) -> dict[str, str]:
         if path.suffix.lower() != ".txt" or plain(path.stem) not in SPLITS:
             continue
         split = SPLITS[plain(path.stem)]
-        for line in files.text(file).splitlines():
+        for _, line in text.lines(files.text(file)):
             for name in (line.strip(), *line.split()[:1]):
                 photos = of_stem.get(PurePosixPath(name).stem) or of_stem.get(PurePosixPath(name).name, [])
                 if len(photos) == 1:

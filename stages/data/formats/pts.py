@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import layout
@@ -57,7 +58,7 @@ def points(files: Files, source: str) -> Points:
     Raises:
         UnmaskError: it is none, or has neither 68 nor 98 points.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(files.text(source).splitlines(), 1) if line.strip()]
+    lines = [(number, line.strip()) for number, line in text.lines(files.text(source))]
     texts = [line for _, line in lines]
     if texts.count("{") != 1 or texts[-1] != "}":
         raise UnmaskError(f"{source}: expected a line for each point between one {{ and, at the end, one }}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import layout
@@ -89,7 +90,7 @@ def photos(files: Files, **known: Any) -> Photos:
 
 def _lines(files: Files, path: str) -> Iterator[tuple[int, list[str]]]:
     count = POINTS + (BOX + ATTRIBUTES if "rect" in PurePosixPath(path).name else 0)
-    for number, line in enumerate(files.text(path).splitlines(), 1):
+    for number, line in text.lines(files.text(path)):
         words = line.split(maxsplit=count)
         if len(words) == count + 1:
             yield number, [*words[:-1], words[-1].strip()]

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import labeled_faces, layout
@@ -68,7 +69,7 @@ def _faces(files: Files, source: str, names: dict[int, str]) -> tuple[Face, ...]
         UnmaskError: it is no text, or a line has another form.
     """
     found = []
-    for number, line in enumerate(files.text(source).splitlines(), 1):
+    for number, line in text.lines(files.text(source)):
         words = line.split()
         if not words:
             continue
