@@ -539,6 +539,8 @@ def test_a_recognizer_is_described_by_the_model_that_it_is_like():
         UnmaskError, match=r"'sfaze' is no model of models/catalogue.yaml; it has insightface_buffalo_l"
     ):
         known_models.like({"kind": "onnx", "file": "mine.onnx", "like": "sfaze"})
+    section = import_recognizer.Params.model_validate({"a": {"kind": "onnx", "file": "a.onnx", "like": "opencv_sface"}})
+    assert section.root["a"] == import_recognizer.Onnx(kind="onnx", file="a.onnx", side=112, mean=0.0, scale=1.0)
 
 
 def test_the_catalogue_of_models_is_whole():

@@ -7,14 +7,14 @@ python -m stages.recognition.import_recognizer --name dlib --pretrained models/p
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel
+from pydantic import BeforeValidator, Field, RootModel
 from torch import nn
 
 from stages.compute import weights
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import Section
-from stages.recognition import dlib_embedding, embedders, onnx_models, recognizer
+from stages.recognition import dlib_embedding, embedders, known_models, onnx_models, recognizer
 
 
 class Dlib(Section):
@@ -31,8 +31,14 @@ class Onnx(onnx_models.Description):
     """In models/pretrained; weights that lie beside it are taken in."""
 
 
-class Params(RootModel[dict[str, Annotated[Dlib | Onnx, Field(discriminator="kind")]]]):
-    """Section `import_recognizer:` of params.yaml: a recognizer by name."""
+Described = Annotated[Dlib | Onnx, Field(discriminator="kind"), BeforeValidator(known_models.like)]
+
+
+class Params(RootModel[dict[str, Described]]):
+    """Section `import_recognizer:` of params.yaml: a recognizer by name.
+
+    One that is `like` a model of models/catalogue.yaml takes what that takes, where it says nothing else.
+    """
 
 
 def import_recognizer(name: str, pretrained: Path, out: Path, params: Params) -> dict[str, Any]:
