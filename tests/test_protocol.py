@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stages.core import replicates
+from stages.core import intervals, replicates
 from stages.core.errors import UnmaskError
 from stages.core.results import Results
 from stages.recognition import embeddings, folding, heads, identify, protocol, train_heads, verify
@@ -104,6 +104,14 @@ def test_a_face_that_is_not_found_is_rejected_and_told(tmp_path: Path):
     assert found["auc"] < found["compared"]["auc"]
     assert whole["compared"]["auc"] == whole["auc"]
     assert whole["not_found"] == {"references": 0.0, "probes": 0.0}
+
+
+def test_where_faces_are_not_found_an_interval_is_of_people_drawn_anew(tmp_path: Path):
+    """A lost pair has no score that would say how alike the others are."""
+    found = verified(tmp_path, tables(masked=without(faces("masked"), 8)))["series"]["none"]["masked-bare"]
+    values = replicates.read(tmp_path / "replicates/v.parquet")["series.none.masked-bare.auc"].values
+    expected = intervals.share(found["auc"], values, 4)
+    assert found["interval"]["auc"] == pytest.approx(expected._asdict(), abs=1e-4)
 
 
 def test_nobody_is_identified_by_a_face_that_was_not_found(tmp_path: Path):

@@ -322,11 +322,18 @@ def _scores(
     rates = _rates([pairs.curve for pairs in groups], params)
     estimates = {"auc": rates["auc"], **{f"tar_at_{far}": tar for far, tar in rates["tar_at_far"].items()}}
     variance = _variances(groups, params)
+    # `LOST` is no score that says how alike others are: then what varies is measured with people drawn anew.
+    lost = any(pairs.counted.lost_genuine or pairs.counted.lost_impostor for pairs in groups)
     interval: dict[str, Any] = {}
     for key, estimate in estimates.items():
         ahead = values[key] - base[key] if base is not None and estimate is not None else np.full(1, np.nan)
         known = np.isfinite(ahead).any()
-        interval[key] = None if estimate is None else intervals.score(estimate, variance[key])._asdict()
+        if estimate is None:
+            interval[key] = None
+        elif lost:
+            interval[key] = intervals.share(estimate, values[key], people)._asdict()
+        else:
+            interval[key] = intervals.score(estimate, variance[key])._asdict()
         interval[f"{key}_ahead_of_masked"] = intervals.bounds(ahead, people)._asdict() if known else None
     comparable = [pairs.compared for pairs in groups if pairs.compared is not None]
     whole = len(comparable) == len(groups)
