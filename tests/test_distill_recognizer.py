@@ -209,7 +209,7 @@ def test_people_of_val_choose_how_much_is_kept(monkeypatch: pytest.MonkeyPatch):
     """Masked faces gain up to a share of 0.6, bare ones lose from 0.5 on."""
 
     def scores(network: Weighing, *_: object) -> list[Any]:
-        share = float(network.weight[1])
+        share = float(network.weight.detach()[1])
         rates = (0.99 - max(0.0, share - 0.5) / 10, 0.7 + min(share, 0.6) / 10)
         return [Rate(rate) for rate in rates]
 
@@ -220,7 +220,7 @@ def test_people_of_val_choose_how_much_is_kept(monkeypatch: pytest.MonkeyPatch):
     for allowed, share in ((0.0, 0.5), (0.011, 0.6), (1.0, 0.6)):
         network, said = distill_recognizer._mixed(one, other, val, allowed)
         assert said["share"] == share
-        assert float(network.weight[1]) == pytest.approx(share, abs=1e-6)
+        assert float(network.weight.detach()[1]) == pytest.approx(share, abs=1e-6)
         assert said["val"]["mixed"]["masked"] == pytest.approx(0.7 + share / 10)
     nobody = distillation.Samples([], darker, align, SIDE, as_it_is, 1.0, 0)
     assert distill_recognizer._mixed(one, other, nobody, 0.0) == (other, {"share": 1.0, "val": {"faces": 0}})

@@ -115,9 +115,9 @@ def _mixed(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Return teacher and copy mixed as the people of split `val` choose, and what they say of it.
 
-    Of the shares of the copy's weights with which the TAR of bare faces falls by `bare_loss` at most, it is the smallest
-    one, as it forgets least, with which masked faces gain `ENOUGH` of the most TAR that they can. Few people cannot tell
-    shares apart that are closer. Where there are not two people with two photos, all of the copy is taken.
+    Of the shares of the copy's weights with which the TAR of bare faces falls by `bare_loss` at most, it is the
+    smallest one, as it forgets least, with which masked faces gain `ENOUGH` of the TAR that they can gain. Few people
+    cannot tell shares apart that are closer. Where there are not two people with two photos, all of the copy is taken.
     """
     people = [face["identity"] for face in samples.faces]
     if len(set(people)) < 2 or len(people) == len(set(people)):
