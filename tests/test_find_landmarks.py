@@ -113,6 +113,7 @@ def alarms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boxes, "find", lambda *_, **__: [box])
     monkeypatch.setattr(behind_masks, "in_box", in_box)
     monkeypatch.setattr(behind_masks, "everywhere", lambda _: [Found(points + 1, "landmarker", masked=True)])
+    monkeypatch.setattr(behind_masks, "if_worn", lambda _, found: found)
     monkeypatch.setattr(dlib, "points", lambda *_: points)
 
 

@@ -30,7 +30,7 @@ NAMES = presets.names(ROOT / "presets")
 # Sections that no stage tracks: they change no result, or are read by what is run by hand.
 UNTRACKED = {
     *("accept_terms", "parallel"),
-    *("review_identities", "run_app", "train_landmarker", "try_photo", "tune_gender"),
+    *("review_identities", "run_app", "train_landmarker", "train_worn", "try_photo", "tune_gender"),
 }
 # Dots within a key, as in tune_gender.space, are beyond `-S`.
 SETTABLE = {keys: leaf for keys, leaf in params.leaves(PARAMS).items() if not any("." in str(key) for key in keys)}

@@ -25,7 +25,15 @@ PIPELINE = {
     name: {**stage.get("do", {}), **stage} for name, stage in params.read_yaml(ROOT / "dvc.yaml")["stages"].items()
 }
 # No stage of the pipeline.
-BY_HAND = {"tune_gender", "train_landmarker", "review_identities", "try_photo", "run_app", "evaluate_folder"}
+BY_HAND = {
+    "tune_gender",
+    "train_landmarker",
+    "train_worn",
+    "review_identities",
+    "try_photo",
+    "run_app",
+    "evaluate_folder",
+}
 UNTRACKED = {"accept_terms", "parallel"}  # they change no result
 
 pytestmark = pytest.mark.xdist_group("repository")  # one process makes it, and runs all that needs it

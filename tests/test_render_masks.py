@@ -12,13 +12,17 @@ from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
+from stages.core.params import load
 from stages.core.results import Results
-from stages.masks import render_masks
+from stages.core.seeding import generator
+from stages.landmarks.search import Search, main_face
+from stages.masks import render_masks, rendering
 from tests.conftest import ROOT, face_row, write_table
 
 PARAMS: dict[str, Any] = {
     "seed": 0,
     "share": 1.0,
+    "over_worn": False,
     "styles": {"polygon": 1, "surgical": 1, "cloth": 1, "kn95": 1, "n95": 1},
     "positions": {"proper": 8, "below_nose": 1, "chin": 1},
     "positions_in_training": None,
@@ -208,6 +212,40 @@ def test_a_folder_of_photos(orl_photo: Callable[[str], Pixels], tmp_path: Path):
     assert (masked != bare).any(-1)[region > 0].mean() > 0.9
     untouched = images.decode((tmp_path / "out/masked/nobody.png").read_bytes())
     assert (untouched == images.decode(photos["nobody.png"])).all()
+
+
+@pytest.mark.parametrize("over_worn", [False, True])
+def test_a_mask_that_is_worn_is_left_and_said(orl_photo: Callable[[str], Pixels], tmp_path: Path, over_worn: bool):
+    """One of two people wears a mask, and one is alone with it; drawn masks stand for worn ones."""
+    bare, worn = orl_photo("s1/1"), orl_photo("s2/1")
+    found, _ = main_face(worn, {"wears_mask": False}, load(Search, "find_landmarks.search", ROOT / "params.yaml"))
+    worn = rendering.draw(worn, found.points, rendering.Look("surgical", color=(156, 197, 227)), "0_0", generator(0))[0]
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/two.png").write_bytes(encode_png(np.hstack([bare, worn])))
+    (tmp_path / "photos/worn.png").write_bytes(encode_png(worn))
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    chosen = render_masks.Params.model_validate(PARAMS | {"over_worn": over_worn})
+    numbers = render_masks.photos_folder(tmp_path / "photos", Path("templates"), tmp_path / "out", chosen)
+    assert numbers["faces"] == 3
+    assert numbers.get("wears_mask", 0) == (0 if over_worn else 2)
+    with (tmp_path / "out/index.csv").open(newline="") as file:
+        index = {row["file"]: row for row in csv.DictReader(file)}
+    assert index["worn.png"]["outcome"] == ("masked" if over_worn else "not_masked")
+    assert index["two.png"]["outcome"] == "masked"
+    assert index["two.png"]["detail"].split("; ").count("wears_mask") == (0 if over_worn else 1)
+    region = images.decode_gray((tmp_path / "out/regions/two.png").read_bytes())
+    assert region[:, :92].any()
+    assert region[:, 100:].any() == over_worn
+    shown = images.decode((tmp_path / "out/masked/worn.png").read_bytes())
+    assert np.array_equal(shown, worn) != over_worn
+
+
+def test_a_table_says_who_wears_a_mask(tmp_path: Path):
+    rows = [{**face_row(index), "wears_mask": index % 2 > 0} for index in range(4)]
+    faces = write_table(tmp_path / "worn", rows)
+    assert (result := run(faces))["masked"] == 2
+    assert result["not_masked"]["wears_mask"] == 2
+    assert run(faces, "over", over_worn=True)["masked"] == 4
 
 
 def test_photos_of_one_name_do_not_overwrite_each_other(orl_photo: Callable[[str], Pixels], tmp_path: Path):

@@ -25,9 +25,9 @@ pytest.importorskip("gradio", reason="needs the extra `app`")
 from stages.core import images, params
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.landmarks.search import all_faces
 from stages.tools import run_app as stage
 from stages.tools.portrait import sitting
-from stages.tools.portrait.faces import faces_in
 from stages.tools.portrait.sitting import LOOKS
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import ROOT, face_row, run, write_table
@@ -151,8 +151,8 @@ def drop(address: str, data: bytes, name: str = "a.png") -> dict[str, Any]:
 
 
 def test_photos_at_once_are_all_answered(address: str, photo: Pixels, monkeypatch: pytest.MonkeyPatch):
-    found = faces_in(photo, SEARCH)
-    monkeypatch.setattr("stages.tools.portrait.portrait.faces_in", lambda *_: found)  # which would take half a minute
+    found = all_faces(photo, SEARCH)
+    monkeypatch.setattr("stages.tools.portrait.portrait.all_faces", lambda *_: found)
     data = images.encode_png(photo)
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda number: drop(address, data, f"photo {number}.png"), range(10)))
@@ -183,7 +183,7 @@ def test_what_is_no_photo_is_said_politely(address: str, data: bytes, name: str,
 
 
 def test_a_photo_without_a_face_is_shown_all_the_same(address: str, photo: Pixels, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("stages.tools.portrait.portrait.faces_in", lambda *_: [])
+    monkeypatch.setattr("stages.tools.portrait.portrait.all_faces", lambda *_: [])
     _, says, _, pair, strip, painted = drop(address, images.encode_png(photo))["shown"]
     assert "no face found" in says
     assert pair[0]["url"] == pair[1]["url"]

@@ -16,13 +16,13 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces import parts
-from stages.landmarks import landmarker
-from stages.landmarks.search import Search
+from stages.landmarks import worn
+from stages.landmarks.search import Search, all_faces
 from stages.photos import folders
 from stages.recognition import embeddings
 from stages.removal.finder import Crop
 from stages.tools import try_photo as stage
-from stages.tools.portrait import faces, files, gallery
+from stages.tools.portrait import files, gallery
 from stages.tools.portrait.portrait import Tools, laid_back, portrait_of, portraits
 from tests.conftest import ROOT, drawn_face, face_row, run
 from tests.stand_ins import FILLED, SEARCH, brightness, green, known, stand_ins
@@ -50,38 +50,31 @@ def masked(photo: Pixels) -> Pixels:
 @pytest.fixture
 def _sees_through(monkeypatch: pytest.MonkeyPatch, large: Pixels) -> None:
     """Search for faces in the bare photo where it is masked: nobody would find one behind a green rectangle."""
-    find = faces.faces_in
+    find = all_faces
 
     def look(photo: Pixels, search: Search) -> object:
         return find(large if photo.shape == large.shape and green(photo).any() else photo, search)
 
-    monkeypatch.setattr("stages.tools.portrait.portrait.faces_in", look)
+    monkeypatch.setattr("stages.tools.portrait.portrait.all_faces", look)
 
 
 # ---------------------------------------------------------------- faces
 
 
-def test_every_face_is_found_the_largest_first_in_the_photos_own_pixels(orl_photo: Photo, monkeypatch):
-    monkeypatch.setattr(faces, "all_faces", lambda *_: pytest.fail("the slow search is for where nobody is seen"))
+def test_every_face_is_found_the_largest_first_in_the_photos_own_pixels(orl_photo: Photo):
     photo = np.full((500, 800, 3), 128, np.uint8)
     photo[100:324, 50:234] = cv2.resize(orl_photo("s1/1"), (184, 224), interpolation=cv2.INTER_CUBIC)
     photo[50:442, 400:722] = cv2.resize(orl_photo("s2/1"), (322, 392), interpolation=cv2.INTER_CUBIC)
-    found = faces.faces_in(photo, SEARCH)
+    found = all_faces(photo, SEARCH)
     middles = [one.points.mean(0) for one in found]
     assert len(found) == 2
     assert 450 < middles[0][0] < 650
     assert 100 < middles[1][0] < 190
     huge = cv2.resize(photo, None, fx=4, fy=4, interpolation=cv2.INTER_LINEAR)
-    again = faces.faces_in(huge, SEARCH)
+    again = all_faces(huge, SEARCH)
     assert len(again) == 2
     for one, other in zip(found, again, strict=True):
         assert np.abs(other.points / 4 - one.points).mean() < 4
-
-
-def test_a_small_face_in_another_ones_chin_is_none():
-    _, points = drawn_face()
-    assert faces._within(points * 0.3 + points.mean(0) * 0.7 + [0, 35], points)
-    assert not faces._within(points + [110, 0], points)
 
 
 def test_a_wall_shows_nobody(tools: Tools):
@@ -119,21 +112,20 @@ def test_a_bare_face_stays_as_it_is(tools: Tools, large: Pixels):
 @pytest.mark.parametrize(
     ("probability", "painted", "says"),
     [
-        (0.9, False, ("landmarker",)),
-        (0.9, True, ("landmarker", "region")),
+        (0.9, False, ("classifier",)),
+        (0.9, True, ("classifier", "region")),
         (0.5, True, ("region",)),
         (0.5, False, ()),
         (0.01, True, ()),
     ],
 )
-def test_a_region_says_so_only_if_the_landmarker_thinks_it_possible(
+def test_a_region_says_so_only_if_the_classifier_thinks_it_possible(
     tools: Tools, probability: float, painted: bool, says: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
     face, points = drawn_face()
     if painted:
         face[60:110] = (0, 255, 0)
-    seen = landmarker.Seen(points, 1.0, probability, 0.0)
-    monkeypatch.setattr(landmarker, "look", lambda *_: [seen])
+    monkeypatch.setattr(worn, "probabilities", lambda *_: [probability])
     one = portrait_of(face, points, "drawn", tools)
     assert one is not None
     assert one.worn.by == says

@@ -47,3 +47,12 @@ def encode_png(image: Pixels) -> bytes:
     if not ok:
         raise UnmaskError(f"an image of shape {image.shape} cannot be encoded as PNG")
     return data.tobytes()
+
+
+def shrunk(photo: Pixels, side: int) -> Pixels:
+    """Return an RGB photo (H, W, 3) with a longer side of at most `side` pixels; a smaller one stays as it is."""
+    scale = side / max(photo.shape[:2])
+    if scale >= 1:
+        return photo
+    size = [max(1, round(length * scale)) for length in photo.shape[1::-1]]
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -222,7 +222,7 @@ def _filled_photo(
         by.append(generator)
     what = "inpainted" if by else "no_mask" if faces else "no_face"
     pictures = {"inpainted": images.encode_png(result), "regions": images.encode_png(everywhere)}
-    return folders.Outcome(what, len(faces), " ".join(by), pictures)
+    return folders.Outcome(what, len(faces), " ".join(by), pictures, {"with_mask": len(by)})
 
 
 if __name__ == "__main__":

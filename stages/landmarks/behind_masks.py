@@ -1,6 +1,6 @@
 """Faces behind masks, as `landmarker` sees them. It needs torch, which is loaded when the first one is asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,17 @@ def in_box(image: Pixels, box: Box) -> Found | None:
     square = landmarker.Square((box.left + box.right) / 2, (box.top + box.bottom) / 2, BOX_TO_SQUARE * side)
     seen = landmarker.look(image, [square])[0]
     return Found(seen.points, f"landmarker_{box.by}", masked=True) if seen.sure and seen.wears_mask else None
+
+
+def if_worn(image: Pixels, found: Found) -> Found:
+    """Return a face of an RGB image (H, W, 3) that was found as a bare one, or as a masked one if it wears a mask."""
+    from stages.landmarks import landmarker, worn  # noqa: PLC0415 -- torch takes seconds to load
+
+    if worn.probabilities(image, [found.points])[0] < worn.WORN:
+        return found
+    seen = landmarker.look(image, [landmarker.Square.around(found.points)])[0]
+    by = f"landmarker_{found.by.rpartition('_')[2]}"
+    return Found(seen.points, by, masked=True) if seen.sure else replace(found, masked=True)
 
 
 def everywhere(image: Pixels) -> list[Found]:

@@ -11,19 +11,21 @@ import numpy as np
 
 from stages.core.images import Pixels
 from stages.faces.dlib_models import model_file
+from stages.faces.landmarks import Points
 
 CNN_BELOW = 0.2  # a CNN box less sure than this is no face; dlib's own default lets 0 through
 
 
 @dataclass(frozen=True)
 class Box:
-    """A face found: pixels `left`, `top`, `right`, `bottom`, and the detector it is from: `hog`, `cnn` or `crop`."""
+    """A face found: `left`, `top`, `right`, `bottom`, in pixels, and what by: `centerface`, `hog`, `cnn` or `crop`."""
 
     left: float
     top: float
     right: float
     bottom: float
     by: str
+    sure: float = 1.0  # probability, where the detector gives one
 
     @property
     def area(self) -> float:
@@ -55,12 +57,6 @@ def find(image: Pixels, *, short_side: int, long_side: int) -> list[Box]:
     return _boxes([found.rect for found in _cnn()(scaled, 0) if found.confidence >= CNN_BELOW], scale, "cnn")
 
 
-def by_hog(image: Pixels, *, short_side: int, long_side: int) -> list[Box]:
-    """Return what `find` returns without asking the CNN, which is slow."""
-    scaled, scale = _scaled(image, short_side, long_side)
-    return _boxes(list(_hog()(scaled, 0)), scale, "hog")
-
-
 def _scaled(image: Pixels, short_side: int, long_side: int) -> tuple[Pixels, float]:
     height, width = image.shape[:2]
     scale = min(max(1.0, short_side / min(height, width)), long_side / max(height, width))
@@ -81,6 +77,14 @@ def whole_crop(image: Pixels) -> Box:
     side = 0.8 * min(height, width)
     center_x, center_y = width / 2, height * 0.55
     return Box(center_x - side / 2, center_y - side / 2, center_x + side / 2, center_y + side / 2, "crop")
+
+
+def around(points: Points) -> Box:
+    """Return the box that HOG would draw around a face with landmarks (68, 2) which CenterFace found."""
+    low, high = points.min(0), points.max(0)
+    (x, y), side = (low + high) / 2, float((high - low).max())
+    y -= 0.09 * side
+    return Box(float(x) - side / 2, float(y) - side / 2, float(x) + side / 2, float(y) + side / 2, "centerface")
 
 
 def main_face(boxes: list[Box], image: Pixels) -> Box:

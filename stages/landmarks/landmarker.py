@@ -46,15 +46,15 @@ class Square:
         x, y = (low + high) / 2
         return cls(float(x), float(y), max(float((high - low).max()) * CONTEXT, 1.0))
 
-    def matrix(self, degrees: float = 0.0) -> NDArray[np.float64]:
-        """Return the map (2, 3) from the photo to the crop, which may be turned."""
-        matrix = np.asarray(cv2.getRotationMatrix2D((self.x, self.y), degrees, SIZE / self.side), np.float64)
-        matrix[:, 2] += (SIZE - 1) / 2 - np.array([self.x, self.y])
+    def matrix(self, degrees: float = 0.0, size: int = SIZE) -> NDArray[np.float64]:
+        """Return the map (2, 3) from the photo to the crop of `size` pixels, which may be turned."""
+        matrix = np.asarray(cv2.getRotationMatrix2D((self.x, self.y), degrees, size / self.side), np.float64)
+        matrix[:, 2] += (size - 1) / 2 - np.array([self.x, self.y])
         return matrix
 
 
-def crop(photo: Pixels, matrix: NDArray[np.float64]) -> Pixels:
-    """Return the crop (SIZE, SIZE, 3) of an RGB photo (H, W, 3) by a map (2, 3) to it; at its edges, pixels go on."""
+def crop(photo: Pixels, matrix: NDArray[np.float64], size: int = SIZE) -> Pixels:
+    """Return the crop (size, size, 3) of an RGB photo (H, W, 3) by a map (2, 3) to it; at its edges, pixels go on."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 0.5:  # interpolation looks at 2 pixels only
         small = np.asarray(cv2.resize(photo, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA), np.uint8)
@@ -62,7 +62,7 @@ def crop(photo: Pixels, matrix: NDArray[np.float64]) -> Pixels:
         matrix = np.column_stack([matrix[:, :2] * factors, matrix[:, 2] + matrix[:, :2] @ (factors - 1) / 2])
         photo = small
     return np.asarray(
-        cv2.warpAffine(photo, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+        cv2.warpAffine(photo, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
     )
 
 
@@ -164,9 +164,14 @@ def _once(photo: Pixels, squares: Sequence[Square]) -> tuple[list[Points], NDArr
     """Return landmarks in the photo, and logits, of one look at each square."""
     matrices = [square.matrix() for square in squares]
     crops = [crop(photo, matrix) for matrix in matrices]
-    found = device.apply(lambda some: network()(some.float()), device.of(network()), crops)
-    points = [_back(matrix, in_pixels(place)) for matrix, (place, _) in zip(matrices, found, strict=True)]
-    return points, np.stack([says for _, says in found])
+    places, says = outputs(crops)
+    return [_back(matrix, in_pixels(place)) for matrix, place in zip(matrices, places, strict=True)], says
+
+
+def outputs(crops: Sequence[Pixels]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return landmarks (n, 68, 2), -1 to 1 from edge to edge, and logits (n, 2), of RGB crops (SIZE, SIZE, 3)."""
+    places, says = zip(*device.apply(lambda some: network()(some.float()), device.of(network()), crops), strict=True)
+    return np.stack(places), np.stack(says)
 
 
 def in_pixels(found: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,14 +7,16 @@ none: it stands for the landmarks that came with the photos, which an adapter ha
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
+from stages.core import images
 from stages.core.images import Pixels
 from stages.core.params import Section
 from stages.core.tables import Face
 from stages.faces.face_type import face_type
 from stages.faces.landmarks import Points, face_size
-from stages.landmarks import behind_masks, boxes, dlib, face_alignment
+from stages.landmarks import behind_masks, boxes, centerface, dlib, face_alignment
 from stages.landmarks.behind_masks import Found, apart
 
 BACKENDS = {"dlib": dlib, "face_alignment": face_alignment}
@@ -80,13 +82,26 @@ def main_face(image: Pixels, face: Face, search: Search, *, masks: bool = True) 
 
 
 def all_faces(image: Pixels, search: Search) -> list[Found]:
-    """Return the landmarks of every face that is seen in an RGB photo (H, W, 3), masked or not, the largest first."""
-    seen = boxes.find(image, short_side=search.short_side, long_side=search.long_side)
-    found = [(search.masked and behind_masks.in_box(image, box)) or by_backend(image, box, search) for box in seen]
-    if search.masked:
-        for other in behind_masks.everywhere(image):
-            if all(apart(other.points, one.points) for one in found):
-                found.append(other)
+    """Return the landmarks of every face that is seen in an RGB photo (H, W, 3), masked or not, the largest first.
+
+    CenterFace finds them, and the landmarker must agree. Of several finds in one place the surest counts.
+    """
+    from stages.landmarks import second_look, worn  # noqa: PLC0415 -- torch takes seconds to load
+
+    copy = images.shrunk(image, search.long_side)
+    places: list[Points] = []
+    for points, _ in sorted(second_look.believed(copy, centerface.find(copy)), key=lambda one: -one[1]):
+        if all(apart(points, other) for other in places):
+            places.append(points)
+    likely = worn.probabilities(copy, places) if search.masked else [0.0] * len(places)
+    found = [
+        Found(points, "landmarker_centerface", masked=True)
+        if probability >= worn.WORN
+        else by_backend(copy, boxes.around(points), search)
+        for points, probability in zip(places, likely, strict=True)
+    ]
+    factors = np.array(image.shape[1::-1]) / np.array(copy.shape[1::-1])
+    found = [replace(one, points=((one.points + 0.5) * factors - 0.5).astype(np.float32)) for one in found]
     return sorted(found, key=lambda one: -face_size(one.points))
 
 

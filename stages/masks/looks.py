@@ -43,10 +43,12 @@ class Colors(Section):
 
 
 class Looks(Section):
-    """How often each style, position and color is drawn."""
+    """On which faces masks are drawn, and how often each style, position and color."""
 
     share: float = Field(ge=0, le=1)
     """Of the faces, how many get a mask."""
+    over_worn: bool
+    """Draw masks also over masks that people wear."""
     styles: dict[str, Weight]
     """How often each style is drawn, as weights; beside the built-in ones, any folder of data/mask_templates."""
     positions: Positions

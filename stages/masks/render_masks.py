@@ -3,13 +3,15 @@
 python -m stages.masks.render_masks --faces data/aligned/orl --templates data/mask_templates \
     --out data/masked/oracle/orl --results metrics/render_masks-orl
 
-Given a plain folder of photos instead of a face table, it masks every face in every photo, writes the photos to
-`masked/` and the mask regions to `regions/`, and says in index.csv what it did with each file:
+Given a plain folder of photos instead of a face table, it masks every bare face in every photo, writes the photos to
+`masked/` and the mask regions to `regions/`, and says in index.csv what it did with each file and with its faces, the
+largest first:
 
 python -m stages.masks.render_masks --faces my/photos --templates data/mask_templates --out my/masked
 """
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,8 +54,8 @@ def render_masks(faces: Path, templates: Path, out: Path, results: Results, para
     Args:
         faces: a table with landmarks.
         templates: folder of the user's own masks, one folder each with mask.png (with alpha) and template.yaml.
-        out: the table to write. A face that wears a real mask, has no usable landmarks, or got none by `share` stays as
-            it is, with nulls in the four columns.
+        out: the table to write. A face that wears a real mask (but with `over_worn`), has no usable landmarks, or got
+            none by `share` stays as it is, with nulls in the four columns.
         results: where the numbers go, and a contact sheet.
         params: section `render_masks`.
 
@@ -82,7 +84,7 @@ def render_masks(faces: Path, templates: Path, out: Path, results: Results, para
 
 
 def photos_folder(faces: Path, templates: Path, out: Path, params: Params) -> dict[str, Any]:
-    """Draw a mask on every face in every photo of a folder; see the module's description."""
+    """Draw a mask on every bare face in every photo of a folder; see the module's description."""
     work = functools.partial(
         _masked_photo,
         own=params.own_styles(templates),
@@ -96,7 +98,7 @@ def photos_folder(faces: Path, templates: Path, out: Path, params: Params) -> di
 def masked(face: Face, own: Mapping[str, Template], looks: Looks, seed: int) -> tuple[Face, Mapping[str, float]]:
     """Return a face with the mask that chance gives it, and what is counted; see `render_masks`."""
     bare = {**face, "mask": None, "mask_style": None, "mask_position": None, "mask_color": None}
-    reason = _why_not(face, looks.share, seed)
+    reason = _why_not(face, looks, seed)
     if reason:
         return bare, {reason: 1}
     image = images.decode(face["image"])
@@ -122,27 +124,36 @@ def masked(face: Face, own: Mapping[str, Template], looks: Looks, seed: int) -> 
     return result, numbers
 
 
-def _why_not(face: Face, share: float, seed: int) -> str | None:
-    if face.get("wears_mask"):
+def _why_not(face: Face, looks: Looks, seed: int) -> str | None:
+    if face.get("wears_mask") and not looks.over_worn:
         return "wears_mask"
     if face["landmarks"] is None:
         return "no_landmarks"
-    return None if is_drawn(face["face_id"], share, seed) else "not_drawn_by_share"
+    return None if is_drawn(face["face_id"], looks.share, seed) else "not_drawn_by_share"
 
 
 def _masked_photo(
     name: str, photo: Pixels, own: Mapping[str, Template], params: Params, search: Search, face_types: FaceTypes
 ) -> folders.Outcome:
     found = all_faces(photo, search)
-    masked, region, looks = photo, np.zeros(photo.shape[:2], np.uint8), []
+    masked, region, said = photo, np.zeros(photo.shape[:2], np.uint8), []
     for index, face in reversed(list(enumerate(found))):  # the small ones first, as they stand behind
+        if face.masked and not params.over_worn:
+            said.append("wears_mask")
+            continue
         kind = face_types.of(photo, face.points)
         rng = generator(params.seed, "render_masks", f"{name}/{index}")
-        look, masked, covered = params.draw(masked, face.points, kind, rng, own)
+        try:
+            look, masked, covered = params.draw(masked, face.points, kind, rng, own)
+        except CollinearPointsError:
+            said.append("landmarks_on_a_line")
+            continue
         region |= covered
-        looks.append(f"{look.style} {look.position}")
+        said.append(f"{look.style} {look.position}")
     pictures = {"masked": images.encode_png(masked), "regions": images.encode_png(region)}
-    return folders.Outcome("masked" if found else "no_face", len(found), "; ".join(looks), pictures)
+    not_masked = Counter(word for word in said if word in NOT_MASKED)
+    what = "no_face" if not found else "masked" if len(said) > not_masked.total() else "not_masked"
+    return folders.Outcome(what, len(found), "; ".join(reversed(said)), pictures, not_masked)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ MAX_PIXELS = 100_000_000  # a larger photo would take gigabytes on its way
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done with a photo: words for index.csv, and PNG pictures by the folder into which each goes."""
+    """What was done with a photo: words for index.csv, PNG pictures by the folder into which each goes, and counts."""
 
     what: str
     faces: int = 0
     detail: str = ""
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 PhotoFunction = Callable[[str, Pixels], Outcome]
@@ -44,7 +45,8 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
         out: the folder to write; must not exist yet, or be empty.
 
     Returns:
-        How many files there were but for hidden ones, how many of these, and how many came to each outcome.
+        How many files there were but for hidden ones, how many of these, how many faces, how many files came to each
+        outcome, and the sums of what was counted.
 
     Raises:
         UnmaskError: there is no such folder, or no file in it, or two whose names cannot be told apart.
@@ -62,11 +64,15 @@ def map_photos(function: PhotoFunction, folder: Path, out: Path) -> dict[str, An
         outcomes = parallel.run(work, tasks, sizes=[1] * len(names), label=out.as_posix(), unit="photos")
         lines = ([name, one.what, one.faces, one.detail] for name, one in zip(names, outcomes, strict=True))
         write_csv(staging / "index.csv", ["file", "outcome", "faces", "detail"], lines)
+    counts = Counter[str]()
+    for outcome in outcomes:
+        counts.update(outcome.counts)
     return {
         "files": len(names),
         "hidden": hidden,
         "faces": sum(outcome.faces for outcome in outcomes),
         "outcomes": Counter(outcome.what for outcome in outcomes),
+        **counts,
     }
 
 

@@ -196,7 +196,7 @@ def _unmasked_photo(
         "triptychs": images.encode_png(removal.triptych(photo, region)),
     }
     what = "unmasked" if with_mask else "no_mask" if faces else "no_face"
-    return folders.Outcome(what, faces, f"{with_mask} with a mask", pictures)
+    return folders.Outcome(what, faces, f"{with_mask} with a mask", pictures, {"with_mask": with_mask})
 
 
 # ---------------------------------------------------------------- what is written beside

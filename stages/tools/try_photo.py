@@ -49,7 +49,7 @@ class Params(StageParams):
     nearest: int = Field(ge=1, le=20)
     """People that are shown of each face."""
     worn_threshold: float = Field(ge=0, le=1)
-    """From this probability on, which the landmarker gives, a mask is worn."""
+    """From this probability on, which the classifier gives, a mask is worn."""
     possible_threshold: float = Field(ge=0, le=1)
     """From this probability on, a found region of at least `min_share` says so, too."""
     min_share: float = Field(ge=0, le=1)
@@ -211,7 +211,7 @@ def described(portrait: Portrait | None) -> dict[str, Any]:
         "mask": {
             "worn": bool(worn),
             "said_by": list(worn.by),
-            "landmarker_probability": worn.probability,
+            "classifier_probability": worn.probability,
             "region_share": worn.share,
         },
         "filled_by": portrait.generator,

@@ -172,7 +172,7 @@ class _Actions:
         figures = [_figure(tile, caption) for tile, caption in zip(tiles, captions, strict=True) if caption]
         own = len(figures) - len(face.nearest)
         says = (
-            f"{'Wears a mask' if face.worn else 'Wears no mask'}: the landmarker gives it a probability of "
+            f"{'Wears a mask' if face.worn else 'Wears no mask'}: the classifier gives it a probability of "
             f"{face.worn.probability:.2f}, and the region that was found takes {face.worn.share:.0%} of the face. "
             f"The classifier guesses <b>{face.sex}</b> ({face.certainty:.2f})."
         )

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stages.core import images
 from stages.core.images import Pixels
 from stages.faces import alignment, regions, removal
 from stages.faces.landmarks import Points
-from stages.landmarks import landmarker
-from stages.landmarks.search import Search
+from stages.landmarks import worn as worn_masks
+from stages.landmarks.search import Search, all_faces
 from stages.removal.finder import Align, Crop
-from stages.tools.portrait.faces import faces_in, shrunk
 from stages.tools.portrait.gallery import Compared, Gallery, Neighbor
 
 Region = Callable[[Pixels], Pixels]
@@ -28,9 +28,9 @@ class Worn:
     """Whether a mask is worn, and from what that is said.
 
     Attributes:
-        probability: that a mask is worn, as the landmarker says.
+        probability: that a mask is worn, by the classifier beside the landmarker.
         share: of the aligned face that the region of the mask takes.
-        by: what says so: `landmarker`, `region`; empty if nothing does.
+        by: what says so: `classifier`, `region`; empty if nothing does.
     """
 
     probability: float
@@ -100,7 +100,7 @@ class Tools:
         gallery: of known people.
         compared: what of a masked face is compared with the gallery.
         n_nearest: how many people are looked up.
-        worn_threshold: from this probability of the landmarker on, a mask is worn.
+        worn_threshold: from this probability of the classifier on, a mask is worn.
         possible_threshold: from this one on, the region may say so.
         min_share: from this share of the aligned face on, a region is a mask.
     """
@@ -122,7 +122,7 @@ class Tools:
 
 def portraits(photo: Pixels, tools: Tools) -> list[Portrait | None]:
     """Return every face of an RGB photo (H, W, 3), the largest first; None for one that cannot be aligned."""
-    return [portrait_of(photo, one.points, one.by, tools) for one in faces_in(photo, tools.search)]
+    return [portrait_of(photo, one.points, one.by, tools) for one in all_faces(photo, tools.search)]
 
 
 def portrait_of(photo: Pixels, points: Points, by: str, tools: Tools) -> Portrait | None:
@@ -138,11 +138,11 @@ def portrait_of(photo: Pixels, points: Points, by: str, tools: Tools) -> Portrai
         matrix = alignment.TRANSFORMS[tools.align.template](points, tools.align.side)
     except alignment.DegenerateLandmarksError:
         return None
-    small = shrunk(photo, tools.search.long_side)
+    small = images.shrunk(photo, tools.search.long_side)
     factors = np.array(small.shape[1::-1]) / np.array(photo.shape[1::-1])
-    seen = landmarker.look(small, [landmarker.Square.around((points + 0.5) * factors - 0.5)])[0]
+    (probability,) = worn_masks.probabilities(small, [(points + 0.5) * factors - 0.5])
     image = alignment.warp(photo, matrix, tools.align.side)
-    return _portrait(points, by, Crop(image, tools.find(image), matrix), seen.masked, tools)
+    return _portrait(points, by, Crop(image, tools.find(image), matrix), probability, tools)
 
 
 def refilled(portrait: Portrait, region: Pixels, tools: Tools) -> Portrait:
@@ -171,9 +171,9 @@ def laid_back(photo: Pixels, crop: Crop, picture: Pixels, region: Pixels) -> Pix
 def _portrait(points: Points, by: str, crop: Crop, probability: float, tools: Tools) -> Portrait:
     face = crop.image
     share = float((crop.region > 0).mean())
-    # The parser takes sunglasses or a colored light for a mask more often than the landmarker misses one.
+    # The parser takes sunglasses or a colored light for a mask more often than the classifier misses one.
     says = {
-        "landmarker": probability >= tools.worn_threshold,
+        "classifier": probability >= tools.worn_threshold,
         "region": share >= tools.min_share and probability >= tools.possible_threshold,
     }
     worn = Worn(probability, share, tuple(name for name, is_so in says.items() if is_so))

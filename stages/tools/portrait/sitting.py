@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stages.core import images
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces.warp import CollinearPointsError
@@ -16,7 +17,6 @@ from stages.masks import rendering
 from stages.masks.rendering import POLYGON, Look
 from stages.masks.styles import STYLES
 from stages.tools.portrait import files
-from stages.tools.portrait.faces import shrunk
 from stages.tools.portrait.portrait import Portrait, Tools, laid_back, portrait_of, portraits, refilled
 
 LOOKS = (POLYGON, *STYLES)
@@ -64,7 +64,7 @@ def opened(data: bytes, name: str, tools: Tools, side: int) -> Sitting:
     Raises:
         UnreadableImageError: these bytes are no photo.
     """
-    photo = shrunk(files.decoded(data, name), side)
+    photo = images.shrunk(files.decoded(data, name), side)
     return Sitting(name, photo, photo, tuple(face for face in portraits(photo, tools) if face is not None))
 
 
