@@ -39,6 +39,7 @@ from stages.landmarks import centerface, second_look
 from stages.landmarks.landmarker import Square
 from stages.landmarks.search import Search, all_faces, main_face
 from stages.masks.looks import Looks
+from stages.photos import reading
 
 SIDE = 112  # of an aligned crop
 LARGE = 40  # pixels: smaller faces may be missed
@@ -77,7 +78,7 @@ def labeled(path: Path) -> Iterator[Photo]:
                     Label((left + right) / 2, (top + bottom) / 2, side, one.findtext("name") != "without_mask")
                 )
             image = archive.read(f"images/{Path(name).stem}.png")
-            yield Path(name).stem, images.open_photo(image, 10**8)[0], faces
+            yield Path(name).stem, reading.open_photo(image, 10**8)[0], faces
 
 
 def single(path: Path, n: int | None, search: Search) -> Iterator[tuple[str, Pixels, Points]]:
@@ -89,7 +90,7 @@ def single(path: Path, n: int | None, search: Search) -> Iterator[tuple[str, Pix
         return
     for path_inside, data in archived(path, n):
         name = "/".join(path_inside.split("/")[-2:] if path.suffix == ".tar" else path_inside.split("/")[-1:])
-        image = images.open_photo(data, 10**8)[0]
+        image = reading.open_photo(data, 10**8)[0]
         found, _ = main_face(image, {"wears_mask": False}, search.model_copy(update={"whole_crop": False}))
         if found is None:
             print(f"{name}: dlib sees nobody, so it is left out")

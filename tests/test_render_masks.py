@@ -255,7 +255,7 @@ def test_photos_of_one_name_do_not_overwrite_each_other(orl_photo: Callable[[str
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
     params = render_masks.Params.model_validate(PARAMS)
     result = render_masks.photos_folder(tmp_path / "photos", Path("templates"), tmp_path / "out", params)
-    assert result == {"files": 2, "faces": 2, "outcomes": {"masked": 2}}
+    assert result == {"files": 2, "hidden": 0, "faces": 2, "outcomes": {"masked": 2}}
     assert (tmp_path / "out" / "masked" / "a.png.png").exists()
     assert (tmp_path / "out" / "masked" / "a.jpg.png").exists()
 
