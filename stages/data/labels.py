@@ -75,9 +75,7 @@ class Painted:
     labels: Pixels | None  # (H, W), a class id each pixel; None once they are stored
     ignored_pixels: int  # of its label files: what nobody labeled
     unpainted: int  # shapes that lie on no pixel of the photo
-    indices: dict[
-        int, str
-    ]  # what else than background its label files have, where nobody said which is meant: in which
+    indices: dict[int, str]  # what else than background its label files have where nobody said which, and one of these
     holds: str  # what its label files have, in words
 
 
