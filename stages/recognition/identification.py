@@ -177,11 +177,13 @@ def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np
     asked = times > 0
     margins = intervals.scatter(total[asked] / times[asked], people[asked])
     known = np.isfinite(np.mean(means_without, 0))
-    as_gallery = (
-        intervals.jackknife(np.mean(means_without, 0)[known])
-        - intervals.jackknife(np.mean(means_asked, 0)[known])
-        - float(np.square(np.mean(both, 0)).sum())
-    )
+    as_gallery = 0.0
+    if known.any():  # with one group asked about, nobody can be left out
+        as_gallery = (
+            intervals.jackknife(np.mean(means_without, 0)[known])
+            - intervals.jackknife(np.mean(means_asked, 0)[known])
+            - float(np.square(np.mean(both, 0)).sum())
+        )
     wider = intervals.wider(int(known.sum())) ** 2
     moves = max(as_gallery, 0.0) / max(margins.variance, intervals.NO_VARIANCE)
     return Rate(

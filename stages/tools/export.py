@@ -9,7 +9,7 @@ python -m stages.tools.export data/masked/oracle/orl some/folder
     some/folder/validation/ …, test/ …            the splits, as folders of these names, which `datasets` knows
     some/folder/landmarks.csv                     as Face_Mask_Generator writes them, and our adapter of its name reads
 
-`datasets.load_dataset("imagefolder", data_dir="some/folder")` gives the splits with the columns image, mask, labels and
+`load_dataset("imagefolder", data_dir="some/folder")` gives the splits with the columns image, mask, labels and
 all facts; torchvision's ImageFolder reads `train/images` with the persons as classes. Faces without a split are in
 `train`, as `datasets` calls what has none. In metadata.csv no field is blank, as a column's type is guessed from its
 values: what is unknown or not there is a word (`unknown`, `none`), and a column that says nothing is left out, as is
