@@ -21,7 +21,7 @@ from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.data import cropping, inspection, labels
 from stages.data.files import open_files
-from stages.data.formats import pascal_voc, person_folders, pts, wflw, yolo
+from stages.data.formats import pascal_voc, person_folders, photo_folder, pts, wflw, yolo
 from stages.data.labels import Frame
 from stages.data.photo import Photo, Photos, Reject
 from stages.faces.landmarks import flip
@@ -722,3 +722,57 @@ def test_lists_of_wflw_that_cannot_be_read(tmp_path: Path):
     (folder / "list_98pt_train.txt").unlink()
     with pytest.raises(UnmaskError, match="no list of WFLW found"):
         listed(wflw, folder)
+
+
+# ---------------------------------------------------------------- what lies where
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("anna/2024-01-01/1.jpg", "ben/2024-04-01/1.jpg"),
+        ("anna/surgical/1.jpg", "ben/n95/1.jpg"),
+        ("anna/1.jpg", "anna/2024/2.jpg", "ben/1.jpg"),
+    ],
+)
+def test_folders_within_a_persons_folder_are_no_people(tmp_path: Path, names: tuple[str, ...]):
+    with pytest.raises(UnmaskError, match=r"say by `conditions` \(of splits: `splits`\) in the adapter"):
+        people(tmp_path, *names)
+    inner = {Path(name).parent.name.lower(): None for name in names if len(Path(name).parts) == 3}
+    found = people(tmp_path, *names, conditions=person_folders.CONDITIONS | inner)
+    assert {one[0] for one in found} == {"anna", "ben"}
+
+
+def test_people_in_groups_of_two_sessions_stay_people(tmp_path: Path):
+    assert {one[0] for one in people(tmp_path, "session1/anna/1.jpg", "session2/ben/1.jpg")} == {"anna", "ben"}
+
+
+def test_a_folder_of_photos_has_splits_and_conditions(tmp_path: Path):
+    names = ["Train/WithMask/1.jpg", "Train/WithoutMask/2.jpg", "Test/WithMask/3.jpg", "Test/WithoutMask/4.jpg"]
+    found = brief(listed(adapter(photo_folder.photos), write(tmp_path, dict.fromkeys(names, b"")))[0])
+    assert [(split, worn) for _, _, worn, split in found] == [
+        ("test", True),
+        ("test", False),
+        ("train", True),
+        ("train", False),
+    ]
+
+
+def test_faces_of_one_photo_are_in_one_split(cleaned: Any):
+    lines = b"".join(b"0 %.2f 0.5 0.3 0.5\n" % x for x in (0.2, 0.5, 0.8))
+    content = {f"{n}.txt": lines for n in range(6)} | {"data.yaml": b"names: [mask]"}
+    content |= {f"{n}.png": encoded(np.kron(photo(n), np.ones((2, 2, 1), np.uint8)), "PNG") for n in range(6)}
+    _, rows, _ = cleaned(yolo.photos, content)
+    of_photo: dict[str, set[str]] = {}
+    for name, row in rows.items():
+        of_photo.setdefault(name.rsplit("/", 1)[1].rsplit("-", 1)[0], set()).add(row["split"])
+    assert len(of_photo) == 6
+    assert all(len(splits) == 1 for splits in of_photo.values())
+    assert set.union(*of_photo.values()) >= {"train", "test"}
+
+
+def test_points_of_a_pose_are_no_region(tmp_path: Path):
+    text = b"0 0.5 0.5 0.4 0.4" + b" 0.5 0.5" * 5
+    folder = write(tmp_path, {"a.jpg": b"", "a.txt": text, "data.yaml": b"names: [mask]\nkpt_shape: [5, 2]"})
+    (one,), _ = listed(adapter(yolo.photos), folder)
+    assert (one.box is not None, one.shapes) == (True, ())

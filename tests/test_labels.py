@@ -689,8 +689,36 @@ def test_a_shape_without_area_is_counted_and_no_mask_alone(stray: str, read: Rea
     assert np.array_equal(region(faces["a"]), by_pillow("polygon", CORNERS))
     with pytest.raises(UnmaskError, match=rf"no_region 1\).*no area: {stray}"):
         read(labelme.photos, content | {"a.json": labelme_json(STRAY[stray])})
+    content |= {"b.jpg": face(1), "b.json": labelme_json(shape(), imagePath="b.jpg")}
     _, faces, _ = read(labelme.photos, content | {"a.json": labelme_json({**STRAY[stray], "label": "face"})})
     assert faces["a"]["wears_mask"] is False
+
+
+@pytest.mark.parametrize(("label", "worn"), [("face", None), ("without_mask", False)])
+def test_where_nobody_labels_masks_a_face_alone_says_nothing_of_them(label: str, worn: bool | None, read: Read):
+    _, faces, _ = read(labelme.photos, {"a.jpg": face(), "a.json": labelme_json(shape(label))})
+    assert faces["a"]["wears_mask"] is worn
+
+
+def test_a_color_is_meant_by_its_three_numbers(read: Read):
+    colors = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    colors[10:20, 10:30], colors[30:40, 10:20] = (128, 0, 0), (7, 90, 200)
+    content = {"images/a.jpg": face(), "labels/a.png": encoded(Image.fromarray(colors), "PNG")}
+    for index in ((7, 90, 200), [(7, 90, 200)]):
+        _, faces, _ = read(image_label_pairs.photos, content, index=index)
+        assert box(region(faces["a"])) == (10, 30, 20, 40)
+    lossy = content | {"labels/a.jpg": encoded(Image.fromarray(colors))}
+    del lossy["labels/a.png"]
+    with pytest.raises(UnmaskError, match=r"labels/a.jpg is lossy, its colors are not exact: save it as PNG"):
+        read(image_label_pairs.photos, lossy, index=(7, 90, 200))
+    with pytest.raises(UnmaskError, match=r"index=\(128, 0\.5\): write 2, \[1, 2\] or \[\(128, 0, 0\)\]"):
+        read(image_label_pairs.photos, content, index=(128, 0.5))
+
+
+def test_categories_with_one_id_and_two_names_are_told(read: Read):
+    twice = coco_json({"segmentation": [FLAT]}, categories=[{"id": 1, "name": "mask"}, {"id": 1, "name": "no_mask"}])
+    with pytest.raises(UnmaskError, match="categories of different names have the same id"):
+        read(coco.photos, {"a.jpg": face(), "a.json": twice})
 
 
 PNG = base64.b64encode(encoded(Image.new("1", (4, 3), 1), "PNG")).decode()

@@ -199,3 +199,17 @@ def test_c_rmfrds_own_files():
     assert len(read_list(masked / "AFDB_probe.csv")) == 831
     pairs = read_pairs(folder / "Protocol_verification/AFDB_final_Jeff.csv")
     assert (sum(pair.genuine for pair in pairs), sum(not pair.genuine for pair in pairs)) == (945, 15011)
+
+
+@pytest.mark.parametrize(
+    "text", ["a/1.jpg 3\nb/2.jpg 17\n", "文件名\na/1.jpg\nb/2.jpg\n", "# gallery\na/1.jpg\nb/2.jpg\n"]
+)
+def test_a_list_of_photos_with_classes_or_a_head_of_its_own(tmp_path: Path, text: str):
+    (tmp_path / "list").write_text(text)
+    assert read_list(tmp_path / "list") == ["a/1", "b/2"]
+
+
+def test_photos_of_a_person_are_numbered_from_1(tmp_path: Path):
+    (tmp_path / "list").write_text("1001 1002 1\n1001 1003 0\n")
+    with pytest.raises(UnmaskError, match="line 2: photos of a person are numbered from 1"):
+        read_pairs(tmp_path / "list")

@@ -339,7 +339,10 @@ def _splits(dataset: str, seen: Sequence[Seen], sexes: Mapping[str, str | None],
                 f"{dataset}: {identity} is {others[identity]} in one photo and {sex} in {one.face_id}, and a split is "
                 f"drawn by sex: correct the list of sexes, or leave out the wrong photos in data/curation/{dataset}.csv"
             )
-    return splits | split.draw(dataset, others)
+    # Faces of one photo are drawn together: their crops show each other.
+    drawn_as = {one.photo.identity: one.photo.identity if one.photo.box is None else one.photo.file for one in seen}
+    drawn = split.draw(dataset, {drawn_as[identity]: sex for identity, sex in others.items()})
+    return splits | {identity: drawn[drawn_as[identity]] for identity in others}
 
 
 def _numbers_of(

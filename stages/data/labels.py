@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.core import images
 from stages.core.images import Pixels
@@ -38,6 +38,7 @@ VOC = {
 }
 SAY_UPRIGHT = "say in the adapter whether labels are upright, labels_upright=True or False"
 SAY_WHICH = "say in the adapter which is meant, index=<number>"
+SAY_COLOR = "say in the adapter which is meant, index=[(red, green, blue)]"
 UPRIGHT: dict[int, Callable[[Region], Region]] = {  # what turns stored pixels upright, by the EXIF tag
     2: lambda region: region[:, ::-1],
     3: lambda region: region[::-1, ::-1],
@@ -189,12 +190,16 @@ def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None,
             is_lossy = stored.format in {"JPEG", "MPO"} or (stored.format == "WEBP" and b"VP8L" not in data)
             picture = ImageOps.exif_transpose(stored)
             picture.load()
+    except UnidentifiedImageError:  # whose message has an address in memory
+        raise UnreadableImageError("bad_labels", f"{name} is no image") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # of Pillow, for one format or another
         raise UnreadableImageError("bad_labels", f"{name} is no image that can be read: {error}") from None
     if index is not None and not all(isinstance(one, int) for one in index):
+        if is_lossy:
+            raise UnreadableImageError("unclear_labels", f"{name} is lossy, its colors are not exact: save it as PNG")
         rgb = np.asarray(picture.convert("RGB"))
         chosen = np.any([np.all(rgb == color, axis=-1) for color in index], axis=0)
-        return _Map(chosen, np.zeros_like(chosen), frozenset(), upright, "other colors")
+        return _Map(chosen, np.zeros_like(chosen), frozenset(), upright, f"the colors {_colors(rgb)}")
     values, nobodys = _indices(picture, name)
     found = _numbers(values)
     white = 65535 if max(found) > 255 else 255
@@ -226,6 +231,12 @@ def _numbers(values: NDArray[np.integer]) -> set[int]:
     if values.dtype == np.uint8:
         return set(np.flatnonzero(np.bincount(values.ravel())).tolist())  # much faster
     return set(np.unique(values).tolist())
+
+
+def _colors(rgb: Pixels) -> str:
+    """Return the first colors of a map (H, W, 3) in words."""
+    found = np.unique(rgb.reshape(-1, 3), axis=0)
+    return ", ".join(str(tuple(color)) for color in found[:9].tolist()) + (", …" if len(found) > 9 else "")
 
 
 def listed(indices: Iterable[int]) -> str:
@@ -281,10 +292,11 @@ def _of_colors(rgb: Pixels, name: str) -> tuple[NDArray[np.integer], frozenset[i
     if all(color in VOC for color in found.tolist()):
         return np.array([VOC[color] for color in found.tolist()])[place].reshape(packed.shape), IGNORED
     if len(found) == 2 and found[0] == 0:
-        return np.where(packed > 0, 1, 0), frozenset()
+        index = sum((int(found[1]) >> 23 - 8 * channel & 1) << channel for channel in range(3))  # as in VOC
+        return np.where(packed > 0, max(index, 1), 0), frozenset()
     raise UnreadableImageError(
         "unclear_labels",
-        f"{name} has {len(found)} colors, which are no indices: {SAY_WHICH.replace('<number>', '(red, green, blue)')}",
+        f"{name} has {len(found)} colors, which are no indices: {SAY_COLOR}",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from stages.photos.reading import UnreadableImageError
@@ -132,8 +132,10 @@ class Patch:
         try:
             with Image.open(io.BytesIO(embedded(self.png)), formats=("PNG",)) as picture:
                 return np.asarray(picture.convert("L") if picture.mode not in {"1", "L", "P"} else picture) > 0
+        except UnidentifiedImageError:  # whose message has an address in memory
+            raise UnreadableImageError("bad_labels", "a shape's mask is no PNG") from None
         except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise UnreadableImageError("bad_labels", f"a shape's mask is no PNG: {error}") from None
+            raise UnreadableImageError("bad_labels", f"a shape's mask is no whole PNG: {error}") from None
 
 
 def embedded(text: str) -> bytes:

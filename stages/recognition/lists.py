@@ -33,6 +33,9 @@ BLANKS = (
 )
 
 
+LABELED = re.compile(r"(.+\.\w{2,5})\s+-?\d+")
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two photos.
@@ -147,8 +150,10 @@ def read_photos(path: Path, known: Collection[str] = ()) -> dict[str, int]:
         UnmaskError: a line is no `person/photo`, one stands there twice, or the file is empty.
     """
     found: dict[str, int] = {}
-    for place, (line, cell) in enumerate(_only_photos(path, decode(_content(path), str(path), known))):
-        if place == 0 and cell.casefold() in PHOTO_COLUMNS:
+    cells = _only_photos(path, decode(_content(path), str(path), known))
+    is_headed = len(cells) > 1 and not _has_folder(cells[0][1]) and all(_has_folder(cell) for _, cell in cells[1:])
+    for place, (line, cell) in enumerate(cells):
+        if place == 0 and (is_headed or cell.casefold() in PHOTO_COLUMNS):
             continue
         name = _name(path, line, cell, known)
         if name in found:
@@ -173,6 +178,9 @@ def _only_photos(path: Path, text: str) -> list[tuple[int, str]]:
             photos = [place for place in range(lengths.pop()) if all(_has_folder(cells[place]) for _, cells in body)]
             if len(photos) == 1:
                 return [(line, cells[photos[0]]) for line, cells in found]
+    classed = [(number, LABELED.fullmatch(line)) for number, line in whole]  # a photo and its class, as Caffe has them
+    if all(found and PurePosixPath(found[1]).suffix.lower() in SUFFIXES for _, found in classed):
+        return [(number, found[1]) for number, found in classed if found]
     return whole
 
 
@@ -229,6 +237,8 @@ def _numbered(path: Path, row: Row, fold: int = 0) -> Pair:
     if not _is_numbered(row):
         raise UnmaskError(f"{path}, line {row.line}: {EXPECTED}, got {' '.join(row.cells)!r}")
     person, first, *other, second = row.cells
+    if not int(first) or not int(second):
+        raise UnmaskError(f"{path}, line {row.line}: photos of a person are numbered from 1; {EXPECTED}")
     names = [f"{one}/{one}_{int(photo):04d}" for one, photo in ((person, first), (*(other or [person]), second))]
     return Pair(names[0], names[1], other in ([], [person]), fold, row.line)
 

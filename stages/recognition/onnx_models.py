@@ -289,6 +289,11 @@ def _checked(session: Any, described: Description, model: Any) -> Model:
         raise UnmaskError(
             f"side is {described.side}, the file takes {side} pixels: set side to {side}, or leave it out"
         )
+    if 0 < described.mean <= 1:  # as torchvision writes it, for pixels of 0 to 1
+        raise UnmaskError(
+            f"mean is {described.mean} and scale {described.scale}, as for pixels of 0 to 1; here they are 0 to 255: "
+            f"set both to 255 times as much, such as 127.5 for 0.5"
+        )
     by_itself = np.dtype(DTYPES[one.type]) == np.uint8 or normalizes(model, one.name)
     if by_itself and (described.mean, described.scale) != (0, 1):
         raise UnmaskError(

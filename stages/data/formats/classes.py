@@ -82,9 +82,13 @@ def wears_mask(labels: Iterable[str], meanings: Mapping[str, str]) -> bool | Non
     A mask beside a bare face (and not just `face`) are two people, of whom nobody knows which one is meant.
     """
     said = {meanings[label] for label in labels if meanings[label] != OTHER}
+    bare = {plain(label) for label in labels if meanings[label] == BARE}
     if MASK in said:
-        bare = {plain(label) for label in labels if meanings[label] == BARE}
         return None if bare - FACE_LABELS else True
+    if bare - FACE_LABELS:
+        return False
+    if MASK not in meanings.values():
+        return None
     return None if not said and BARE in meanings.values() else False
 
 

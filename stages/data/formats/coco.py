@@ -95,6 +95,9 @@ def _content(files: Files, file: str) -> dict[str, Any] | None:
     for key in KEYS:
         if not isinstance(content.get(key), list) or not all(isinstance(entry, dict) for entry in content[key]):
             raise UnmaskError(f"{file}: `{key}` is no list of objects")
+    names = {(_id(entry, "id"), str(entry.get("name"))) for entry in content["categories"]}
+    if len({number for number, _ in names}) < len(names):
+        raise UnmaskError(f"{file}: categories of different names have the same id")
     return content
 
 

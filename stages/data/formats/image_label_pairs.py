@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.formats.layout import split_of
+from stages.data.formats.layout import listed_splits, split_of
 from stages.data.photo import Color, Photo, Photos, Reject
 from stages.faces.parts import MASK
 
@@ -23,7 +23,7 @@ Key = tuple[tuple[str, ...], tuple[str, ...], str]  # folders around those of th
 
 def photos(
     files: Files,
-    class_id: int,
+    class_id: int = MASK,
     *,
     index: int | Iterable[int] | Iterable[Color] | None = None,
     images: Sequence[str] = IMAGES,
@@ -57,7 +57,7 @@ def photos(
         raise UnmaskError(
             f"no photo found: expected a folder {' or '.join(images)}, and beside it {' or '.join(labels)}"
         )
-    meant = None if index is None else (index,) if isinstance(index, int) else tuple(index)
+    meant, splits = _meant(index), listed_splits(files, [path for path, _ in found])
     if class_id == MASK and "wears_mask" not in known and not known.get("empty_is_bare"):
         known["wears_mask"] = True
     around = list(zip(*{before for _, (before, _, _) in found}, strict=False))
@@ -66,11 +66,26 @@ def photos(
         label = maps.get((before, within, stem), [])
         name = "-".join((*before[shared:], *within, stem))
         if len(label) == 1:
-            said = {"split": split_of(path), "label_files": ((class_id, label[0]),), "label_index": meant, **known}
+            split = split_of(path) or splits.get(path.as_posix())
+            said = {"split": split, "label_files": ((class_id, label[0]),), "label_index": meant, **known}
             yield Photo(path.as_posix(), f"photo-{name}", name, **said)
         else:
             wanted = f"{stem}{label_suffix} in {' or '.join(labels)}"
             yield Reject(path.as_posix(), "no_label", f"{len(label) or 'no'} label maps of the name {wanted}")
+
+
+def _meant(index: Any) -> tuple[int, ...] | tuple[Color, ...] | None:
+    """Return what is meant in label maps; a tuple of three numbers is a color."""
+    if index is None:
+        return None
+    is_color = isinstance(index, tuple) and len(index) == 3 and all(isinstance(one, int) for one in index)
+    meant = (index,) if isinstance(index, int) or is_color else tuple(index)
+    if not meant or not (
+        all(isinstance(one, int) for one in meant)
+        or all(isinstance(one, tuple | list) and len(one) == 3 for one in meant)
+    ):
+        raise UnmaskError(f"the adapter gives image_label_pairs index={index!r}: write 2, [1, 2] or [(128, 0, 0)]")
+    return meant
 
 
 def _in_folders(

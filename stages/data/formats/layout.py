@@ -17,10 +17,13 @@ SPLITS = {
     "trainset": "train",
     "val": "val",
     "valid": "val",
+    "dev": "val",
     "validation": "val",
     "test": "test",
     "testing": "test",
     "testset": "test",
+    "eval": "test",
+    "evaluation": "test",
 }
 IMAGES = frozenset({"images", "image", "imgs", "img", "jpegimages"})
 LABELS = frozenset({"annotations", "annotation", "labels", "label", "xmls", "xml", "landmarks", "points", "pts"})
@@ -38,7 +41,7 @@ def split_of(path: PurePosixPath) -> str | None:
     return next((SPLITS[plain(step)] for step in reversed(path.parts[:-1]) if plain(step) in SPLITS), None)
 
 
-def listed_splits(files: Files) -> dict[str, str]:
+def listed_splits(files: Files, photos: Iterable[PurePosixPath] | None = None) -> dict[str, str]:
     """Return the split of each photo, by its name in a dataset, that lists such as VOC's ImageSets/Main/train.txt name.
 
     They are called train.txt, val.txt and so on; a line begins with the name of a photo, with or without its folder and
@@ -48,7 +51,7 @@ def listed_splits(files: Files) -> dict[str, str]:
         UnmaskError: two lists of different splits name the same photo, or one is no text.
     """
     of_stem: dict[str, list[str]] = defaultdict(list)
-    for photo in files.images():
+    for photo in files.images() if photos is None else photos:
         of_stem[photo.stem].append(photo.as_posix())
     found: dict[str, tuple[str, str]] = {}
     for file in files.names():

@@ -4,6 +4,7 @@ Folders above or below a person's may say the split or whether masks are worn: t
 masked/anna/1.jpg. They say so if all folders beside them do, too; `test` beside `anna` and `ben` is a person.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -15,7 +16,8 @@ from stages.data.formats.classes import BARE_LABELS, FACE_LABELS, MASK_LABELS
 from stages.data.photo import Photo, Photos, Reject
 
 CONDITIONS = dict.fromkeys(MASK_LABELS, True) | dict.fromkeys(BARE_LABELS - FACE_LABELS, False)
-SAY_WHICH = "say by `conditions` in the adapter, see stages/data/formats/person_folders.py"
+KINDS = frozenset({"surgical", "cloth", "n95", "kn95", "ffp2", "ffp3", "none", "bare_face"})
+SAY_WHICH = "say by `conditions` (of splits: `splits`) in the adapter, see stages/data/formats/person_folders.py"
 Said = TypeVar("Said")
 
 
@@ -33,13 +35,15 @@ def photos(
     Args:
         files: of the dataset.
         known: adds to a photo what else is known of it, or rejects it.
-        conditions: whether masks are worn in folders of a name, None if it does not say. Names are in small letters,
-            with `_` for blanks and hyphens.
+        conditions: whether masks are worn in folders of a name, None if it does not say. Capitals, blanks, hyphens and
+            underscores make no difference.
         splits: the split by the name of a folder.
 
     Raises:
         UnmaskError: no photo lies in a person's folder, or it cannot be known which folders are the people's.
     """
+    conditions = {layout.plain(name): worn for name, worn in conditions.items()}
+    splits = {layout.plain(name): split for name, split in splits.items()}
     paths = files.images()
     marks = layout.marks(paths, {**conditions, **splits})
     people = {path: [folder for folder in path.parents[:-1] if folder not in marks] for path in paths}
@@ -73,14 +77,24 @@ def _check(people: list[list[PurePosixPath]], conditions: Mapping[str, object], 
                 f"people lie in {folder} and beside it, so it is a person or not: put those beside it into a folder of "
                 f"the same kind, or {SAY_WHICH}"
             )
+    around = {folder for folders in people for folder in folders[1:]}
+    both = sorted(around & {folders[0] for folders in people if folders})
+    if conditions and both:
+        raise UnmaskError(
+            f"photos lie in {both[0]} and in folders below it, so it is a person or not: put the photos into a folder "
+            f"of their own, or {SAY_WHICH}"
+        )
     pairs = {(folders[1], folders[0].name) for folders in people if len(folders) > 1}
     inner, outer = {name for _, name in pairs}, {folder for folder, _ in pairs}
-    if conditions and len(inner) < len(pairs) and len(inner) <= len(outer):
+    repeated = len(inner) < len(pairs) and len(inner) <= len(outer)
+    # Dates, numbers of sessions or cameras, and kinds of masks are names of people where the outer folders are groups.
+    numbered = all(re.search(r"\d", name) for name in inner) and not any(re.search(r"\d", one.name) for one in outer)
+    if conditions and len(outer) > 1 and (repeated or numbered or KINDS & set(map(layout.plain, inner))):
         some, names = min(pairs), ", ".join(f"{name!r}: None" for name in sorted(inner)[:3])
         raise UnmaskError(
-            f"{some[0].name} or {some[1]} is the person in {some[0]}/{some[1]}, as folders of this name lie in several "
-            f"others: {SAY_WHICH}, such as CONDITIONS | {{{names}}}, if the outer folders are the people, and {{}} "
-            "if the inner ones are"
+            f"{some[0].name} or {some[1]} is the person in {some[0]}/{some[1]}, as folders of such names lie in "
+            f"several: {SAY_WHICH}, such as CONDITIONS | {{{names}}}, if the outer folders are the people, and {{}} if "
+            "the inner ones are"
         )
 
 

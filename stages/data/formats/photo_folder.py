@@ -2,6 +2,8 @@
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
+from stages.data.formats import layout
+from stages.data.formats.person_folders import CONDITIONS
 from stages.data.photo import Photo, Photos
 
 
@@ -10,6 +12,14 @@ def photos(files: Files) -> Photos:
     paths = files.images()
     if not paths:
         raise UnmaskError("there is no image file")
+    marks = layout.marks(paths, {**CONDITIONS, **layout.SPLITS})
     for path in paths:
         name = path.with_suffix("").as_posix().replace("/", "-")
-        yield Photo(path.as_posix(), identity=f"photo-{name}", name=name)
+        said = [layout.plain(folder.name) for folder in path.parents[:-1] if folder in marks]
+        yield Photo(
+            path.as_posix(),
+            identity=f"photo-{name}",
+            name=name,
+            split=next((layout.SPLITS[one] for one in said if one in layout.SPLITS), None),
+            wears_mask=next((CONDITIONS[one] for one in said if one in CONDITIONS), None),
+        )

@@ -7,6 +7,7 @@ are regions. They are painted into the photo's label map, and the photo stays wh
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from ruamel.yaml import YAML
@@ -39,7 +40,7 @@ def photos(files: Files, *, labels_upright: bool = True, **names: Iterable[str])
     Raises:
         UnmaskError: there is no label file, nobody says what a class means, or the files that name them differ.
     """
-    of_number = _names(files)
+    of_number, points = _names(files), _points(files)
     listed = [path for path in map(PurePosixPath, files.names()) if path.suffix.lower() == ".txt"]
     listed = [path for path in listed if path.name.lower() not in NAMES]
     labeled, used = [], set()
@@ -50,7 +51,8 @@ def photos(files: Files, *, labels_upright: bool = True, **names: Iterable[str])
         photo, source = pair
         used.add(source)
         try:
-            labeled.append(Labeled(photo, source.as_posix(), FRACTIONS, _faces(files, source.as_posix(), of_number)))
+            found = _faces(files, source.as_posix(), of_number, points)
+            labeled.append(Labeled(photo, source.as_posix(), FRACTIONS, found))
         except UnmaskError as error:
             yield Reject(photo.as_posix(), "bad_labels", str(error))
     if not used:
@@ -62,7 +64,7 @@ def photos(files: Files, *, labels_upright: bool = True, **names: Iterable[str])
     yield from labeled_faces.faces(labeled, "yolo", splits, labels_upright=labels_upright, **names)
 
 
-def _faces(files: Files, source: str, names: dict[int, str]) -> tuple[Face, ...]:
+def _faces(files: Files, source: str, names: dict[int, str], points: int = 0) -> tuple[Face, ...]:
     """Return what the lines of a label file say.
 
     Raises:
@@ -73,6 +75,8 @@ def _faces(files: Files, source: str, names: dict[int, str]) -> tuple[Face, ...]
         words = line.split()
         if not words:
             continue
+        if points and len(words) == BOX + points:
+            words = words[:BOX]
         number_of_class = finite(words[0])
         is_class = number_of_class is not None and number_of_class >= 0 and number_of_class % 1 == 0  # 0 or 0.0e+00
         if not is_class or (len(words) != BOX and (len(words) < REGION or len(words) % 2 == 0)):
@@ -110,6 +114,18 @@ def _names(files: Files) -> dict[int, str]:
         if names != said[first]:
             raise UnmaskError(f"{first} and {file} name the classes differently: keep one of them")
     return said.get(first, {})
+
+
+def _points(files: Files) -> int:
+    """Return how many numbers of points stand behind each box, as `kpt_shape` in data.yaml says; 0 if it says none."""
+    for file in files.names():
+        if file.lower().endswith((".yaml", ".yml")):
+            with suppress(YAMLError, UnmaskError, RecursionError):
+                content = YAML(typ="safe", pure=True).load(files.text(file))
+                shape = finite(content.get("kpt_shape"), 2) if isinstance(content, dict) else None
+                if shape is not None:
+                    return int(shape.prod())
+    return 0
 
 
 def _of_yaml(files: Files, file: str) -> dict[int, str]:
