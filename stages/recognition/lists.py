@@ -237,7 +237,7 @@ def _numbered(path: Path, row: Row, fold: int = 0) -> Pair:
     if not _is_numbered(row):
         raise UnmaskError(f"{path}, line {row.line}: {EXPECTED}, got {' '.join(row.cells)!r}")
     person, first, *other, second = row.cells
-    if not int(first) or not int(second):
+    if person.isdecimal() and not (int(first) and int(second)):  # three photos' numbers, or two and a label
         raise UnmaskError(f"{path}, line {row.line}: photos of a person are numbered from 1; {EXPECTED}")
     names = [f"{one}/{one}_{int(photo):04d}" for one, photo in ((person, first), (*(other or [person]), second))]
     return Pair(names[0], names[1], other in ([], [person]), fold, row.line)
