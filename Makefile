@@ -76,7 +76,7 @@ test-gpu: $(VENV)/installed-dev  ## Compare networks and the small pipeline on t
 	pytest -m gpu -rs
 
 fuzz: $(VENV)/installed-dev  ## Read 20,000 broken files and lists of every kind
-	UNMASK_FUZZ=400 pytest -q tests/test_fuzz.py
+	UNMASK_FUZZ=400 pytest -q tests/test_fuzz.py tests/test_import_recognizer.py::test_a_broken_file_is_a_model_or_an_error
 
 lint: $(VENV)/installed-dev  ## Check style and types
 	ruff check .

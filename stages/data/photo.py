@@ -72,7 +72,8 @@ def finite(values: Any, *shape: int, dtype: DTypeLike = np.float64) -> NDArray[n
         dtype: of the array.
     """
     try:
-        found = np.array(values, dtype)
+        with np.errstate(over="ignore"):  # too large for the type is infinite
+            found = np.array(values, dtype)
     except (TypeError, ValueError, OverflowError):
         return None
     fits = len(shape) == found.ndim and all(want in {-1, has} for want, has in zip(shape, found.shape, strict=True))
