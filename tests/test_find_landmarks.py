@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
 from stages.core.results import Results
 from stages.faces import alignment, landmarks
-from stages.landmarks import behind_masks, boxes, dlib, face_alignment, find_landmarks, landmarker, train_landmarker
+from stages.landmarks import boxes, dlib, face_alignment, find_landmarks, landmarker, search, train_landmarker
 from stages.landmarks.behind_masks import Found
 from stages.landmarks.boxes import Box
 from stages.landmarks.search import Search, all_faces, main_face
@@ -95,11 +96,13 @@ def test_a_face_behind_a_mask_has_its_landmarks(orl_photo: Callable[[str], Pixel
     assert 2 <= result["masks_seen"] <= 3  # of the three of whom nobody told
     for name, (_, points) in photos.items():
         found = faces[f"{name}_True"]
-        assert found["landmarks_by"] == "landmarker"
+        assert found["landmarks_by"] == "landmarker_centerface"
         away = np.linalg.norm(found["landmarks"] - points, axis=1).mean()
         assert away < 0.12 * landmarks.face_size(points), name
-    seen = [face for face in faces.values() if face["landmarks_by"] != "landmarker"]
-    assert all(face["wears_mask"] is (True if face["landmarks_by"].startswith("landmarker") else None) for face in seen)
+    assert all(
+        face["wears_mask"] is (True if face["landmarks_by"].startswith("landmarker") else None)
+        for face in faces.values()
+    )
 
 
 @pytest.fixture
@@ -107,13 +110,11 @@ def alarms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every photo show one face, and the network see a mask on each whose first pixel is white."""
     box, points = Box(0, 0, 40, 40, "hog"), drawn_landmarks(40)
 
-    def in_box(image: Pixels, seen: Box) -> Found | None:
-        return Found(points + 1, "landmarker_hog", masked=True) if image[0, 0, 0] == 255 else None
+    def all_faces(image: Pixels, _: Search, *, masked: bool | None) -> list[Found]:
+        return [Found(points + 1, "landmarker_centerface", masked=bool(masked or image[0, 0, 0] == 255))]
 
     monkeypatch.setattr(boxes, "find", lambda *_, **__: [box])
-    monkeypatch.setattr(behind_masks, "in_box", in_box)
-    monkeypatch.setattr(behind_masks, "everywhere", lambda _: [Found(points + 1, "landmarker", masked=True)])
-    monkeypatch.setattr(behind_masks, "if_worn", lambda _, found: found)
+    monkeypatch.setattr(search, "all_faces", all_faces)
     monkeypatch.setattr(dlib, "points", lambda *_: points)
 
 
@@ -290,6 +291,22 @@ def test_the_main_face_is_the_most_central_of_the_large_ones(orl_photo: Callable
     assert boxes.main_face([large, central, tiny], image) == central
     found = all_faces(side_by_side(orl_photo), Search.model_validate(SEARCH))
     assert sorted(one.points[landmarks.NOSE_TIP, 0] > 92 for one in found) == [False, True]
+
+
+@pytest.mark.parametrize("known", [True, None])
+def test_a_bare_bystander_is_not_taken_for_the_masked_person(orl_photo: Callable[[str], Pixels], known: bool | None):
+    """HOG sees the small bare face alone."""
+    worn, points = masked(orl_photo("s1/1"))
+    bystander = cv2.resize(orl_photo("s2/1"), (60, 73), interpolation=cv2.INTER_AREA)
+    photo = np.full((240, 320, 3), 128, np.uint8)
+    photo[10:234, 100:284] = cv2.resize(worn, (184, 224), interpolation=cv2.INTER_CUBIC)
+    photo[20:93, 20:80] = bystander
+    found, n = main_face(photo, {"wears_mask": known}, Search.model_validate(SEARCH))
+    assert n == 2
+    assert found is not None
+    assert found.masked
+    truth = 2 * points + [100, 10]
+    assert np.linalg.norm(found.points - truth, axis=1).mean() < 0.1 * landmarks.face_size(truth)
 
 
 def test_a_large_photo_is_shrunk_for_the_search(orl_photo: Callable[[str], Pixels]):

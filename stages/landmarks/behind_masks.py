@@ -6,9 +6,6 @@ import numpy as np
 
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points, face_size
-from stages.landmarks.boxes import Box
-
-BOX_TO_SQUARE = 1.6  # side of the square that is looked at over that of a detector's box
 
 
 @dataclass(frozen=True)
@@ -18,16 +15,6 @@ class Found:
     points: Points
     by: str  # what found them: `csv`, `dlib_hog`, `dlib_crop`, `landmarker_hog`, …
     masked: bool = False
-
-
-def in_box(image: Pixels, box: Box) -> Found | None:
-    """Return the landmarks of the masked face in a box of an RGB image (H, W, 3); None if it wears no mask."""
-    from stages.landmarks import landmarker  # noqa: PLC0415 -- torch takes seconds to load
-
-    side = max(box.right - box.left, box.bottom - box.top)
-    square = landmarker.Square((box.left + box.right) / 2, (box.top + box.bottom) / 2, BOX_TO_SQUARE * side)
-    seen = landmarker.look(image, [square])[0]
-    return Found(seen.points, f"landmarker_{box.by}", masked=True) if seen.sure and seen.wears_mask else None
 
 
 def if_worn(image: Pixels, found: Found) -> Found:

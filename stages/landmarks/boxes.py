@@ -32,6 +32,11 @@ class Box:
         """Return the box's area in square pixels."""
         return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
 
+    def holds(self, points: Points) -> bool:
+        """Tell whether the mean of landmarks (n, 2) lies in it."""
+        x, y = points.mean(0)
+        return bool(self.left <= x <= self.right and self.top <= y <= self.bottom)
+
 
 @functools.cache
 def _hog() -> Any:

@@ -22,7 +22,6 @@ from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces.face_type import FACE_TYPES
 from stages.figures import sheets
-from stages.landmarks import behind_masks
 from stages.landmarks.search import FaceTypes, Search, main_face
 
 
@@ -94,9 +93,6 @@ def _with_landmarks(face: Face, params: Params, *, masks: bool = True) -> tuple[
     image = images.decode(face["image"])
     found, seen = main_face(image, face, params.search, masks=masks)
     wears_mask = face.get("wears_mask")
-    looked_for = masks and params.search.masked and wears_mask is None
-    if looked_for and found is not None and not found.masked and found.by != "csv":
-        found = behind_masks.if_worn(image, found)
     numbers = Counter({"nobody said": int(wears_mask is None)})
     if found is None:
         result = {**face, "landmarks": None, "landmarks_by": None, "face_type": None, "wears_mask": wears_mask}

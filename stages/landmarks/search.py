@@ -58,6 +58,9 @@ class FaceTypes(Section):
 def main_face(image: Pixels, face: Face, search: Search, *, masks: bool = True) -> tuple[Found | None, int]:
     """Return the landmarks of the face that a photo is about, and how many faces were seen in it.
 
+    Where a mask is worn or nobody said, it is one of `all_faces`. Only where these are none, and where no mask is worn,
+    dlib's detectors are asked: of masked faces they miss many, and take another person's face then.
+
     Args:
         image: RGB uint8 (H, W, 3).
         face: its row, for the landmarks that came with it, and whether it is known to wear a mask.
@@ -69,22 +72,36 @@ def main_face(image: Pixels, face: Face, search: Search, *, masks: bool = True) 
     if not search.with_box:
         return None, 0
     wears_mask = face.get("wears_mask") if search.masked else False
+    doubtful = masks and wears_mask is None
+    everyone = all_faces(image, search, masked=wears_mask) if wears_mask or doubtful else []
+    main = behind_masks.main_face(everyone, image)
+    if main is not None and main.masked:
+        return main, len(everyone)
     seen = [] if wears_mask else boxes.find(image, short_side=search.short_side, long_side=search.long_side)
+    if (
+        main is not None
+    ):  # landmarks of bare faces are those that they would have if somebody had said that they are bare
+        box = next((box for box in seen if box.holds(main.points)), boxes.around(main.points))
+        return by_backend(image, box, search), len(everyone)
     box = boxes.main_face(seen, image) if seen else None
-    if masks and wears_mask is None and box is not None and (behind := behind_masks.in_box(image, box)) is not None:
-        return behind, len(seen)
     if box is None and wears_mask is not False:
         everyone = [replace(one, masked=one.masked and masks) for one in behind_masks.everywhere(image)]
         return behind_masks.main_face(everyone, image), len(everyone)
     if box is None and search.whole_crop:
         box = boxes.whole_crop(image)
-    return None if box is None else by_backend(image, box, search), len(seen)
+    found = None if box is None else by_backend(image, box, search)
+    return behind_masks.if_worn(image, found) if found is not None and doubtful else found, len(seen)
 
 
-def all_faces(image: Pixels, search: Search) -> list[Found]:
+def all_faces(image: Pixels, search: Search, *, masked: bool | None = None) -> list[Found]:
     """Return the landmarks of every face that is seen in an RGB photo (H, W, 3), masked or not, the largest first.
 
     CenterFace finds them, and the landmarker must agree. Of several finds in one place the surest counts.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        search: where to look.
+        masked: whether all of them wear a mask, where somebody said that.
     """
     from stages.landmarks import second_look, worn  # noqa: PLC0415 -- torch takes seconds to load
 
@@ -93,7 +110,8 @@ def all_faces(image: Pixels, search: Search) -> list[Found]:
     for points, _ in sorted(second_look.believed(copy, centerface.find(copy)), key=lambda one: -one[1]):
         if all(apart(points, other) for other in places):
             places.append(points)
-    likely = worn.probabilities(copy, places) if search.masked else [0.0] * len(places)
+    told = [float(masked)] * len(places) if masked is not None else None
+    likely = told or (worn.probabilities(copy, places) if search.masked else [0.0] * len(places))
     found = [
         Found(points, "landmarker_centerface", masked=True)
         if probability >= worn.WORN
