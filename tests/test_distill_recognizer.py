@@ -182,13 +182,13 @@ class Weighing(nn.Module):
 
 
 class Rate:
-    """A curve with one rate."""
+    """A curve with one rate, or with another one where hardly anybody is accepted."""
 
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
+    def __init__(self, rate: float, strict: float | None = None) -> None:
+        self.rate, self.strict = rate, rate if strict is None else strict
 
     def tar_at(self, far: float) -> float:
-        return self.rate if far else 0.0
+        return self.rate if far >= 0.01 else self.strict
 
     def decidability(self) -> float:
         return self.rate
@@ -222,6 +222,13 @@ def test_people_of_val_choose_how_much_is_kept(monkeypatch: pytest.MonkeyPatch):
         assert said["share"] == share
         assert float(network.weight.detach()[1]) == pytest.approx(share, abs=1e-6)
         assert said["val"]["mixed"]["masked"] == pytest.approx(0.7 + share / 10)
+    # What bare faces lose shows at FAR 0.001 alone: half of it counts.
+    monkeypatch.setattr(
+        distillation,
+        "scores",
+        lambda network, *_: [Rate(1.0, 1 - float(network.weight.detach()[1]) / 10), Rate(float(network.weight[1]))],
+    )
+    assert distill_recognizer._mixed(one, other, val, 0.011)[1]["share"] == 0.2
     nobody = distillation.Samples([], darker, align, SIDE, as_it_is, 1.0, 0)
     assert distill_recognizer._mixed(one, other, nobody, 0.0) == (other, {"share": 1.0, "val": {"faces": 0}})
 
@@ -317,6 +324,14 @@ def test_a_copy_of_an_onnx_model_replaces_it(imported: Callable[..., Path], tmp_
     one, other = (embedders.load(file)([face], [points]) for file in (teacher, copy))
     assert float((one * other).sum()) > 0.5
     assert not np.array_equal(one, other)
+
+
+def test_slopes_that_stay_give_what_torch_gives():
+    faces = torch.linspace(-3, 3, 2 * 3 * 4 * 4).reshape(2, 3, 4, 4).requires_grad_()
+    slopes = torch.tensor([0.25, -0.5, 2.0])
+    one, other = onnx_networks._PReLU()(faces, slopes.reshape(3, 1, 1)), nn.functional.prelu(faces, slopes)
+    assert torch.equal(one, other)
+    assert torch.allclose(*(torch.autograd.grad(found.square().sum(), faces)[0] for found in (one, other)))
 
 
 def test_what_is_no_network_that_can_learn_is_told(imported: Callable[..., Path]):

@@ -110,6 +110,8 @@ def _converted(data: bytes, output: str) -> tuple[Any, dict[str, Place]]:
         converted = onnx2torch.convert(model)
     except Exception as error:  # of a converter that an attribute or a shape is new to
         raise UnmaskError(f"onnx2torch cannot make it a torch network: {in_a_line(error)}") from None
+    for name in [name for name, module in converted.named_modules() if type(module).__name__ == "OnnxPReLU"]:
+        converted.set_submodule(name, _PReLU())
     return converted, _places(converted, before)
 
 
@@ -192,6 +194,13 @@ def _own_converter(kind: str, version: int) -> Any:
     if kind in REDUCE and version >= 18:  # from which on axes are an input
         return reduced
     return of_length_1 if kind == "LpNormalization" else None
+
+
+class _PReLU(nn.Module):
+    """Of slopes that stay. torch's own finds their gradient, too: a third of the time of a MobileFaceNet's training."""
+
+    def forward(self, x: Tensor, slope: Tensor) -> Tensor:
+        return nn.functional.relu(x) - slope.to(x) * nn.functional.relu(-x)
 
 
 class _Normalized(nn.Module):
