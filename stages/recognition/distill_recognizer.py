@@ -28,7 +28,7 @@ from stages.recognition.verification import Curve
 from stages.training import checkpoints, launch, loop
 
 FARS = (0.01, 0.001)  # at which accept rates are compared, by their mean: one alone is too coarse for few people
-ENOUGH = 0.9  # of what masked faces can gain
+ENOUGH = 0.95  # of what masked faces can gain
 SHARES = tuple(round(0.1 * tenths, 1) for tenths in range(10, 0, -1))  # of the copy's weights, tried
 
 
