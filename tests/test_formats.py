@@ -3,6 +3,7 @@
 import functools
 import importlib.machinery
 import io
+import re
 import sys
 import tempfile
 import types
@@ -21,7 +22,17 @@ from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.data import cropping, inspection, labels
 from stages.data.files import open_files
-from stages.data.formats import pascal_voc, person_folders, photo_folder, pts, wflw, yolo
+from stages.data.formats import (
+    coco,
+    image_label_pairs,
+    labelme,
+    pascal_voc,
+    person_folders,
+    photo_folder,
+    pts,
+    wflw,
+    yolo,
+)
 from stages.data.labels import Frame
 from stages.data.photo import Photo, Photos, Reject
 from stages.faces.landmarks import flip
@@ -224,6 +235,88 @@ def test_what_is_worn_is_said_by_the_exact_name(tmp_path: Path):
     assert [(one.reason, one.detail) for one in rejects] == [("other_label", "a.xml, object 2: 'dog' is no face")]
 
 
+FACE_BOX = thing("face", 41, 51, 80, 90)
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([FACE_BOX, thing("mask", 45, 71, 76, 90)], {"a-1": True}),
+        ([thing("mask", 45, 71, 76, 90), FACE_BOX], {"a-2": True}),
+        ([FACE_BOX, thing("mask", 45, 81, 76, 92)], {"a-1": True}),  # a chin's width below it: 10 of 12 rows are in it
+        ([FACE_BOX, thing("mask", 45, 81, 76, 100)], {"a-1": None, "a-2": True}),  # half of it lies outside
+        ([FACE_BOX, thing("mask", 121, 71, 150, 90)], {"a-1": None, "a-2": True}),
+        ([thing("head", 35, 31, 86, 90), thing("mask_weared_incorrect", 45, 71, 76, 90)], {"a-1": True}),
+        ([thing("head", 35, 31, 86, 90), FACE_BOX, thing("mask", 45, 71, 76, 90)], {"a-1": True}),
+        ([FACE_BOX, thing("no_mask", 41, 51, 80, 90)], {"a-1": False}),
+        ([FACE_BOX, thing("no_mask", 41, 51, 80, 90), thing("mask", 45, 71, 76, 90)], {"a-1": None}),
+        ([FACE_BOX, thing("mask", 45, 71, 76, 80), thing("mask", 45, 81, 76, 90)], {"a-1": True}),
+        ([thing("masked face", 41, 51, 80, 90), thing("mask", 45, 71, 76, 90)], {"a-1": True}),
+        ([FACE_BOX, thing("face", 45, 71, 76, 90)], {"a-1": None, "a-2": None}),  # two people, one before the other
+        ([thing("face", 1, 1, 150, 150), FACE_BOX, thing("mask", 45, 71, 76, 90)], {"a-1": None, "a-2": True}),
+        ([thing("no_mask", 41, 51, 80, 90), thing("mask", 45, 71, 76, 90)], {"a-1": False, "a-2": True}),
+        (
+            [thing("head", 1, 1, 190, 150), FACE_BOX, thing("face", 91, 51, 130, 90)],
+            dict.fromkeys(["a-1", "a-2", "a-3"]),
+        ),
+        ([thing("Gesicht", 41, 51, 80, 90), thing("Maske", 45, 71, 76, 90)], {"a-1": True}),
+    ],
+)
+@pytest.mark.parametrize("as_yolo", [False, True])
+def test_a_mask_within_a_face_is_that_faces(
+    objects: list[str], expected: dict[str, bool | None], as_yolo: bool, tmp_path: Path
+):
+    content = {"a.png": b"", "a.xml": voc(*objects)}
+    if as_yolo:
+        found = [re.findall(r">([^<]+)<", one) for one in objects]
+        lines = [line(place, *map(float, edges[-4:])) for place, edges in enumerate(found)]
+        names = "\n".join(name for name, *_ in found)
+        content = {"a.png": b"", "a.txt": "\n".join(lines).encode(), "classes.txt": names.encode()}
+    said = {"mask_labels": ["Maske"], "face_labels": ["Gesicht"]}
+    reader = functools.partial((yolo if as_yolo else pascal_voc).photos, **said)
+    photos, rejects = listed(adapter(reader), write(tmp_path, content))
+    assert {one.name: one.wears_mask for one in photos} == expected
+    assert rejects == []
+    assert sum(len(one.classes) for one in photos) == len(objects)  # each label counts once
+
+
+READERS = [coco, image_label_pairs, labelme, pascal_voc, person_folders, photo_folder, pts, wflw, yolo]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_argument_that_no_reader_knows_is_named(reader: types.ModuleType, cleaned: Any):
+    name = reader.__name__.rpartition(".")[2]
+    says = rf"^stages/data/adapters/own\.py: {name}\.photos knows no argument 'mask_label'; it (knows \w+|takes none)"
+    for photos in (
+        functools.partial(reader.photos, mask_label=["x"]),
+        lambda files: reader.photos(files, mask_label=1),
+    ):
+        with pytest.raises(UnmaskError, match=says) as error:
+            cleaned(photos, {"a.png": PICTURE_PNG})
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("photos", "message"),
+    [
+        (functools.partial(pascal_voc.photos, mask_labels=None), "mask_labels is None, it must be a list of names"),
+        (
+            functools.partial(pascal_voc.photos, bare_labels=["Mask"], face_labels="mask"),
+            "the label 'mask' in two lists",
+        ),
+        (functools.partial(photo_folder.photos, split="train"), "knows no argument 'split'; it takes none"),
+        (
+            lambda _: iter([Photo("a.png", "a", "a", split="training")]),
+            "a.png: split is 'training', it must be train",
+        ),
+        (lambda _: iter([Photo("a.png", "a", "a", sex="w")]), "a.png: sex is 'w', it must be female, male or None"),
+    ],
+)
+def test_what_an_adapter_says_is_checked(photos: Any, message: str, cleaned: Any):
+    with pytest.raises(UnmaskError, match=rf"^stages/data/adapters/own\.py: .*{message}"):
+        cleaned(photos, {"a.png": PICTURE_PNG, "a.xml": TWO})
+
+
 BOMB = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>'
 STRANGE = {
     "broken": (b"<annotation><object>", "bad_xml", "is no whole XML"),
@@ -342,7 +435,7 @@ def test_every_object_is_a_face_or_counted(objects: list[tuple[Any, ...]], data:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), content)
         found, rejects = listed(yolo if as_yolo else pascal_voc, Path(folder))
-        assert len(found) + len(rejects) == max(1, len(objects))
+        assert sum(len(one.classes) for one in found) + len(rejects) == max(1, len(objects))
         look = inspection.Inspector(min_side=1, max_pixels=10**6, has_face=None)
         with open_files(Path(folder)) as files:
             for one in found:

@@ -233,14 +233,15 @@ def test_labels_mean_what_their_exact_names_say(read: Read):
     assert [faces[str(number)]["wears_mask"] for number in range(len(KAGGLE))] == list(KAGGLE.values())
     assert [bool(faces[str(number)]["labels"]) for number in range(len(KAGGLE))] == list(KAGGLE.values())
     assert numbers["labels"]["mask"] == dict.fromkeys(list(KAGGLE)[:4], 1)
-    assert numbers["labels"]["bare"] == dict.fromkeys(list(KAGGLE)[4:], 1)
+    assert numbers["labels"]["bare"] == dict.fromkeys(list(KAGGLE)[4:-1], 1)
+    assert numbers["labels"]["face"] == {"face": 1}
     assert not rejects
 
 
 @pytest.mark.parametrize("label", ["FFP2", "masking tape", "not a mask", "mask?", "", "mascarilla", "1"])
 def test_a_label_that_nobody_explained_is_an_error_that_says_how_to(label: str, read: Read):
     content = {"a.jpg": face(), "a.json": labelme_json(shape(label), shape(label), shape("face"))}
-    with pytest.raises(UnmaskError, match=r" 2; known are 'face' 1 \(bare\).*labelme\.photos, mask_labels=") as error:
+    with pytest.raises(UnmaskError, match=r" 2; known are 'face' 1 \(face\).*labelme\.photos, mask_labels=") as error:
         read(labelme.photos, content)
     assert repr(label) in str(error.value)
     assert len(str(error.value).splitlines()) == 1
@@ -254,6 +255,8 @@ def test_an_adapters_lists_come_before_those_of_the_reader(read: Read):
     content = {"a.jpg": face(), "a.json": labelme_json(shape("face"))}
     _, faces, _ = read(labelme.photos, content, mask_labels="face")
     assert faces["a"]["wears_mask"] is True
+    _, faces, _ = read(labelme.photos, content, bare_labels=["face"])
+    assert faces["a"]["wears_mask"] is False  # and not None: the adapter knows it
     with pytest.raises(UnmaskError, match="the label 'Face' in two lists"):
         read(labelme.photos, content, mask_labels=["face"], other_labels=["Face"])
 
@@ -276,14 +279,51 @@ def test_categories_of_coco_are_counted_where_they_are_used(read: Read):
     [
         ([], ["mask"], False),  # only masks have labels
         ([], ["mask", "no_mask"], None),  # a bare face would have one
+        ([], ["mask", "face"], None),  # so would any face
+        (["face"], ["mask"], False),
+        (["face"], ["mask", "no_mask"], False),
+        (["face"], [], None),
         (["mask", "face"], [], True),  # the face around it
+        (["mask", "mask", "face", "face"], [], True),
+        (["mask", "face", "face"], [], None),  # two people, one behind a mask
         (["mask", "no_mask"], [], None),  # two people
         (["hat"], ["mask"], False),
     ],
 )
 def test_what_a_photo_without_a_mask_or_with_both_wears(found: list[str], others: list[str], expected: bool | None):
-    meanings = classes.read(dict.fromkeys([*found, *others], 1), "coco", other_labels=["hat"])
+    meanings = classes.read(dict.fromkeys([*found, *others], 1), "coco", {"other_labels": ["hat"]})
     assert classes.wears_mask(found, meanings) is expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "of_a", "of_b", "expected"),
+    [
+        (["mask", "no_mask"], ["mask"], [], (True, None)),
+        (["mask", "face", "no_mask"], ["mask"], ["face"], (True, None)),
+        (["mask", "face"], ["mask"], [], (True, None)),
+        (["mask", "face"], ["mask"], ["face"], (True, False)),
+        (["mask", "face"], ["face"], ["face"], (None, None)),
+        (["mask", "no_mask", "face"], ["face"], [], (None, None)),
+        (["mask", "no_mask"], ["mask"], ["no_mask"], (True, False)),
+        (["mask"], [], [], (None, None)),  # nobody labeled anything
+        (["mask", "dog"], ["mask"], [], (True, False)),  # `dog` is no error where nobody used it
+    ],
+)
+def test_a_category_that_nobody_used_says_nothing(
+    declared: list[str], of_a: list[str], of_b: list[str], expected: tuple[bool | None, ...], tmp_path: Path
+):
+    content = {
+        "images": [{"id": number, "file_name": name} for number, name in enumerate(("a.jpg", "b.jpg"))],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(declared)],
+        "annotations": [
+            {"image_id": number, "category_id": declared.index(label), "segmentation": [FLAT]}
+            for number, labels in enumerate((of_a, of_b))
+            for label in labels
+        ],
+    }
+    write(tmp_path, {"a.jpg": b"", "b.jpg": b"", "x.json": json.dumps(content).encode()})
+    with open_files(tmp_path) as files:
+        assert tuple(photo.wears_mask for photo in coco.photos(files)) == expected
 
 
 # ---------------------------------------------------------------- label maps
@@ -711,7 +751,7 @@ def test_a_color_is_meant_by_its_three_numbers(read: Read):
     del lossy["labels/a.png"]
     with pytest.raises(UnmaskError, match=r"labels/a.jpg is lossy, its colors are not exact: save it as PNG"):
         read(image_label_pairs.photos, lossy, index=(7, 90, 200))
-    with pytest.raises(UnmaskError, match=r"index=\(128, 0\.5\): write 2, \[1, 2\] or \[\(128, 0, 0\)\]"):
+    with pytest.raises(UnmaskError, match=r"index is \(128, 0\.5\): write 2, \[1, 2\] or \[\(128, 0, 0\)\]"):
         read(image_label_pairs.photos, content, index=(128, 0.5))
 
 
@@ -922,7 +962,7 @@ def test_cocos_own_layout(read: Read):
     _, faces, _ = read(coco.photos, content)
     assert {name: (face["split"], face["wears_mask"]) for name, face in faces.items()} == {
         "train2017-a": ("train", True),
-        "val2017-a": ("val", False),
+        "val2017-a": ("val", None),  # a bare face would be labeled `without_mask`
     }
 
 

@@ -11,6 +11,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -29,7 +30,7 @@ from stages.data import inspection
 from stages.data.files import Files, open_files
 from stages.data.inspection import Inspector, Seen
 from stages.data.labels import SAY_WHICH, SMALL
-from stages.data.photo import Photo, Reject
+from stages.data.photo import AdapterError, Photo, Photos, Reject
 from stages.figures import sheets
 from stages.landmarks import boxes
 from stages.photos import kinds
@@ -116,7 +117,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         `files`: of all files of the dataset, how many are kept and rejected, how many are `used` as lists or labels,
         and how many others there are, by suffix; these stand in `rejected` as `not_a_photo`, but do not count there.
         `sexes` counts photos, that of a split people; it is there if anybody's sex is known. `labels` counts the labels
-        of the publisher by what they mean: mask, bare or other.
+        of the publisher by what they mean: mask, bare, face or other.
 
     Raises:
         UnmaskError: the files are not in the publisher's layout, the curation list names a face that is not there,
@@ -199,7 +200,7 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject],
     photos: dict[str, Photo] = {}
     rejects: list[Reject] = []
     named: set[str] = set()
-    for item in adapter.photos(files):
+    for item in _items(adapter, files):
         named.add(same_name(item.file))
         if isinstance(item, Reject):
             rejects.append(item)
@@ -218,6 +219,14 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject],
             reject = _unnamed(name, files)
             (others if reject.reason == NOT_A_PHOTO else rejects).append(reject)
     return dict(sorted(photos.items())), rejects, others
+
+
+def _items(adapter: ModuleType, files: Files) -> Photos:
+    """Yield what an adapter says; it is named where it asks its reader for what that does not know."""
+    try:
+        yield from adapter.photos(files)
+    except AdapterError as error:
+        raise UnmaskError(f"{'/'.join(adapter.__name__.split('.'))}.py: {error}") from None
 
 
 def _unnamed(name: str, files: Files) -> Reject:

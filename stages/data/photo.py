@@ -8,17 +8,26 @@ which reads names, lists and protocols, but no images. It raises an UnmaskError 
 layout at all; a single photo that cannot be used is a `Reject`.
 """
 
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from stages.core.errors import UnmaskError
+from stages.core.tables import SEXES, SPLITS
 from stages.data.shapes import Shape, Size
 from stages.faces.landmarks import Points
 
 Color = tuple[int, int, int]  # red, green, blue
+Arguments = ParamSpec("Arguments")
+
+
+class AdapterError(UnmaskError):
+    """An adapter asks its reader for what that does not know; `clean` says which adapter it is."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,11 @@ class Photo:
     ignored: tuple[str, ...] = ()  # what is said of a mask and has no area, such as a line
     embedded: bool = False  # `file` is labelme's JSON, which has the photo in it
 
+    def __post_init__(self) -> None:
+        for name, value, allowed in (("split", self.split, SPLITS), ("sex", self.sex, SEXES)):
+            if value is not None and value not in allowed:
+                raise AdapterError(f"{self.file}: {name} is {value!r}, it must be {', '.join(allowed)} or None")
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -61,6 +75,37 @@ class Reject:
 
 
 Photos = Iterator[Photo | Reject]
+
+
+class Known(TypedDict, total=False):
+    """Fields of `Photo` that an adapter may say of all photos of a dataset, as arguments of a reader."""
+
+    sex: str | None
+    split: str | None
+    wears_mask: bool | None
+    face_type: str | None
+    labels_upright: bool | None
+    empty_is_bare: bool
+
+
+def reader(photos: Callable[Arguments, Photos]) -> Callable[Arguments, Photos]:
+    """Return a reader of a format that refuses arguments which it does not know, at once and in words.
+
+    It knows those of its signature; `**names: Unpack[Names]` stands for the keys of a `TypedDict`.
+    """
+    known: list[str] = []
+    for one in inspect.signature(photos).parameters.values():
+        known += get_args(one.annotation)[0].__annotations__ if one.kind is one.VAR_KEYWORD else [one.name]
+    name = photos.__module__.rpartition(".")[2]
+
+    @functools.wraps(photos)
+    def checked(*args: Arguments.args, **given: Arguments.kwargs) -> Photos:
+        if wrong := [argument for argument in given if argument not in known]:
+            others = f"it knows {', '.join(known[1:])}" if known[1:] else "it takes none"
+            raise AdapterError(f"{name}.photos knows no argument {wrong[0]!r}; {others}")
+        return photos(*args, **given)
+
+    return checked
 
 
 def finite(values: Any, *shape: int, dtype: DTypeLike = np.float64) -> NDArray[np.floating] | None:

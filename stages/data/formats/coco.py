@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import classes, listed
 from stages.data.formats.layout import split_of
-from stages.data.photo import Photo, Photos, Reject, finite
+from stages.data.photo import Known, Photo, Photos, Reject, finite, reader
 from stages.data.shapes import FARTHEST, LONGEST, CocoPolygon, RunLengths, Shape, Size, unpacked
 from stages.faces.parts import MASK
 
@@ -33,13 +33,15 @@ class _Listed:
     is_clear: bool = True  # whether all annotations are of no other photo, too
 
 
+@reader
 def photos(
     files: Files,
     *,
     mask_labels: Iterable[str] = (),
     bare_labels: Iterable[str] = (),
+    face_labels: Iterable[str] = (),
     other_labels: Iterable[str] = (),
-    **known: Any,
+    **known: Unpack[Known],
 ) -> Photos:
     """Yield the photos that the JSON files list, with their masks; each counts as a person of its own.
 
@@ -48,9 +50,10 @@ def photos(
 
     Args:
         files: of the dataset.
-        mask_labels: categories that are masks, beside `classes.MASK_LABELS`.
-        bare_labels: categories that are bare faces.
-        other_labels: categories that say nothing of masks.
+        mask_labels: categories that are masks, and so on, see `classes.Names`.
+        bare_labels: see there.
+        face_labels: see there.
+        other_labels: see there.
         known: fields of `Photo` that all photos have in common.
 
     Raises:
@@ -75,12 +78,14 @@ def photos(
         why = f"; {rejects[0].detail}" if rejects else ""
         raise UnmaskError(f"no JSON in COCO's form found: expected `images`, `annotations` and `categories`{why}")
     counts = Counter(label for one in found.values() for label, _ in one.annotations)
-    if not counts:
-        counts = Counter(dict.fromkeys(declared, 0))
-    meanings = classes.read(counts, "coco", mask_labels, bare_labels, other_labels)
+    unused = declared - set(counts)
+    names = classes.Names(
+        mask_labels=mask_labels, bare_labels=bare_labels, face_labels=face_labels, other_labels=other_labels
+    )
+    meanings = classes.read(dict.fromkeys(unused, 0) | counts, "coco", names)
     yield from rejects
     for file, one in found.items():
-        yield _photo(file, one, meanings, known)
+        yield _photo(file, one, meanings, unused, known)
 
 
 def _content(files: Files, file: str) -> dict[str, Any] | None:
@@ -143,7 +148,7 @@ def _size(image: dict[str, Any]) -> Size | None:
     return (int(sides[0]), int(sides[1])) if sides is not None and sides.min() >= 1 else (0, 0)
 
 
-def _photo(file: str, one: _Listed, meanings: dict[str, str], known: dict[str, Any]) -> Photo | Reject:
+def _photo(file: str, one: _Listed, meanings: dict[str, str], unused: set[str], known: Known) -> Photo | Reject:
     sizes, splits = {*one.sizes}, one.splits
     if len(sizes) > 1 or (0, 0) in sizes:
         return Reject(file, "size_differs", f"its width and height are given as {sorted(sizes)}")
@@ -174,8 +179,8 @@ def _photo(file: str, one: _Listed, meanings: dict[str, str], known: dict[str, A
     if classes.MASK in map(meanings.get, labels) and not shapes and not boxes:
         return Reject(file, "no_region", f"a mask is labeled and has no area: {', '.join(ignored)}")
     name = PurePosixPath(file).with_suffix("").as_posix().replace("/", "-")
-    said = {
-        "wears_mask": classes.wears_mask(labels, meanings),
+    said: dict[str, Any] = {
+        "wears_mask": classes.wears_mask(labels, meanings, unused),
         "split": next(iter(splits), split_of(PurePosixPath(file))),
         "shapes": tuple((MASK, shape) for shape in shapes),
         "shapes_size": next(iter(sizes), None),

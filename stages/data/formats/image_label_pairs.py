@@ -7,12 +7,12 @@ train/images/a.jpg and train/labels/a.png. A label map is read by its indices, s
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats.layout import listed_splits, split_of
-from stages.data.photo import Color, Photo, Photos, Reject
+from stages.data.photo import AdapterError, Color, Known, Photo, Photos, Reject, reader
 from stages.faces.parts import MASK
 
 IMAGES = ("images", "image", "img", "imgs", "img_dir", "JPEGImages")
@@ -21,6 +21,7 @@ LABELS = ("labels", "label", "masks", "mask", "ann_dir", "annotations", "Segment
 Key = tuple[tuple[str, ...], tuple[str, ...], str]  # folders around those of the photos or labels, within, and the name
 
 
+@reader
 def photos(
     files: Files,
     class_id: int = MASK,
@@ -30,7 +31,7 @@ def photos(
     labels: Sequence[str] = LABELS,
     label_suffix: str = "",
     below: str = "",
-    **known: Any,
+    **known: Unpack[Known],
 ) -> Photos:
     """Yield all photos that have a label map of the same name; each counts as a person of its own.
 
@@ -67,7 +68,12 @@ def photos(
         name = "-".join((*before[shared:], *within, stem))
         if len(label) == 1:
             split = split_of(path) or splits.get(path.as_posix())
-            said = {"split": split, "label_files": ((class_id, label[0]),), "label_index": meant, **known}
+            said: dict[str, Any] = {
+                "split": split,
+                "label_files": ((class_id, label[0]),),
+                "label_index": meant,
+                **known,
+            }
             yield Photo(path.as_posix(), f"photo-{name}", name, **said)
         else:
             wanted = f"{stem}{label_suffix} in {' or '.join(labels)}"
@@ -84,7 +90,7 @@ def _meant(index: Any) -> tuple[int, ...] | tuple[Color, ...] | None:
         all(isinstance(one, int) for one in meant)
         or all(isinstance(one, tuple | list) and len(one) == 3 for one in meant)
     ):
-        raise UnmaskError(f"the adapter gives image_label_pairs index={index!r}: write 2, [1, 2] or [(128, 0, 0)]")
+        raise AdapterError(f"image_label_pairs.photos: index is {index!r}: write 2, [1, 2] or [(128, 0, 0)]")
     return meant
 
 

@@ -4,7 +4,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import classes, listed
 from stages.data.formats.layout import split_of
-from stages.data.photo import Photo, Photos, Reject, finite
+from stages.data.photo import Known, Photo, Photos, Reject, finite, reader
 from stages.data.shapes import FARTHEST, Drawn, Patch, Shape
 from stages.faces.parts import MASK
 from stages.photos.kinds import SUFFIXES
@@ -31,13 +31,15 @@ POINTS = {
 }
 
 
+@reader
 def photos(
     files: Files,
     *,
     mask_labels: Iterable[str] = (),
     bare_labels: Iterable[str] = (),
+    face_labels: Iterable[str] = (),
     other_labels: Iterable[str] = (),
-    **known: Any,
+    **known: Unpack[Known],
 ) -> Photos:
     """Yield the photo of each JSON with its masks; each counts as a person of its own.
 
@@ -46,9 +48,10 @@ def photos(
 
     Args:
         files: of the dataset.
-        mask_labels: labels that are masks, beside `classes.MASK_LABELS`.
-        bare_labels: labels that are bare faces.
-        other_labels: labels that say nothing of masks.
+        mask_labels: labels that are masks, and so on, see `classes.Names`.
+        bare_labels: see there.
+        face_labels: see there.
+        other_labels: see there.
         known: fields of `Photo` that all photos have in common.
 
     Raises:
@@ -66,7 +69,10 @@ def photos(
         why = f"; {rejects[0].detail}" if rejects else ""
         raise UnmaskError(f"no JSON of labelme found: expected <photo>.json with `shapes` beside each photo{why}")
     found = Counter(itertools.chain.from_iterable(map(_labels, entries.values())))
-    meanings = classes.read(found, "labelme", mask_labels, bare_labels, other_labels)
+    names = classes.Names(
+        mask_labels=mask_labels, bare_labels=bare_labels, face_labels=face_labels, other_labels=other_labels
+    )
+    meanings = classes.read(found, "labelme", names)
     yield from rejects
     of_photo: dict[str, list[str]] = defaultdict(list)
     items = [_photo(files, file, entry, meanings, known) for file, entry in entries.items()]
@@ -99,9 +105,7 @@ def _labels(entry: dict[str, Any]) -> list[str]:
     return [str(shape.get("label")) for shape in entry["shapes"]]
 
 
-def _photo(
-    files: Files, file: str, entry: dict[str, Any], meanings: dict[str, str], known: dict[str, Any]
-) -> Photo | Reject:
+def _photo(files: Files, file: str, entry: dict[str, Any], meanings: dict[str, str], known: Known) -> Photo | Reject:
     image = entry.get("imagePath")
     candidates = listed.find(files, file, image) if isinstance(image, str) and image else []
     embedded = len(candidates) != 1 and entry["imageData"]
@@ -133,7 +137,7 @@ def _photo(
     if sides != [None, None] and (size is None or size.min() < 1):
         return Reject(photo.as_posix(), "size_differs", f"{file}: imageWidth and imageHeight are {sides}")
     name = photo.with_suffix("").as_posix().replace("/", "-")
-    said = {
+    said: dict[str, Any] = {
         "wears_mask": classes.wears_mask(labels, meanings),
         "split": split_of(photo),
         "shapes": tuple((MASK, shape) for shape in shapes),

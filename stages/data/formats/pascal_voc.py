@@ -5,17 +5,17 @@ The XML lies beside its photo, or in annotations/ beside images/ (JPEGImages/ an
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import PurePosixPath
+from typing import Unpack
 from xml.etree.ElementTree import Element
 
 from defusedxml import ElementTree
 
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.formats import labeled_faces, layout
+from stages.data.formats import classes, labeled_faces, layout
 from stages.data.formats.labeled_faces import Face, Labeled
-from stages.data.photo import Photos, Reject, finite
+from stages.data.photo import Photos, Reject, finite, reader
 from stages.photos.reading import UnreadableImageError
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -23,14 +23,15 @@ SIDES = ("width", "height")
 DECLARED = re.compile(rb"""^\s*<\?xml[^>]*\bencoding\s*=\s*["']([\w.-]+)["']""")
 
 
-def photos(files: Files, *, labels_upright: bool | None = None, **names: Iterable[str]) -> Photos:
+@reader
+def photos(files: Files, *, labels_upright: bool | None = None, **names: Unpack[classes.Names]) -> Photos:
     """Yield each labeled face, cropped out of its photo (see `stages.data.cropping`); each counts as another person.
 
     Args:
         files: of the dataset.
         labels_upright: whether the boxes of photos with an EXIF turn are those of the upright photo, where the sizes in
             the XML don't tell.
-        names: `mask_labels`, `bare_labels` and `other_labels`: what a `name` means that `classes` does not know.
+        names: what a `name` means that `classes` does not know, see `classes.Names`.
 
     Raises:
         UnmaskError: there is no XML, or nobody says what a `name` means.

@@ -12,15 +12,16 @@ from typing import TypeVar
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import layout
-from stages.data.formats.classes import BARE_LABELS, FACE_LABELS, MASK_LABELS
-from stages.data.photo import Photo, Photos, Reject
+from stages.data.formats.classes import BARE_LABELS, MASK_LABELS
+from stages.data.photo import Photo, Photos, Reject, reader
 
-CONDITIONS = dict.fromkeys(MASK_LABELS, True) | dict.fromkeys(BARE_LABELS - FACE_LABELS, False)
+CONDITIONS = dict.fromkeys(MASK_LABELS, True) | dict.fromkeys(BARE_LABELS, False)
 KINDS = frozenset({"surgical", "cloth", "n95", "kn95", "ffp2", "ffp3", "none", "bare_face"})
 SAY_WHICH = "say by `conditions` (of splits: `splits`) in the adapter, see stages/data/formats/person_folders.py"
 Said = TypeVar("Said")
 
 
+@reader
 def photos(
     files: Files,
     known: Callable[[Photo], Photo | Reject] = lambda photo: photo,

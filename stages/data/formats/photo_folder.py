@@ -4,9 +4,10 @@ from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import layout
 from stages.data.formats.person_folders import CONDITIONS
-from stages.data.photo import Photo, Photos
+from stages.data.photo import Photo, Photos, reader
 
 
+@reader
 def photos(files: Files) -> Photos:
     """Yield every image file; its path without suffix, in one word, is its name."""
     paths = files.images()

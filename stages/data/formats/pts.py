@@ -6,7 +6,7 @@ does (so menpo's importer reads them, too); here, from 0.
 
 import re
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import layout
 from stages.data.formats.wflw import TO_68
-from stages.data.photo import Photo, Photos, Reject, finite
+from stages.data.photo import Known, Photo, Photos, Reject, finite, reader
 from stages.faces.landmarks import Points
 
 
-def photos(files: Files, **known: Any) -> Photos:
+@reader
+def photos(files: Files, **known: Unpack[Known]) -> Photos:
     """Yield each photo with its landmarks; each counts as a person of its own. 98 points are taken for WFLW's.
 
     Args:
@@ -45,7 +46,7 @@ def photos(files: Files, **known: Any) -> Photos:
             yield Reject(photo, "bad_landmarks", str(error))
             continue
         name = "-".join(layout.key(pair[0]))
-        said = {"split": layout.split_of(pair[0]), "landmarks": landmarks, **known}
+        said: dict[str, Any] = {"split": layout.split_of(pair[0]), "landmarks": landmarks, **known}
         yield Photo(photo, f"photo-{name}", name, **said)
     for path in listed:
         if path not in used:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.formats import layout
-from stages.data.photo import Photo, Photos, Reject, finite
+from stages.data.photo import Known, Photo, Photos, Reject, finite, reader
 
 POINTS, BOX, ATTRIBUTES = 2 * 98, 4, 6
 LIST = re.compile(r"list_98pt_(rect_attr_)?(train|test)\.txt")
@@ -38,7 +38,8 @@ TO_68 = np.concatenate(
 )
 
 
-def photos(files: Files, **known: Any) -> Photos:
+@reader
+def photos(files: Files, **known: Unpack[Known]) -> Photos:
     """Yield each face with its landmarks, cropped out of its photo; each counts as a person of its own.
 
     Its name is `<photo>-<n>`, n from 1 in the order of the photo's lines.
@@ -77,15 +78,8 @@ def photos(files: Files, **known: Any) -> Photos:
             landmarks = landmarks.reshape(98, 2)
             edges = np.concatenate([landmarks.min(0), landmarks.max(0)]) if box is None else box
             name = f"{'-'.join(layout.key(PurePosixPath(photo)))}-{of_photo[photo]}"
-            yield Photo(
-                photo,
-                f"photo-{name}",
-                name,
-                split=found[2],
-                landmarks=landmarks[TO_68],
-                box=tuple(edges.tolist()),
-                **known,
-            )
+            said: dict[str, Any] = {"split": found[2], **known}
+            yield Photo(photo, f"photo-{name}", name, landmarks=landmarks[TO_68], box=tuple(edges.tolist()), **said)
 
 
 def _lines(files: Files, path: str) -> Iterator[tuple[int, list[str]]]:

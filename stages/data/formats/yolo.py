@@ -6,9 +6,9 @@ above or below these, or lists such as train.txt, are the publisher's split. Lin
 are regions. They are painted into the photo's label map, and the photo stays whole.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import PurePosixPath
+from typing import Unpack
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -16,10 +16,10 @@ from ruamel.yaml.error import YAMLError
 from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
-from stages.data.formats import labeled_faces, layout
+from stages.data.formats import classes, labeled_faces, layout
 from stages.data.formats.labeled_faces import Face, Labeled
 from stages.data.labels import FRACTIONS
-from stages.data.photo import Photos, Reject, finite
+from stages.data.photo import Photos, Reject, finite, reader
 from stages.data.shapes import CocoPolygon
 
 NAMES = ("classes.txt", "predefined_classes.txt", "obj.names", "_darknet.labels")
@@ -27,15 +27,16 @@ SLACK = 0.01  # of a side; labels may lie so far outside, as in Ultralytics
 BOX, REGION = 5, 7  # words of a line with a box, and the least of one with a region
 
 
-def photos(files: Files, *, labels_upright: bool = True, **names: Iterable[str]) -> Photos:
+@reader
+def photos(files: Files, *, labels_upright: bool = True, **names: Unpack[classes.Names]) -> Photos:
     """Yield each labeled face, cropped out of its photo (see `stages.data.cropping`); each counts as another person.
 
     Args:
         files: of the dataset.
         labels_upright: whether the fractions are of the photo as its EXIF tag turns it, as Ultralytics reads them; else
             as it is stored.
-        names: `mask_labels`, `bare_labels` and `other_labels`: what a class means that `classes` does not know, by its
-            name, or by its number where it has none.
+        names: what a class means that `classes` does not know, see `classes.Names`; by its name, or by its number where
+            it has none.
 
     Raises:
         UnmaskError: there is no label file, nobody says what a class means, or the files that name them differ.
