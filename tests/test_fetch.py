@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import http.server
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -470,11 +471,28 @@ def test_another_edition_is_refused_until_a_line_accepts_it():
         run("by_hand: Ask for it.\n      bytes: 1024000")
     assert "data/incoming/faces/data.bin is not what it should be" in str(error.value)
     assert nothing_left()
-    line = str(error.value).splitlines()[-1].replace("<what it is>", "a subset")
+    asked, *lines = str(error.value).splitlines()
+    assert asked.endswith("add this line to checksums/faces.csv, which is not there yet, below its first line:")
     Path("checksums").mkdir()
-    Path("checksums/faces.csv").write_text(f"name,bytes,sha256,note\n{line}\n")
+    Path("checksums/faces.csv").write_text("\n".join(lines).replace("<what it is>", "a subset"))
     run("by_hand: Ask for it.\n      bytes: 1024000")
     assert fetched() == CONTENT[:1000]
+
+
+def test_a_list_of_records_that_is_there_needs_the_line_alone():
+    recorded(5, SHA256)
+    drop(content=CONTENT[:1000])
+    with pytest.raises(UnmaskError, match=r"add this line to checksums/faces\.csv:") as error:
+        run("by_hand: Ask for it.\n      bytes: 1024000")
+    line = str(error.value).splitlines()[-1].replace("<what it is>", '"a subset, ours"')
+    with Path("checksums/faces.csv").open("a") as file:
+        file.write(line)
+    run("by_hand: Ask for it.\n      bytes: 1024000")
+    assert fetched() == CONTENT[:1000]
+    shutil.rmtree("data/raw")
+    spread = Path("checksums/faces.csv").read_text().replace(",", ";").replace('"a subset; ours"', '"a subset"')
+    Path("checksums/faces.csv").write_text(f"\ufeff{spread}")  # as a spreadsheet saves it
+    run("by_hand: Ask for it.\n      bytes: 1024000")
 
 
 def test_another_name_and_a_folder_may_stand_in():
@@ -489,7 +507,10 @@ def test_checksum_records_are_checked():
     Path("checksums").mkdir()
     Path("checksums/faces.csv").write_text("file;sum\n")
     drop()
-    with pytest.raises(UnmaskError, match=r"checksums/faces\.csv: the first line must be name,bytes,sha256,note"):
+    with pytest.raises(UnmaskError, match=r"checksums/faces\.csv .*: the first line must be name,bytes,sha256,note"):
+        run("by_hand: Ask for it.")
+    Path("checksums/faces.csv").write_text("name,bytes,sha256,note\ndata.bin,1 MB,12ab,mine\n")
+    with pytest.raises(UnmaskError, match=r"faces\.csv, line 2: expected name,bytes,sha256,note, got data\.bin,1 MB"):
         run("by_hand: Ask for it.")
 
 

@@ -607,7 +607,7 @@ def test_numbers_without_names_are_refused(tmp_path: Path):
         listed(yolo, folder)
     for text, message in (
         (b"names: 3", "`names` should be a list"),
-        (b"names: {a: b}", "has no names of classes by their numbers: invalid literal"),
+        (b"names: {a: b}", "has no names of classes by their numbers: `names` should be a list"),
         (b"names: {[0]: b}", "has no names of classes"),
         (b"names: [[a]]", "`names` should be a list"),
         (b"names: [", "has no names of classes by their numbers: while parsing"),

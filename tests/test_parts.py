@@ -153,12 +153,36 @@ def test_labels_are_the_publishers_or_else_from_landmarks(tmp_path: Path):
     assert numbers["mean_share"]["hat"] == 0.5
 
 
+def test_a_dataset_whose_labels_hold_masks_runs_through(tmp_path: Path):
+    def of(number: int, worn: bool | None, *classes: str) -> dict:
+        own = np.zeros((112, 112), np.uint8)
+        for place, name in enumerate(classes):
+            own[10 * place : 10 * place + 10] = parts.NAMES.index(name)
+        return {**face_row(number), "labels": images.encode_png(own), "wears_mask": worn}
+
+    rows = [
+        of(0, True, "mask"),
+        of(1, None, "mask"),
+        of(2, True, "skin", "mask"),
+        of(3, False),  # a map of masks alone, in which there is none
+        of(4, True),
+        of(5, True, "skin", "hair"),
+    ]
+    numbers, faces = label(write_table(tmp_path / "faces", rows), tmp_path)
+    assert [face["labels_by"] for face in faces] == [None, None, None, "landmarks", None, "publisher"]
+    assert [face["labels"] is None for face in faces] == [True, True, True, False, True, False]
+    weak = parts.from_landmarks(faces[3]["landmarks"], 112, 112)
+    assert np.array_equal(images.decode_gray(faces[3]["labels"]), weak)
+    assert numbers["not_labeled"] == {"wears_mask": 4, "no_landmarks": 0}
+    assert numbers["labels_by"] == {"publisher": 1, "landmarks_weak": 1}
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         (
             np.full((112, 112), 42, np.uint8),
-            r"part-\d+.parquet, face drawn/p0/000: .* unknown class 42; known are 0 to 18",
+            r"part-\d+.parquet, face drawn/p0/000: .* unknown class 42; known are 0 to 19",
         ),
         (np.zeros((50, 60), np.uint8), "label map is 60x50 pixels, its image 112x112"),
     ],

@@ -20,7 +20,6 @@ from stages.data.shapes import Region, Size, resized
 from stages.photos import reading
 from stages.photos.reading import UnreadableImageError
 
-ORIENTATION = 0x0112  # the EXIF tag
 FRACTIONS = (1, 1)  # the size of a picture whose shapes are given as fractions of its sides
 IGNORED = frozenset({255, 65535})  # beside small indices: what nobody labeled
 SMALL = 99  # beside larger ones, white may as well be a class of a map in shades of gray
@@ -186,7 +185,7 @@ def _read(data: bytes, name: str, index: Sequence[int] | Sequence[Color] | None,
                 raise UnreadableImageError("bad_labels", f"{name} has {stored.width}x{stored.height} pixels")
             if (pages := getattr(stored, "n_frames", 1)) > 1:
                 raise UnreadableImageError("unclear_labels", f"{name} has {pages} pages")
-            upright = stored.getexif().get(ORIENTATION, 1) in UPRIGHT
+            upright = stored.getexif().get(reading.ORIENTATION, 1) in UPRIGHT
             is_lossy = stored.format in {"JPEG", "MPO"} or (stored.format == "WEBP" and b"VP8L" not in data)
             picture = ImageOps.exif_transpose(stored)
             picture.load()

@@ -27,9 +27,10 @@ def label_parts(faces: Path, out: Path, results: Results, params: Params) -> dic
     """Add `labels` and `labels_by` to every face of a table: the 19 classes of CelebAMask-HQ, see `stages.faces.parts`.
 
     Args:
-        faces: a table of bare faces with landmarks, and with labels where the publisher gives them.
-        out: the table to write. A face that has neither, or that wears a real mask (which landmarks don't show), gets
-            null, and is counted.
+        faces: a table of bare faces with landmarks, and with labels where the publisher gives them. Labels of none of
+            the parts say nothing of them.
+        out: the table to write. A face that has neither, or that wears a real mask (which landmarks don't show, and
+            which may have the class `mask` in the publisher's labels), gets null, and is counted.
         results: where the numbers go, and a contact sheet of label maps.
         params: none.
 
@@ -68,11 +69,12 @@ def label_parts(faces: Path, out: Path, results: Results, params: Params) -> dic
 
 def _labeled(face: Face) -> tuple[Face, Mapping[str, float]]:
     image = images.decode(face["image"])
-    if face.get("labels") is not None:
-        by, labels = "publisher", images.decode_gray(face["labels"])
-        _check(labels, image.shape)
-    elif face.get("wears_mask"):
+    labels = None if face.get("labels") is None else images.decode_gray(face["labels"])
+    present = set() if labels is None else _checked(labels, image.shape)
+    if parts.MASK in present or (face.get("wears_mask") and not present):
         return {**face, "labels": None, "labels_by": None}, {"wears_mask": 1}
+    if labels is not None and present:
+        by = "publisher"
     elif face["landmarks"] is None:
         return {**face, "labels": None, "labels_by": None}, {"no_landmarks": 1}
     else:
@@ -82,14 +84,16 @@ def _labeled(face: Face) -> tuple[Face, Mapping[str, float]]:
     return {**face, "labels": images.encode_png(labels), "labels_by": by}, {by: 1, **numbers}
 
 
-def _check(labels: parts.Labels, shape: tuple[int, ...]) -> None:
+def _checked(labels: parts.Labels, shape: tuple[int, ...]) -> set[int]:
+    """Return which classes but the background a publisher's label map has."""
     if labels.shape != shape[:2]:
         raise UnmaskError(
             f"its label map is {labels.shape[1]}x{labels.shape[0]} pixels, its image {shape[1]}x{shape[0]}"
         )
-    unknown = sorted(set(np.unique(labels).tolist()) - set(range(len(parts.CLASSES))))
-    if unknown:
-        raise UnmaskError(f"its label map has the unknown class {unknown[0]}; known are 0 to {len(parts.CLASSES) - 1}")
+    present = set(np.unique(labels).tolist()) - {parts.CLASSES.index("background")}
+    if unknown := sorted(present - set(range(len(parts.NAMES)))):
+        raise UnmaskError(f"its label map has the unknown class {unknown[0]}; known are 0 to {parts.MASK}")
+    return present
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ folder, or by paths from where the list lies.
 
 import functools
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,11 +139,9 @@ def photos_folder(
         aligned=bool(pairs),
     )
     stems = folders.stems(folders.names_below(faces)[0]) if pairs else {}
-    bare = {name: PurePosixPath(name).with_suffix("").as_posix() for name in stems}
-    once = {name for name, times in Counter(bare.values()).items() if times == 1}
     known = stems | {
-        bare[name]: stem for name, stem in stems.items() if bare[name] in once
-    }  # the suffix may be left out
+        stem: stem for stem in stems.values()
+    }  # the suffix may be left out where no other file is so called
     with _pairs_written(pairs, pairs_out, known, faces) as write:
         result = folders.map_photos(work, faces, out)
 

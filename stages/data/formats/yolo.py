@@ -6,9 +6,8 @@ above or below these, or lists such as train.txt, are the publisher's split. Lin
 are regions. They are painted into the photo's label map, and the photo stays whole.
 """
 
-from contextlib import suppress
 from pathlib import PurePosixPath
-from typing import Unpack
+from typing import Any, Unpack
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -41,7 +40,7 @@ def photos(files: Files, *, labels_upright: bool = True, **names: Unpack[classes
     Raises:
         UnmaskError: there is no label file, nobody says what a class means, or the files that name them differ.
     """
-    of_number, points = _names(files), _points(files)
+    of_number, points = _classes(files)
     listed = [path for path in map(PurePosixPath, files.names()) if path.suffix.lower() == ".txt"]
     listed = [path for path in listed if path.name.lower() not in NAMES]
     labeled, used = [], set()
@@ -96,48 +95,49 @@ def _faces(files: Files, source: str, names: dict[int, str], points: int = 0) ->
     return tuple(found)
 
 
-def _names(files: Files) -> dict[int, str]:
-    """Return the names of the classes by their numbers; none if no file has any.
+def _classes(files: Files) -> tuple[dict[int, str], int]:
+    """Return the names of the classes by their numbers, and how many numbers of points stand behind each box.
+
+    There are none, and 0, if no file has any; the latter is `kpt_shape` of data.yaml.
 
     Raises:
         UnmaskError: two files say something else, or a YAML is none.
     """
     said: dict[str, dict[int, str]] = {}
+    points: dict[str, int] = {}
     for file in files.names():
         lower = PurePosixPath(file).name.lower()
         if lower.endswith((".yaml", ".yml")):
-            if found := _of_yaml(files, file):
-                said[file] = found
+            content = _yaml(files, file)
+            if content.get("names") is not None:
+                said[file] = _names(content["names"], file)
+            if (shape := finite(content.get("kpt_shape"), 2)) is not None:
+                points[file] = int(shape.prod())
         elif lower in NAMES or lower.endswith(".names"):
             said[file] = {number: name.strip() for number, name in enumerate(files.text(file).rstrip().splitlines())}
-    first = next(iter(said), "")
-    for file, names in said.items():
-        if names != said[first]:
-            raise UnmaskError(f"{first} and {file} name the classes differently: keep one of them")
-    return said.get(first, {})
+    for what, found in (("name the classes", said), ("give kpt_shape", points)):
+        first = next(iter(found), "")
+        if other := next((file for file in found if found[file] != found[first]), None):
+            raise UnmaskError(f"{first} and {other} {what} differently: keep one of them")
+    return next(iter(said.values()), {}), next(iter(points.values()), 0)
 
 
-def _points(files: Files) -> int:
-    """Return how many numbers of points stand behind each box, as `kpt_shape` in data.yaml says; 0 if it says none."""
-    for file in files.names():
-        if file.lower().endswith((".yaml", ".yml")):
-            with suppress(YAMLError, UnmaskError, RecursionError):
-                content = YAML(typ="safe", pure=True).load(files.text(file))
-                shape = finite(content.get("kpt_shape"), 2) if isinstance(content, dict) else None
-                if shape is not None:
-                    return int(shape.prod())
-    return 0
-
-
-def _of_yaml(files: Files, file: str) -> dict[int, str]:
+def _yaml(files: Files, file: str) -> dict[Any, Any]:
+    """Return the content of a YAML; nothing if it is no mapping."""
     try:
         content = YAML(typ="safe", pure=True).load(files.text(file))
-        names = content.get("names") if isinstance(content, dict) else None
-        names = dict(enumerate(names)) if isinstance(names, list) else names
-        if names is None:
-            return {}
-        if not isinstance(names, dict) or not all(isinstance(name, str | int | float) for name in names.values()):
-            raise UnmaskError(f"{file}: `names` should be a list of names, or have a name for each number")
-        return {int(number): str(name).strip() for number, name in names.items()}
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
         raise UnmaskError(f"{file} has no names of classes by their numbers: {' '.join(str(error).split())}") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _names(names: Any, file: str) -> dict[int, str]:
+    """Return the names of the classes that a YAML lists, or has by their numbers."""
+    by_number = dict(enumerate(names)) if isinstance(names, list) else names
+    try:
+        if all(isinstance(name, str | int | float) for name in by_number.values()):
+            return {int(number): str(name).strip() for number, name in by_number.items()}
+    except (AttributeError, ValueError, TypeError, OverflowError):
+        pass
+    form = "`names` should be a list of names, or have a name for each number"
+    raise UnmaskError(f"{file} has no names of classes by their numbers: {form}")

@@ -1,16 +1,19 @@
 """Is a file what its publisher, or our own record of it, says it is?"""
 
-import csv
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.core.outputs import write_csv
+from stages.core.text import Entry
 from stages.data.sources.catalogue import Checks
 
 BLOCK = 1 << 20
 FIELDS = ("name", "bytes", "sha256", "note")
+HEAD = ",".join(FIELDS)
 
 
 @dataclass(frozen=True)
@@ -58,32 +61,32 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lines: list[dict[str, str]] = []  # the first one is line 2 of the file
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file)
-                if tuple(reader.fieldnames or ()) != FIELDS:
-                    raise UnmaskError(f"{path}: the first line must be {','.join(FIELDS)}")
-                self._lines = list(reader)
+        self.is_new = not path.exists() or not path.stat().st_size
+        self._lines = [] if self.is_new else text.table(text.read(path), str(path), FIELDS)
+        for line in self._lines:
+            if not (line["bytes"].isdecimal() and re.fullmatch("[0-9a-fA-F]{64}", line["sha256"])):
+                raise UnmaskError(f"{path}, line {line.line}: expected {HEAD}, got {','.join(line.cells.values())}")
 
-    def of(self, published: Checks) -> dict[int, dict[str, str]]:
+    def of(self, published: Checks) -> dict[int, Entry]:
         """Return what a file is compared with, by line of the CSV.
 
         A line of another size than the published one is of another edition, and says nothing of this one.
         """
         return {
-            number: line
-            for number, line in enumerate(self._lines, start=2)
+            line.line: line
+            for line in self._lines
             if line["name"] == published.name and published.bytes in {None, int(line["bytes"])}
         }
 
     def accepts(self, name: str, found: Content) -> bool:
         """Tell whether this very content was recorded under this name."""
-        return (name, found.sha256) in {(line["name"], line["sha256"]) for line in self._lines}
+        return (name, found.sha256) in {(line["name"], line["sha256"].lower()) for line in self._lines}
 
     def add(self, name: str, found: Content, note: str) -> None:
         """Record a file."""
-        self._lines.append({"name": name, "bytes": str(found.bytes), "sha256": found.sha256, "note": note})
+        cells = dict(zip(FIELDS, (name, str(found.bytes), found.sha256, note), strict=True))
+        self._lines.append(Entry(len(self._lines) + 2, cells))
+        self.is_new = False
         write_csv(self.path, FIELDS, ([line[field] for field in FIELDS] for line in self._lines))
 
 
@@ -107,11 +110,11 @@ def believe(path: Path, published: Checks, records: Records, *, note: str) -> Co
     if records.accepts(published.name, found):
         return found
     if wrong := _difference(found, published):
-        raise RefusedError(
-            wrong,
-            f"If you know this file and trust it (a subset, another edition), add this line to {records.path}:\n"
-            f"{published.name},{found.bytes},{found.sha256},<what it is>",
-        )
+        line = f"{published.name},{found.bytes},{found.sha256},<what it is>"
+        how = f"add this line to {records.path}:\n{line}"
+        if records.is_new:
+            how = f"add this line to {records.path}, which is not there yet, below its first line:\n{HEAD}\n{line}"
+        raise RefusedError(wrong, f"If you know this file and trust it (a subset, another edition), {how}")
     if published.has_checksum:
         return found
     if recorded := records.of(published):
