@@ -163,6 +163,125 @@ def test_lines_that_cannot_be_read_are_named(tmp_path: Path, text: str, message:
         read_pairs(tmp_path / "pairs")
 
 
+TURNED = "a/1.jpg,a/2.jpg,1\na/1.jpg,b/1.jpg,0\na/3.jpg,a/2.jpg,0\nb/1.jpg,c/1.jpg,1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TURNED, r"column 3 .* on 2 of 4 lines: 3, 4 \(a/3 and a/2 are two people, it says\)"),
+        ("a/1,a/2,1\nb/1,b/2,1\na/1,b/1,1\n", r"on 1 of 3 lines: 3 \(a/1 and b/1 are one person, it says\)"),
+        ("a/1,a/2,1\nb/1,b/2,1\na/1,a/3,0\n", r"on 1 of 3 lines: 3"),
+        ("a/1,b/2,0\nb/1,c/2,0\na/1,c/3,1\n", r"on 1 of 3 lines: 3"),
+        ("Bo_Li_0001.jpg Bo_Li_0002.jpg 1\nBo_Li_0001.jpg Mo_Li_0001.jpg 1\n", r"on 1 of 2 lines: 2"),
+        (
+            "".join(f"{'ab'[n // 5 % 2]}/{n},{'ba'[n // 5 % 2]}/{n},{n % 2}\n" for n in range(20)),
+            r"on 10 of 20 lines: 2, 4, 6, 8, 10, … ",
+        ),
+    ],
+)
+def test_labels_that_contradict_the_names_are_counted(tmp_path: Path, text: str, message: str):
+    (tmp_path / "pairs").write_text(text)
+    with pytest.raises(UnmaskError, match=message) as error:
+        read_pairs(tmp_path / "pairs")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "faces/1.jpg,faces/2.jpg,1\nfaces/1.jpg,faces/3.jpg,0\n",  # all in one folder
+        "bare/1.jpg,masked/1.jpg,1\nbare/1.jpg,masked/3.jpg,0\n",  # or in one for each column
+        "p1/l.jpg,p1/r.jpg,1\np2/l.jpg,p2/r.jpg,0\np3/l.jpg,p3/r.jpg,1\n",  # a folder for each pair
+        "x1/1.jpg,x2/2.jpg,1\nx1/1.jpg,x3/3.jpg,0\n",  # for each photo
+    ],
+)
+def test_folders_that_are_no_people_contradict_nothing(tmp_path: Path, text: str):
+    (tmp_path / "pairs").write_text(text)
+    assert [pair.genuine for pair in read_pairs(tmp_path / "pairs")][:2] == [True, False]
+
+
+def test_photos_that_are_not_there_contradict_nothing(tmp_path: Path):
+    (tmp_path / "pairs").write_text(TURNED)
+    assert len(read_pairs(tmp_path / "pairs", {"a/1", "a/2", "b/1"})) == 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("ja", "nein"), ("WAHR", "FALSCH"), ("是", "否"), ("Oui", "Non"), ("да", "нет"), ("Sí", "No")]
+)
+def test_labels_may_be_in_other_languages(tmp_path: Path, one: str, other: str):
+    (tmp_path / "pairs").write_text(f"Foto,Bild,gleich\na/1.jpg,a/2.jpg,{one}\na/1.jpg,b/1.jpg,{other}\n")
+    assert [pair.genuine for pair in read_pairs(tmp_path / "pairs")] == [True, False]
+
+
+def test_labels_that_are_not_known_are_refused_with_those_that_are(tmp_path: Path):
+    (tmp_path / "pairs").write_text("a/1.jpg,a/2.jpg,kyllä\na/1.jpg,b/1.jpg,ei\n")
+    with pytest.raises(
+        UnmaskError, match=r"line 1: .*'a/1\.jpg a/2\.jpg kyllä'; labels that are known are 1/0, .*是/否"
+    ):
+        read_pairs(tmp_path / "pairs")
+
+
+KNOWN = {"anna/masked-1", "anna/unmasked-1", "ben/1", "Cy Li/with_mask-train-2", "photo-trip-3/trip-3", "J.R./a.b"}
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("anna/masked/1.jpg", "anna/masked-1"),
+        ("./faces/anna/Unmasked/1.JPG", "anna/unmasked-1"),
+        ("C:\\all\\masked\\anna\\1.jpg", "anna/masked-1"),
+        ("../masked/anna/1", "anna/masked-1"),
+        ("friends/anna/masked-1", "anna/masked-1"),  # a face id
+        ("With Mask/train/Cy Li/2.png", "Cy Li/with_mask-train-2"),
+        ("with-mask/Cy Li/train/2", "Cy Li/with_mask-train-2"),
+        ("trip/3.webp", "photo-trip-3/trip-3"),
+        ("photo-trip-3/trip-3", "photo-trip-3/trip-3"),
+        ("trip-3.webp", "photo-trip-3/trip-3"),
+        ("masked-1.jpg", "anna/masked-1"),
+        ("J.R./a.b", "J.R./a.b"),
+        ("J.R./a.b.jpeg", "J.R./a.b"),
+        ("anna/1.jpg", "anna/1"),  # nobody knows which one: it is not there
+        ("anna/masked/2.jpg", "masked/2"),
+    ],
+)
+def test_photos_are_named_as_people_write_them(tmp_path: Path, written: str, name: str):
+    (tmp_path / "list").write_text(f"{written}\nben/1.jpg\n")
+    assert read_list(tmp_path / "list", KNOWN) == [name, "ben/1"]
+    (tmp_path / "pairs").write_text(f"{written},ben/1.jpg,0\n")
+    assert read_pairs(tmp_path / "pairs", KNOWN) == [Pair(name, "ben/1", False)]
+
+
+def test_a_name_that_may_be_several_photos_is_an_error(tmp_path: Path):
+    known = {"anna/masked-1", "masked/anna-1", "ben/2", "cleo/2"}
+    (tmp_path / "list").write_text("masked/anna-1.jpg\nanna/masked/1.jpg\n")
+    with pytest.raises(UnmaskError, match=r"line 2: 'anna/masked/1\.jpg' may be anna/masked-1 or masked/anna-1: write"):
+        read_list(tmp_path / "list", known)
+    (tmp_path / "pairs").write_text("anna/masked-1.jpg,2.jpg,0\n")
+    with pytest.raises(UnmaskError, match=r"line 1: '2\.jpg' may be ben/2 or cleo/2"):
+        read_pairs(tmp_path / "pairs", known)
+
+
+@pytest.mark.parametrize(
+    ("known", "names"),
+    [
+        ({"Bo Li/1", "Bo Li/2", "Mo/3"}, ["Bo Li/1", "Bo Li/2", "Mo/3"]),
+        (
+            {"Bo_Li/Bo_Li_0001", "Bo_Li/Bo_Li_0002", "Bo_Li/1", "Mo/03"},
+            ["Bo_Li/Bo_Li_0001", "Bo_Li/Bo_Li_0002", "Mo/03"],
+        ),
+        ({"Bo Li/Bo Li_01"}, ["Bo Li/Bo Li_01", "Bo Li/Bo Li_0002", "Mo/Mo_0003"]),
+    ],
+)
+def test_numbers_of_photos_are_those_of_the_table(tmp_path: Path, known: set[str], names: list[str]):
+    (tmp_path / "pairs").write_text("Bo Li\t1\t2\nBo Li\t1\tMo\t3\n")
+    one, two = read_pairs(tmp_path / "pairs", known)
+    assert [one.one, one.other, two.other] == names
+    (tmp_path / "pairs").write_text("Bo Li\t1\t2\n")
+    with pytest.raises(UnmaskError, match="line 1: 'Bo Li 1' may be Bo Li/01 or Bo Li/1"):
+        read_pairs(tmp_path / "pairs", {"Bo Li/01", "Bo Li/1"})
+
+
 @pytest.mark.parametrize(
     "text",
     [

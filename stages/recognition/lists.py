@@ -3,9 +3,11 @@
 Names are `person/photo` without suffix, the end of a face id. What the columns of a list are is told by all its lines.
 """
 
+import itertools
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,17 +15,22 @@ from pathlib import Path, PurePosixPath
 from stages.core.errors import UnmaskError
 from stages.core.text import SEPARATORS, Row, decode, lines, rows, split, trimmed
 from stages.photos.kinds import SUFFIXES
+from stages.photos.names import Names
 
 # How a pair of one person is labeled, and one of two people.
 LABELS = [("1", "0"), ("1", "-1"), ("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("same", "different")]
 LABELS += [("same", "diff"), ("match", "mismatch"), ("match", "nonmatch"), ("match", "non-match")]
 LABELS += [("genuine", "impostor"), ("genuine", "imposter"), ("mated", "nonmated"), ("mated", "non-mated")]
 LABELS += [("positive", "negative"), ("pos", "neg")]
+LABELS += [("ja", "nein"), ("j", "n"), ("wahr", "falsch"), ("oui", "non"), ("vrai", "faux"), ("sí", "no"), ("si", "no")]
+LABELS += [("verdadero", "falso"), ("vero", "falso"), ("sim", "não"), ("да", "нет"), ("истина", "ложь"), ("是", "否")]
+LABELS += [("是", "不是"), ("对", "错"), ("真", "假"), ("相同", "不同"), ("はい", "いいえ"), ("예", "아니요")]
 # By which of several columns of such words is found, and the first line of a list of photos.
 LABEL_COLUMNS = {"label", "labels", "same", "is_same", "issame", "actual_issame", "genuine", "match", "is_match"}
 PHOTO_COLUMNS = {"file", "filename", "file_name", "name", "image", "img", "photo", "path", "image_path", "face_id"}
 EXPECTED = "expected two photos and 1 or 0, or `name n m` or `name n name m`"
 COLUMN_NAME = re.compile(r"name|num|im(a|)ge?|photo|person|identity|^id|file|path", re.IGNORECASE)
+SHOWN = 5  # lines that contradict the people's names, in a message
 IN_FOLD = 600  # pairs, of 6,000: LFW's ten folds
 # Cells of a line without separators: names may hold blanks, if their suffixes or the numbers tell where they end.
 BLANKS = (
@@ -67,12 +74,14 @@ def read_pairs(path: Path, known: Collection[str] = ()) -> list[Pair]:
 
     Args:
         path: of the list; `archive.zip/folder/file` is one inside an archive.
-        known: names of all photos, by which encoding and suffixes are told.
+        known: names of all photos, by which encoding and suffixes are told, and which photo a path means (see
+            `stages.photos.names`).
 
     Raises:
-        UnmaskError: the file is empty, or its columns cannot be told, or a line is unlike the others; the message has
-            its number.
+        UnmaskError: the file is empty, or its columns cannot be told, or a line is unlike the others, or several photos
+            may be meant, or labels contradict the people's names; the message has the numbers of the lines.
     """
+    names = Names(known)
     listed = _listed(path, decode(_content(path), str(path), known))
     if not listed:
         raise UnmaskError(f"{path} is empty: expected pairs of photos")
@@ -80,12 +89,12 @@ def read_pairs(path: Path, known: Collection[str] = ()) -> list[Pair]:
     header = listed[0]
     if len(header.cells) <= 2 and all(cell.isdecimal() for cell in header.cells):
         in_fold = max(2 * int(header.cells[-1]), 1)
-        pairs = [_numbered(path, row, index // in_fold) for index, row in enumerate(listed[1:])]
+        pairs = [_numbered(path, row, names, index // in_fold) for index, row in enumerate(listed[1:])]
     elif numbered and numbered >= len(listed) / 2:
         named = _is_header(header) and all(COLUMN_NAME.search(cell) for cell in header.cells)
-        pairs = [_numbered(path, row) for row in listed[named:]]
+        pairs = [_numbered(path, row, names) for row in listed[named:]]
     else:
-        pairs = _labeled(path, listed, known)
+        pairs = _labeled(path, listed, names)
     if not pairs:
         raise UnmaskError(f"{path} has a first line, but no pairs of photos")
     return pairs
@@ -141,21 +150,21 @@ def read_photos(path: Path, known: Collection[str] = ()) -> dict[str, int]:
 
     Args:
         path: of the list, in any encoding, see `stages.core.text`; `archive.zip/folder/file` is one inside an archive.
-        known: names of all photos, by which encoding and suffixes are told.
+        known: see `read_pairs`.
 
     Returns:
         The line of each photo, in their order.
 
     Raises:
-        UnmaskError: a line is no `person/photo`, one stands there twice, or the file is empty.
+        UnmaskError: a line is no `person/photo`, or may be several, one stands there twice, or the file is empty.
     """
-    found: dict[str, int] = {}
+    names, found = Names(known), dict[str, int]()
     cells = _only_photos(path, decode(_content(path), str(path), known))
     is_headed = len(cells) > 1 and not _has_folder(cells[0][1]) and all(_has_folder(cell) for _, cell in cells[1:])
     for place, (line, cell) in enumerate(cells):
-        if place == 0 and (is_headed or cell.casefold() in PHOTO_COLUMNS):
+        if place == 0 and (is_headed or cell.casefold() in PHOTO_COLUMNS) and not names.find(cell):
             continue
-        name = _name(path, line, cell, known)
+        name = _name(path, line, cell, names)
         if name in found:
             raise UnmaskError(f"{path}, line {line}: names {name} twice, first on line {found[name]}")
         found[name] = line
@@ -198,14 +207,26 @@ def _content(path: Path) -> bytes:
             raise UnmaskError(f"{path} cannot be read from the archive: {error}") from None
 
 
-def _name(path: Path, number: int, text: str, known: Container[str] = ()) -> str:
+def _name(path: Path, number: int, text: str, names: Names) -> str:
+    """Return the photo that a cell means; of one that is not there, its file in its folder."""
     text = re.sub(r"^([a-z]+)(\d_\d_)", r"\1/\2", text)  # a line of c-RMFRD lacks its slash
-    photo = PurePosixPath((text if _has_folder(text) else _folder(text)).replace("\\", "/"))
+    in_folder = text if _has_folder(text) else _folder(text)
+    if found := names.find(in_folder) or names.find(text):
+        return _only(path, number, text, found)
+    photo = PurePosixPath(in_folder.replace("\\", "/"))
     if len(photo.parts) < 2:
         raise UnmaskError(f"{path}, line {number}: {text!r} is no photo of a person, such as person/photo.jpg")
     name = "/".join(photo.parts[-2:])
     # Only a suffix of photos is one: names have dots, too.
-    return name if name in known or photo.suffix.lower() not in SUFFIXES else name[: -len(photo.suffix)]
+    return name if photo.suffix.lower() not in SUFFIXES else name[: -len(photo.suffix)]
+
+
+def _only(path: Path, number: int, text: str, found: Collection[str]) -> str:
+    """Return the one photo that may be meant."""
+    if len(found) > 1:
+        several = " or ".join(sorted(found)[:3]) + (" or …" if len(found) > 3 else "")
+        raise UnmaskError(f"{path}, line {number}: {text!r} may be {several}: write which one, in this form")
+    return next(iter(found))
 
 
 def _has_folder(text: str) -> bool:
@@ -233,13 +254,16 @@ def _is_numbered(row: Row) -> bool:
     return len(cells) in {3, 4} and cells[1].isdecimal() and cells[-1].isdecimal()
 
 
-def _numbered(path: Path, row: Row, fold: int = 0) -> Pair:
+def _numbered(path: Path, row: Row, known: Names, fold: int = 0) -> Pair:
     if not _is_numbered(row):
         raise UnmaskError(f"{path}, line {row.line}: {EXPECTED}, got {' '.join(row.cells)!r}")
     person, first, *other, second = row.cells
     if person.isdecimal() and not (int(first) and int(second)):  # three photos' numbers, or two and a label
         raise UnmaskError(f"{path}, line {row.line}: photos of a person are numbered from 1; {EXPECTED}")
-    names = [f"{one}/{one}_{int(photo):04d}" for one, photo in ((person, first), (*(other or [person]), second))]
+    names = []
+    for one, number in ((person, int(first)), (*(other or [person]), int(second))):
+        found = known.numbered(one, number) or {f"{one}/{one}_{number:04d}"}
+        names.append(_only(path, row.line, f"{one} {number}", found))
     return Pair(names[0], names[1], other in ([], [person]), fold, row.line)
 
 
@@ -255,7 +279,7 @@ class _Columns:
     genuine: str
 
 
-def _labeled(path: Path, listed: Sequence[Row], known: Container[str]) -> list[Pair]:
+def _labeled(path: Path, listed: Sequence[Row], names: Names) -> list[Pair]:
     body = listed
     found = _label_columns(body)
     if not found and _is_header(listed[0]) and (found := _label_columns(listed[1:])):
@@ -264,16 +288,38 @@ def _labeled(path: Path, listed: Sequence[Row], known: Container[str]) -> list[P
     in_fold = IN_FOLD if len(body) == 10 * IN_FOLD else len(body)
     pairs = []
     for index, row in enumerate(body):
-        one, other = (_name(path, row.line, row.cells[place], known) for place in columns.photos)
+        one, other = (_name(path, row.line, row.cells[place], names) for place in columns.photos)
         genuine = _word(row.cells[columns.label]) == columns.genuine
         pairs.append(Pair(one, other, genuine, index // in_fold, row.line))
-    of_one = [pair.one.split("/")[0] == pair.other.split("/")[0] for pair in pairs]
-    if len(set(of_one)) == 2 and not any(pair.genuine == same for pair, same in zip(pairs, of_one, strict=True)):
-        raise UnmaskError(
-            f"{path}: column {columns.label + 1} says the opposite of the people's names on every line; "
-            f"{columns.genuine} must say that two photos show one person"
-        )
+    _check_labels(path, [pair for pair in pairs if not names.known or {pair.one, pair.other} <= names.known], columns)
     return pairs
+
+
+def _check_labels(path: Path, pairs: Sequence[Pair], columns: _Columns) -> None:
+    """Raise an UnmaskError if labels contradict the people's names, where these can be names of people.
+
+    They are none where each photo has a folder of its own, or each pair, or where all of a column lie in one folder.
+    """
+    people = [(pair.one.split("/")[0], pair.other.split("/")[0]) for pair in pairs]
+    photos = {name for pair in pairs for name in (pair.one, pair.other)}
+    times = Counter(itertools.chain.from_iterable(set(both) for both in people))
+    of_each_photo = len(times) == len(photos)
+    of_each_pair = all(one == other for one, other in people) and max(times.values(), default=1) == 1
+    of_each_column = all(len(set(column)) == 1 for column in zip(*people, strict=True))
+    if of_each_photo or of_each_pair or of_each_column:
+        return
+    wrong = [pair for pair, (one, other) in zip(pairs, people, strict=True) if pair.genuine != (one == other)]
+    if not wrong:
+        return
+    what = f"column {columns.label + 1} says the opposite of the people's names on"
+    if len(wrong) == len(pairs):
+        raise UnmaskError(f"{path}: {what} every line; {columns.genuine} must say that two photos show one person")
+    lines = ", ".join(str(pair.line) for pair in wrong[:SHOWN]) + (", …" if len(wrong) > SHOWN else "")
+    first = f"{wrong[0].one} and {wrong[0].other} are {'one person' if wrong[0].genuine else 'two people'}, it says"
+    raise UnmaskError(
+        f"{path}: {what} {len(wrong)} of {len(pairs)} lines: {lines} ({first}); correct these lines, or, if it is not "
+        f"the label, leave that column out. {columns.genuine} must say that two photos show one person"
+    )
 
 
 def _word(cell: str) -> str:
@@ -301,8 +347,10 @@ def _columns(path: Path, listed: Sequence[Row], body: Sequence[Row], labels: dic
     if odd := next((row for row in body if len(row.cells) != width or width < 3), None):
         raise UnmaskError(f"{path}, line {odd.line}: {EXPECTED}, got {' '.join(odd.cells)!r}")
     if not labels:
-        row = _odd_label(listed)
-        raise UnmaskError(f"{path}, line {row.line}: {EXPECTED}, got {' '.join(row.cells)!r}")
+        row, known = _odd_label(listed), ", ".join("/".join(pair) for pair in LABELS)
+        raise UnmaskError(
+            f"{path}, line {row.line}: {EXPECTED}, got {' '.join(row.cells)!r}; labels that are known are {known}"
+        )
     photos = tuple(
         place
         for place in range(width)

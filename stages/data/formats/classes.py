@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypedDict
 
 from stages.core.errors import UnmaskError
-from stages.data.formats.layout import plain
 from stages.data.photo import AdapterError
+from stages.photos.names import plain
 
 MASK, BARE, FACE, OTHER = "mask", "bare", "face", "other"
 

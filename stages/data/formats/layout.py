@@ -1,6 +1,5 @@
 """What the names of folders say: the split, whether masks are worn, and which label file is of which photo."""
 
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +9,7 @@ from stages.core import text
 from stages.core.errors import UnmaskError
 from stages.data.files import Files
 from stages.data.photo import Reject
+from stages.photos.names import plain
 
 SPLITS = {
     "train": "train",
@@ -29,11 +29,6 @@ IMAGES = frozenset({"images", "image", "imgs", "img", "jpegimages"})
 LABELS = frozenset({"annotations", "annotation", "labels", "label", "xmls", "xml", "landmarks", "points", "pts"})
 
 Key = tuple[str, ...]
-
-
-def plain(name: str) -> str:
-    """Return a name in small letters, with `_` for blanks, hyphens and underscores, as tables of names have it."""
-    return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFC", name).casefold().strip())
 
 
 def split_of(path: PurePosixPath) -> str | None:

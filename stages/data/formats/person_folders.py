@@ -14,6 +14,7 @@ from stages.data.files import Files
 from stages.data.formats import layout
 from stages.data.formats.classes import BARE_LABELS, MASK_LABELS
 from stages.data.photo import Photo, Photos, Reject, reader
+from stages.photos.names import plain
 
 CONDITIONS = dict.fromkeys(MASK_LABELS, True) | dict.fromkeys(BARE_LABELS, False)
 KINDS = frozenset({"surgical", "cloth", "n95", "kn95", "ffp2", "ffp3", "none", "bare_face"})
@@ -43,8 +44,8 @@ def photos(
     Raises:
         UnmaskError: no photo lies in a person's folder, or it cannot be known which folders are the people's.
     """
-    conditions = {layout.plain(name): worn for name, worn in conditions.items()}
-    splits = {layout.plain(name): split for name, split in splits.items()}
+    conditions = {plain(name): worn for name, worn in conditions.items()}
+    splits = {plain(name): split for name, split in splits.items()}
     paths = files.images()
     marks = layout.marks(paths, {**conditions, **splits})
     people = {path: [folder for folder in path.parents[:-1] if folder not in marks] for path in paths}
@@ -55,7 +56,7 @@ def photos(
         if not folders:
             yield Reject(path.as_posix(), "no_person", "it lies in no person's folder")
             continue
-        said = [layout.plain(folder.name) for folder in reversed(path.parents[:-1]) if folder in marks]
+        said = [plain(folder.name) for folder in reversed(path.parents[:-1]) if folder in marks]
         yield known(
             Photo(
                 path.as_posix(),
@@ -70,10 +71,10 @@ def photos(
 def _check(people: list[list[PurePosixPath]], conditions: Mapping[str, object], splits: Mapping[str, object]) -> None:
     """Raise an UnmaskError if some folders, the innermost first, may be a person's or not."""
     for folder in sorted({folders[0] for folders in people if folders}):
-        if layout.plain(folder.name) in conditions:
+        if plain(folder.name) in conditions:
             raise UnmaskError(f"{folder} is a person, or a condition as not all folders beside it are: {SAY_WHICH}")
     for folder in sorted({folder for folders in people for folder in folders[1:]}):
-        if layout.plain(folder.name) in {*conditions, *splits}:
+        if plain(folder.name) in {*conditions, *splits}:
             raise UnmaskError(
                 f"people lie in {folder} and beside it, so it is a person or not: put those beside it into a folder of "
                 f"the same kind, or {SAY_WHICH}"
@@ -90,7 +91,7 @@ def _check(people: list[list[PurePosixPath]], conditions: Mapping[str, object], 
     repeated = len(inner) < len(pairs) and len(inner) <= len(outer)
     # Dates, numbers of sessions or cameras, and kinds of masks are names of people where the outer folders are groups.
     numbered = all(re.search(r"\d", name) for name in inner) and not any(re.search(r"\d", one.name) for one in outer)
-    if conditions and len(outer) > 1 and (repeated or numbered or KINDS & set(map(layout.plain, inner))):
+    if conditions and len(outer) > 1 and (repeated or numbered or KINDS & set(map(plain, inner))):
         some, names = min(pairs), ", ".join(f"{name!r}: None" for name in sorted(inner)[:3])
         raise UnmaskError(
             f"{some[0].name} or {some[1]} is the person in {some[0]}/{some[1]}, as folders of such names lie in "

@@ -5,6 +5,7 @@ from stages.data.files import Files
 from stages.data.formats import layout
 from stages.data.formats.person_folders import CONDITIONS
 from stages.data.photo import Photo, Photos, reader
+from stages.photos.names import plain
 
 
 @reader
@@ -16,7 +17,7 @@ def photos(files: Files) -> Photos:
     marks = layout.marks(paths, {**CONDITIONS, **layout.SPLITS})
     for path in paths:
         name = path.with_suffix("").as_posix().replace("/", "-")
-        said = [layout.plain(folder.name) for folder in path.parents[:-1] if folder in marks]
+        said = [plain(folder.name) for folder in path.parents[:-1] if folder in marks]
         yield Photo(
             path.as_posix(),
             identity=f"photo-{name}",

@@ -20,6 +20,7 @@ from stages.data.formats.labeled_faces import Face, Labeled
 from stages.data.labels import FRACTIONS
 from stages.data.photo import Photos, Reject, finite, reader
 from stages.data.shapes import CocoPolygon
+from stages.photos.names import plain
 
 NAMES = ("classes.txt", "predefined_classes.txt", "obj.names", "_darknet.labels")
 SLACK = 0.01  # of a side; labels may lie so far outside, as in Ultralytics
@@ -58,7 +59,7 @@ def photos(files: Files, *, labels_upright: bool = True, **names: Unpack[classes
     if not used:
         raise UnmaskError("no label file of YOLO found: expected images/<photo>.jpg and labels/<photo>.txt")
     for source in listed:
-        if source not in used and layout.plain(source.parent.name) in layout.LABELS:
+        if source not in used and plain(source.parent.name) in layout.LABELS:
             yield Reject(source.as_posix(), "file_missing", "no photo of this name goes with it, or several do")
     splits = layout.listed_splits(files)
     yield from labeled_faces.faces(labeled, "yolo", splits, labels_upright=labels_upright, **names)
