@@ -74,6 +74,21 @@ BYTES = {
     "dtype": UINT8,
     "before": [to_float(), node("Sub", ("floats", "mean"), "moved"), NORMALIZES["before"][1]],
 }
+BATCH_NORM = {
+    "before": [node("BatchNormalization", ("faces", "scale", "offset", "mean", "variance"), "images", epsilon=0.0)],
+    "tensors": {
+        "scale": np.ones(3, np.float32),
+        "offset": np.zeros(3, np.float32),
+        "mean": np.full(3, MEAN, np.float32),
+        "variance": np.full(3, SCALE**2, np.float32),
+    },
+}
+IN_WEIGHTS = {
+    "matrix": onnx_files.weight(48, NUMBERS) / np.float32(SCALE),
+    "tensors": {
+        "bias": onnx_files.weight(NUMBERS, seed=1) - np.float32(MEAN / SCALE) * onnx_files.weight(48, NUMBERS).sum(0)
+    },
+}
 NHWC = [node("Transpose", "faces", "images", perm=[0, 3, 1, 2])]
 RESHAPED = {"tensors": {"shape": np.int64([-1, NUMBERS, 1, 1])}, "last": "four"}
 BGR = {"before": [node("Gather", ("faces", "order"), "images", axis=1)], "tensors": {"order": np.int64([2, 1, 0])}}
@@ -89,6 +104,13 @@ WORKS = {
     ),
     "bytes": (BYTES, {"mean": 0.0, "scale": 1.0}, {"input_type": "uint8"}),
     "normalizes by itself": (NORMALIZES, {"mean": 0.0, "scale": 1.0}, {}),
+    "normalizes by itself in a layer": (BATCH_NORM, {"mean": 0.0, "scale": 1.0}, {}),
+    "normalizes by itself in its weights": (IN_WEIGHTS, {"mean": 0.0, "scale": 1.0}, {}),
+    "shares of classes beside it": (
+        {"after": [node("Softmax", "embedding", "prob")], "outputs": ["prob", "embedding"]},
+        {},
+        {"output": "embedding"},
+    ),
     "BGR": (BGR, {"channels": "bgr"}, {}),
     "open sides": ({"shape": ("n", 3, "h", "w")}, {"side": SIDE}, {"side": SIDE}),
     "a side that is said": ({}, {"side": SIDE}, {"side": SIDE}),
@@ -212,6 +234,41 @@ REFUSED = {
     "another side": ({}, {"side": 112}, "side is 112, the file takes 32 pixels: set side to 32, or leave it out"),
     "bytes, normalized twice": (BYTES, {}, "set mean to 0 and scale to 1"),
     "normalized twice": (NORMALIZES, {}, "mean is 127.5, scale 128.0: set mean to 0 and scale to 1"),
+    "normalized twice, once in a layer": (BATCH_NORM, {}, "mean is 127.5, scale 128.0: set mean to 0 and scale to 1"),
+    "normalized twice, once by a picture": (
+        {
+            "before": [node("Sub", ("faces", "mean"), "images")],
+            "tensors": {"mean": np.full((1, 3, SIDE, SIDE), MEAN, np.float32)},
+        },
+        {"mean": 0.0, "scale": 128.0},
+        "mean is 0.0, scale 128.0: set mean to 0 and scale to 1",
+    ),
+    "normalized twice, once in its weights": (
+        IN_WEIGHTS,
+        {},
+        r"faces differ \d+ times less with mean 127\.5 and scale 128 than .* set mean to 0 and scale to 1",
+    ),
+    "made to 0 to 1 before": (
+        IN_WEIGHTS,
+        {"mean": 0.0, "scale": 255.0},
+        r"faces differ \d+ times less with mean 0 and",
+    ),
+    "shares of classes": (
+        {"after": [node("Softmax", "embedding", "prob")], "last": "prob"},
+        {},
+        "output 'prob' is a classifier's, 12 numbers that sum to 1: cut the graph before its last layer and softmax",
+    ),
+    "their logarithms": (
+        {"after": [node("LogSoftmax", "embedding", "prob")], "last": "prob"},
+        {},
+        "output 'prob' is a classifier's",
+    ),
+    "shares of classes that are asked for": (
+        {"after": [node("Softmax", "embedding", "prob")], "outputs": ["prob", "embedding"]},
+        {"output": "prob"},
+        "output 'prob' is a classifier's",
+    ),
+    "a feature map": ({"last": "blocks"}, {}, "'blocks' is .*a feature map has several sides"),
     "no embedding": (
         {"last": "blocks"},
         {},

@@ -18,17 +18,20 @@ from pydantic import Field
 from stages.compute import device
 from stages.core.errors import UnmaskError
 from stages.core.params import Section
-from stages.core.seeding import generator
 
 Array = NDArray[Any]
+Color = tuple[int, int, int]  # red, green, blue
 # Of an input, by the names that onnxruntime has for them.
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 DTYPES |= {"tensor(uint8)": np.uint8}
 ALIKE = 0.999  # cosine, from which on two embeddings of one face count as the same; float16 knows three digits
+BLIND = 10  # times as far apart may embeddings of faces lie without mean and scale before these are not believed
 APART = 1e-5  # largest difference of two embeddings of length 1 up to which a model does not tell faces apart
 LEAST = 2  # numbers in an embedding
 NUMBERS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+SUM = 0.01  # by which a softmax may miss 1, in float16
 OF_PIXELS = 16  # a graph that first subtracts or divides by more than this, expects pixels of 0 to 255
+UNCHANGING = {"Cast", "Clip", "Gather", "Identity", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Transpose"}
 LONGEST = 300  # letters of what onnxruntime says
 POINTER = b"version https://git-lfs"  # how a file starts that Git LFS has not fetched
 
@@ -210,12 +213,22 @@ def read(data: bytes, described: Description) -> Model:
         raise UnmaskError(f"its weights lie in another file, {', '.join(files)}")
     model = _checked(_opened(data), described, graph)
     two = faces(model.side)
-    found = model.candidates(two[:1])
+    every = model.candidates(two[:1])
+    found = {name: rows for name, rows in every.items() if not is_of_classes(rows)}
     wanted = described.output
+    chosen = [wanted] if wanted in every else [] if found else [*every]
+    if chosen and chosen[0] not in found:
+        raise UnmaskError(
+            f"output {chosen[0]!r} is a classifier's, {every[chosen[0]].shape[1]} numbers that sum to 1: cut the graph "
+            f"before its last layer and softmax, as what goes into these is the embedding"
+        )
     if wanted is not None and wanted not in found:
         raise UnmaskError(f"output is {wanted!r}, embeddings of one face could be {_listed(found)}")
     if not found:
-        raise UnmaskError(f"no output is one embedding a face: {_shapes(model)}; cut the graph after the embedding")
+        raise UnmaskError(
+            f"no output is one embedding a face: {_shapes(model)}; export the model up to its embedding, not less (a "
+            f"feature map has several sides) and not more"
+        )
     if len(found) > 1 and wanted is None:
         raise UnmaskError(f"several outputs could be the embedding; set output to one of {_listed(found)}")
     name = wanted or next(iter(found))
@@ -226,6 +239,12 @@ def read(data: bytes, described: Description) -> Model:
     except UnmaskError:  # the graph has a 1 in it where the batch should be
         model = dataclasses.replace(model, batch=1)
         together = model.embeddings(two)
+    if (times := times_apart(model)) > BLIND:
+        raise UnmaskError(
+            f"faces differ {times:.0f} times less with mean {described.mean:g} and scale {described.scale:g} than as "
+            f"pixels of 0 to 255, so the model normalizes by itself: set mean to 0 and scale to 1, or to what it was "
+            f"trained with"
+        )
     if np.abs(alone[0] - alone[1]).max() < APART:
         raise UnmaskError(
             f"output {name!r} is the same whatever the face: mean and scale may be others, or it is not the embedding"
@@ -305,11 +324,58 @@ def _checked(session: Any, described: Description, model: Any) -> Model:
 
 
 def faces(side: int) -> NDArray[np.float32]:
-    """Return two smooth pictures that differ in light, color and shape, (2, 3, side, side), 0 to 255."""
-    rng = generator(0, "onnx_models")
-    small = rng.uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
-    large = [cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in small]
-    return np.clip(np.round(np.stack(large)), 0, 255).astype(np.float32).transpose(0, 3, 1, 2)
+    """Return two drawn faces that differ in light, color and shape, float32 (2, 3, side, side), 0 to 255."""
+    looks = [((220, 180, 150), (60, 90, 160), (60, 40, 20), 18, 4), ((120, 80, 60), (20, 10, 10), (10, 10, 10), 22, 8)]
+    return np.stack([_drawn(side, *look) for look in looks])
+
+
+def _drawn(side: int, skin: Color, iris: Color, hair: Color, eyes: int, lips: int) -> NDArray[np.float32]:
+    """Return a face, float32 (3, side, side), drawn on 112 pixels: `eyes` from its middle, `lips` half as high."""
+    image = np.full((112, 112, 3), 90, np.uint8)
+    for center, axes, color in (
+        ((56, 50), (50, 62), hair),
+        ((56, 62), (40, 52), skin),
+        *(((x, 51), (9, 4), (240, 240, 240)) for x in (56 - eyes, 56 + eyes)),
+        *(((x, 51), (4, 4), iris) for x in (56 - eyes, 56 + eyes)),
+        *(((x, 41), (10, 2), hair) for x in (56 - eyes, 56 + eyes)),
+        ((57, 73), (6, 2), iris),
+        ((56, 92), (14, lips), (170, 60, 60)),
+    ):
+        cv2.ellipse(image, center, axes, 0, 0, 360, color, cv2.FILLED)
+    smooth = cv2.resize(cv2.GaussianBlur(image, (0, 0), 1.2), (side, side), interpolation=cv2.INTER_AREA)
+    return smooth.astype(np.float32).transpose(2, 0, 1)
+
+
+def is_of_classes(rows: NDArray[np.float32]) -> bool:
+    """Tell whether rows (n, d) are a classifier's: shares, which are not negative and sum to 1, or their logarithms."""
+    shares = np.exp(rows) if (rows <= 0).all() else rows
+    return bool((shares >= 0).all() and np.allclose(shares.sum(1), 1, atol=SUM))
+
+
+def times_apart(model: Model) -> float:
+    """Return how many times farther embeddings lie apart if a model gets pixels as they are, without mean and scale.
+
+    They are those of two faces and of gray: what is normalized twice has hardly any contrast left.
+    """
+    if (model.described.mean, model.described.scale) == (0, 1):
+        return 1
+    plain = model.described.model_copy(update={"mean": 0.0, "scale": 1.0})
+    try:
+        return _spread(dataclasses.replace(model, described=plain)) / max(_spread(model), 1e-9)
+    except UnmaskError:  # onnxruntime fails at them
+        return 1
+
+
+def _spread(model: Model) -> float:
+    """Return the largest cosine distance between embeddings of two faces and of gray; 0 if less than two have any."""
+    gray = np.full((1, 3, model.side, model.side), 127.5, np.float32)
+    rows = np.concatenate([model.embeddings(one[None]) for one in (*faces(model.side), *gray)]).astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    rows = rows[np.isfinite(lengths) & (lengths > 0)]
+    if len(rows) < 2:
+        return 0
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return float(1 - (rows @ rows.T).min())
 
 
 def _of_length_1(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -356,13 +422,17 @@ def normalizes(model: Any, start: str) -> bool:
 
     tensors = {tensor.name: tensor for tensor in model.graph.initializer} | constants(model)
     for node in _first_nodes(model, start):
-        if node.op_type in {"Cast", "Identity", "Transpose"}:
+        if node.op_type in UNCHANGING:
             continue
         others = [tensors[name] for name in node.input if name in tensors]
-        if node.op_type not in {"Sub", "Add", "Mul", "Div"} or len(others) != 1:
+        values = [np.abs(onnx.numpy_helper.to_array(other).astype(np.float64)) for other in others]
+        if node.op_type == "BatchNormalization" and len(values) == 4:
+            mean, variance = values[2:]
+            return bool(max(mean.max(), np.sqrt(variance.max())) > OF_PIXELS)
+        if node.op_type not in {"Sub", "Add", "Mul", "Div"} or len(values) != 1:
             return False
-        value = np.abs(onnx.numpy_helper.to_array(others[0]).astype(np.float64))
-        if value.size not in {1, 3}:
+        (value,) = values
+        if value.size not in {1, 3} and node.op_type not in {"Sub", "Add"}:  # not a picture that is subtracted
             return False
         if (1 / np.maximum(value, 1e-9) if node.op_type == "Mul" else value).max() > OF_PIXELS:
             return True
