@@ -869,3 +869,43 @@ def test_points_of_a_pose_are_no_region(tmp_path: Path):
     folder = write(tmp_path, {"a.jpg": b"", "a.txt": text, "data.yaml": b"names: [mask]\nkpt_shape: [5, 2]"})
     (one,), _ = listed(adapter(yolo.photos), folder)
     assert (one.box is not None, one.shapes) == (True, ())
+
+
+def test_a_box_with_five_points_of_a_face_is_no_region(tmp_path: Path):
+    points = "0.4 0.4 0.6 0.41 0.5 0.5 0.42 0.6 0.58 0.61"
+    content = {"a.png": b"", "a.txt": f"0 0.5 0.5 0.4 0.5 {points}\n".encode(), "classes.txt": b"mask"}
+    _, rejects = listed(yolo, write(tmp_path / "a", content))
+    assert [(one.reason, one.detail) for one in rejects] == [
+        (
+            "bad_labels",
+            "a.txt, line 1: these may be a box and five points of a face, and no region: say so in data.yaml, "
+            "kpt_shape: [5, 2]",
+        )
+    ]
+    photos, _ = listed(yolo, write(tmp_path / "b", content | {"data.yaml": b"names: [mask]\nkpt_shape: [5, 2]\n"}))
+    assert [one.name for one in photos] == ["a-1"]
+    region = b"0 0.2 0.2 0.4 0.15 0.6 0.2 0.65 0.4 0.6 0.6 0.4 0.65 0.2 0.6\n"  # seven corners
+    photos, _ = listed(yolo, write(tmp_path / "c", content | {"a.txt": region}))
+    assert [len(one.shapes) for one in photos] == [1]
+
+
+def test_files_that_give_points_differently_are_refused(tmp_path: Path):
+    content = {"a.png": b"", "a.txt": b"0 0.5 0.5 0.4 0.5\n", "data.yaml": b"names: [mask]\nkpt_shape: [5, 2]\n"}
+    with pytest.raises(UnmaskError, match=r"data\.yaml and old/data\.yaml give kpt_shape differently"):
+        listed(yolo, write(tmp_path, content | {"old/data.yaml": b"kpt_shape: [17, 3]\n"}))
+
+
+def test_an_annotation_that_names_another_photo_is_refused(tmp_path: Path):
+    of = functools.partial("<filename>{}</filename>".format)
+    content = {
+        "a.png": b"",
+        "a.xml": voc(of("b.png"), FACE_BOX),
+        "b.png": b"",
+        "b.xml": voc(of("old name.jpg"), FACE_BOX),  # which is not here: both were renamed
+        "c.png": b"",
+        "c.xml": voc(of("C:\\photos\\c.jpg"), FACE_BOX),
+    }
+    photos, rejects = listed(pascal_voc, write(tmp_path, content))
+    assert [one.name for one in photos] == ["b-1", "c-1"]
+    says = "a.xml says that it is of b.png, which is another photo"
+    assert [(one.file, one.reason, one.detail) for one in rejects] == [("a.png", "bad_xml", says)]

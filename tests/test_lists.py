@@ -207,10 +207,11 @@ def test_photos_that_are_not_there_contradict_nothing(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("ja", "nein"), ("WAHR", "FALSCH"), ("是", "否"), ("Oui", "Non"), ("да", "нет"), ("Sí", "No")]
+    ("one", "other"),
+    [("ja", "nein"), ("WAHR", "FALSCH"), ("是", "否"), ("Oui", "Non"), ("да", "нет"), ("Sí", "No"), ("1,0", "0,0")],
 )
 def test_labels_may_be_in_other_languages(tmp_path: Path, one: str, other: str):
-    (tmp_path / "pairs").write_text(f"Foto,Bild,gleich\na/1.jpg,a/2.jpg,{one}\na/1.jpg,b/1.jpg,{other}\n")
+    (tmp_path / "pairs").write_text(f"Foto;Bild;gleich\na/1.jpg;a/2.jpg;{one}\na/1.jpg;b/1.jpg;{other}\n")
     assert [pair.genuine for pair in read_pairs(tmp_path / "pairs")] == [True, False]
 
 
@@ -234,6 +235,8 @@ KNOWN = {"anna/masked-1", "anna/unmasked-1", "ben/1", "Cy Li/with_mask-train-2",
         ("../masked/anna/1", "anna/masked-1"),
         ("friends/anna/masked-1", "anna/masked-1"),  # a face id
         ("With Mask/train/Cy Li/2.png", "Cy Li/with_mask-train-2"),
+        ("file:///home/me/masked/anna/1.jpg", "anna/masked-1"),
+        ("With%20Mask/train/Cy%20Li/2.png", "Cy Li/with_mask-train-2"),
         ("with-mask/Cy Li/train/2", "Cy Li/with_mask-train-2"),
         ("trip/3.webp", "photo-trip-3/trip-3"),
         ("photo-trip-3/trip-3", "photo-trip-3/trip-3"),

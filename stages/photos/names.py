@@ -6,6 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from stages.photos.kinds import SUFFIXES
 
@@ -33,6 +34,12 @@ class Names:
 
         The suffix of a photo may be there or not, and folders before the person's, as of another computer, say nothing.
         """
+        for text in dict.fromkeys((written, unquote(written))):
+            if found := self._find(text):
+                return found
+        return set()
+
+    def _find(self, written: str) -> set[str]:
         path = PurePosixPath(written.replace("\\", "/"))
         whole = [path.name, *([path.stem] if path.suffix.lower() in SUFFIXES else [])]
         folders = [folder for folder in path.parts[:-1] if folder not in {"/", ".."}]

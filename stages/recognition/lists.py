@@ -323,7 +323,8 @@ def _check_labels(path: Path, pairs: Sequence[Pair], columns: _Columns) -> None:
 
 
 def _word(cell: str) -> str:
-    return cell.casefold().removesuffix(".0")  # pandas writes 1.0 where a column had a gap
+    # pandas writes 1.0 where a column had a gap, and spreadsheets of many languages 1,0.
+    return cell.casefold().removesuffix(".0").removesuffix(",0")
 
 
 def _label_columns(body: Sequence[Row]) -> dict[int, str]:

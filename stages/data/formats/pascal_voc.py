@@ -48,7 +48,11 @@ def photos(files: Files, *, labels_upright: bool | None = None, **names: Unpack[
         photo, source = pair
         used.add(source)
         try:
-            labeled.append(_labeled(photo, source.as_posix(), _root(files, source.as_posix())))
+            root = _root(files, source.as_posix())
+            named = PurePosixPath((root.findtext("filename") or "").strip().replace("\\", "/"))
+            if named.stem != photo.stem and files.named(named.name):
+                raise UnmaskError(f"{source} says that it is of {named.name}, which is another photo")
+            labeled.append(_labeled(photo, source.as_posix(), root))
         except UnmaskError as error:
             yield Reject(photo.as_posix(), "bad_xml", str(error))
     for source in listed:

@@ -9,6 +9,8 @@ are regions. They are painted into the photo's label map, and the photo stays wh
 from pathlib import PurePosixPath
 from typing import Any, Unpack
 
+import numpy as np
+from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -25,6 +27,7 @@ from stages.photos.names import plain
 NAMES = ("classes.txt", "predefined_classes.txt", "obj.names", "_darknet.labels")
 SLACK = 0.01  # of a side; labels may lie so far outside, as in Ultralytics
 BOX, REGION = 5, 7  # words of a line with a box, and the least of one with a region
+OF_A_FACE = BOX + 2 * 5  # with eyes, nose and corners of the mouth, as detectors of faces learn them
 
 
 @reader
@@ -87,6 +90,11 @@ def _faces(files: Files, source: str, names: dict[int, str], points: int = 0) ->
         label = names.get(int(number_of_class), f"{number_of_class:.0f}")
         if values is None or values.min() < -SLACK or values.max() > 1 + SLACK:
             found.append(Face(label, f"line {number} (not fractions of the photo's sides)"))
+        elif len(words) == OF_A_FACE and _are_landmarks(values):
+            raise UnmaskError(
+                f"{source}, line {number}: these may be a box and five points of a face, and no region: say so in "
+                f"data.yaml, kpt_shape: [5, 2]"
+            )
         elif len(words) >= REGION:
             found.append(Face(label, f"line {number}", region=CocoPolygon(tuple(values.tolist()))))
         else:
@@ -94,6 +102,15 @@ def _faces(files: Files, source: str, names: dict[int, str], points: int = 0) ->
             box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2) if min(width, height) > 0 else None
             found.append(Face(label, f"line {number}", box))
     return tuple(found)
+
+
+def _are_landmarks(values: NDArray[np.floating]) -> bool:
+    """Tell whether 14 numbers are a box, and eyes, nose and corners of the mouth in it, in this order."""
+    (x, y, width, height), points = values[:4], values[4:].reshape(5, 2)
+    inside = (np.abs(points - [x, y]) <= np.array([width, height]) / 2).all()
+    eyes, nose, mouth = points[:2], points[2], points[3:]
+    in_order = eyes[0, 0] < eyes[1, 0] and mouth[0, 0] < mouth[1, 0]
+    return bool(inside and in_order and eyes[:, 1].max() < nose[1] < mouth[:, 1].min())
 
 
 def _classes(files: Files) -> tuple[dict[int, str], int]:
