@@ -133,6 +133,17 @@ def test_names_may_be_chinese_and_hold_blanks(tmp_path: Path):
     assert read_pairs(tmp_path / "pairs") == [Pair("a/0_0_批注 2020", "b/0", False)]
 
 
+def test_a_mistake_of_the_publisher_is_named_and_scored_as_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    lines = [f"a/{n}.jpg,a/{n + 1}.jpg,1\na/{n}.jpg,b/{n}.jpg,0" for n in range(1, 8)]
+    (tmp_path / "pairs.csv").write_text("\n".join([*lines, "a/1.jpg,a/3.jpg,0\n"]))
+    assert read_pairs(tmp_path / "pairs.csv")[-1] == Pair("a/1", "a/3", False)
+    assert (
+        "says the opposite of the people's names on 1 of 15 lines: 15 (a/1 and a/3 are two" in capsys.readouterr().err
+    )
+
+
 def test_a_list_has_mixed_line_ends_and_a_line_without_slash(tmp_path: Path):
     (tmp_path / "list").write_bytes(b"axin/0_0_0.jpg\r\nbaike/0_0_1.jpg\n\r\nduhaitao0_0_duhaitao_0029.jpg\n")
     assert read_list(tmp_path / "list") == ["axin/0_0_0", "baike/0_0_1", "duhaitao/0_0_duhaitao_0029"]
