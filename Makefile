@@ -6,7 +6,7 @@ define as_given
 override $(1) := $$(value $(1))
 export $(1)
 endef
-$(foreach name,PHOTO FACES RECOGNIZER PAIRS OUT BASE BY HOST PORT,$(if $(value $(name)),$(eval $(call as_given,$(name)))))
+$(foreach name,PHOTO MODELS KNOWN FACES RECOGNIZER PAIRS OUT BASE BY HOST PORT PRESET,$(if $(value $(name)),$(eval $(call as_given,$(name)))))
 
 VENV ?= .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
@@ -28,7 +28,7 @@ NUMERIC := $(patsubst %,tests/test_%.py,align_faces costs detection distill_reco
              review similarity training try_photo verification)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help repro report compare try evaluate app onnx test test-older test-slow test-gpu fuzz lint format deps hooks \
+.PHONY: FORCE help repro report compare try evaluate app release onnx test test-older test-slow test-gpu fuzz lint format deps hooks \
         secrets licenses audit check-lock readme-table benchmark lock
 
 help:  ## List the targets
@@ -51,17 +51,23 @@ report: $(VENV)/installed  ## Write the page with all results, report/index.html
 compare: $(VENV)/installed  ## Say what differs from BASE (main, HEAD~1, a tag, an experiment); BY=test: of test people
 	@python -m stages.reports.compare_experiments --base="$${BASE:-main}" --by="$${BY:-val}"
 
-try: $(VENV)/installed  ## Try all on your own: make try PHOTO=file-or-folder [OUT=build/try], after make repro
+try: $(VENV)/installed  ## Try all on your own, at once: make try PHOTO=file-or-folder [KNOWN=people] [MODELS=models] [OUT=build/try]
 	@test -n "$$PHOTO" || { echo "say which: make try PHOTO=my/photo.jpg, or a folder of photos"; exit 1; }
-	python -m stages.tools.try_photo --photos="$$PHOTO" --out="$${OUT:-build/try}"
+	python -m stages.tools.try_photo --photos="$$PHOTO" --out="$${OUT:-build/try}" \
+	  $${MODELS:+--models="$$MODELS"} $${KNOWN:+--known="$$KNOWN"}
 
 evaluate: $(VENV)/installed $(if $(filter %.onnx,$(RECOGNIZER)),$(VENV)/installed-onnx)  ## Evaluate on your people/<name>/<photo>: make evaluate FACES=people [RECOGNIZER=file.onnx] [PAIRS=list]
 	@test -n "$$FACES" || { echo "say which: make evaluate FACES=people, a folder with a folder for each person"; exit 1; }
 	python -m stages.tools.evaluate_folder --faces="$$FACES" --out="$${OUT:-build/evaluate}" \
 	  $${RECOGNIZER:+--recognizer="$$RECOGNIZER"} $${PAIRS:+--pairs="$$PAIRS"}
 
-app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: make app [HOST=127.0.0.1] [PORT=7860]
-	python -m stages.tools.run_app --host="$${HOST:-127.0.0.1}" --port="$${PORT:-7860}"
+app: $(VENV)/installed-app  ## The same in a browser, on this machine alone: make app [KNOWN=people] [MODELS=models] [HOST=127.0.0.1] [PORT=7860]
+	python -m stages.tools.run_app --host="$${HOST:-127.0.0.1}" --port="$${PORT:-7860}" \
+	  $${MODELS:+--models="$$MODELS"} $${KNOWN:+--known="$$KNOWN"}
+
+release: $(VENV)/installed  ## Write models/released from the models of the run here: make release PRESET=lfw FACES=data/masked/oracle/lfw
+	@test -n "$$PRESET" -a -n "$$FACES" || { echo "say which: make release PRESET=lfw FACES=data/masked/oracle/lfw"; exit 1; }
+	python -m stages.tools.release --preset="$$PRESET" --faces="$$FACES"
 
 test: $(VENV)/installed-dev lint  ## Run linters and the tests
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadgroup -m "not slow and not gpu" # the pipeline beside all else

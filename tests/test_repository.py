@@ -16,6 +16,7 @@ from dvc.repo import Repo
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from checks import files
 from checks.deps import is_program
 from stages.core import params
 from stages.tools import presets
@@ -184,7 +185,7 @@ def test_the_lock_pins_what_is_installed():
                 todo.append(needed)
 
 
-OURS = {"stages", "benchmarks", "checks", "tests"}
+OURS = {"stages", "unmask", "benchmarks", "checks", "tests"}
 IMPORTED_AS = importlib.metadata.packages_distributions() | {"dlib": ["dlib-bin"]}  # its wheel does not say so
 
 
@@ -287,9 +288,15 @@ def test_the_lock_is_pins_alone():
 def test_nothing_large_is_in_git():
     # The landmarker's weights come with the code, as dlib's do with its package: photos need them before any stage.
     larger = {"stages/landmarks/landmarker.safetensors": 2.5 * 2**20}
+    released = 0
     for name in run("git", "ls-files", "-z", cwd=ROOT).stdout.split("\0"):
         if name and (ROOT / name).exists():
-            assert (ROOT / name).stat().st_size < larger.get(name, 2**20), name
+            size = (ROOT / name).stat().st_size
+            if name.startswith("models/released/"):
+                released += size
+            else:
+                assert size < larger.get(name, 2**20), name
+    assert released < 25e6
 
 
 def test_make_help_lists_every_target():
@@ -325,9 +332,10 @@ ODD_NAMES = [
 @pytest.mark.parametrize(
     ("target", "variables", "options"),
     [
-        ("try", ["PHOTO", "OUT"], ["--photos", "--out"]),
+        ("try", ["PHOTO", "OUT", "MODELS", "KNOWN"], ["--photos", "--out", "--models", "--known"]),
         ("evaluate", ["FACES", "OUT", "RECOGNIZER", "PAIRS"], ["--faces", "--out", "--recognizer", "--pairs"]),
-        ("app", ["HOST", "PORT"], ["--host", "--port"]),
+        ("app", ["HOST", "PORT", "MODELS", "KNOWN"], ["--host", "--port", "--models", "--known"]),
+        ("release", ["PRESET", "FACES"], ["--preset", "--faces"]),
         ("compare", ["BASE", "BY"], ["--base", "--by"]),
     ],
 )
@@ -382,6 +390,16 @@ def test_git_ignores_models_of_yours_and_dvc_sees_them(name: str):
     path = f"models/pretrained/{name}"
     assert run("git", "check-ignore", path, cwd=ROOT, check=False).returncode == 0
     assert not Repo(str(ROOT)).dvcignore.is_ignored_file(str(ROOT / path))
+
+
+def test_git_keeps_released_models_and_no_others():
+    for name, ignored in (("released/detector", False), ("detector", True), ("recognizer-mine-masked", True)):
+        found = run("git", "check-ignore", f"models/{name}.safetensors", cwd=ROOT, check=False)
+        assert (found.returncode == 0) is ignored, name
+    assert files.wrong("models/released/detector.safetensors", 8 * 10**6) is None
+    assert files.wrong("models/released/detector.safetensors", 26 * 10**6)
+    assert files.wrong("models/released/photo.jpg", 10)
+    assert files.wrong("models/detector.safetensors", 10)
 
 
 @pytest.mark.parametrize("name", ["README.md", "checksums.csv", "mine.onnx.dvc", ".gitignore"])

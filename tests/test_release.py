@@ -1,0 +1,164 @@
+"""Releases: half precision, what is said of each model, what is refused, and what has changed."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages.compute import weights
+from stages.core import images, params
+from stages.core.errors import UnmaskError
+from stages.inpainting import inpainter
+from stages.tools import release as stage
+from stages.tools.releasing import agreement
+from tests.conftest import ROOT, commit, face_row, run, write_table
+
+SIZES = {"channels": 4, "discriminator_channels": 4, "size": 32}
+NAME = "inpainter-shared"
+
+
+def save(path: Path, scale: float = 0.05) -> None:
+    torch.manual_seed(0)
+    networks = inpainter.Networks(SIZES)
+    torch.nn.init.normal_(networks.generator.last[-1].weight, std=scale)
+    weights.save(path, networks, {"kind": inpainter.KIND, **SIZES})
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Return a checkout with the model and the metrics of a run."""
+    root = tmp_path / "run"
+    for folder in ("models", "metrics", "data"):
+        (root / folder).mkdir(parents=True)
+    for name in ("params.yaml", "data/catalogue.yaml"):
+        (root / name).write_text((ROOT / name).read_text())
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    figures = {"ways": {"shared_gan": {"hole_psnr": 21.5, "sharpness": 0.4}}}
+    (root / "metrics/evaluate_inpainting.json").write_text(json.dumps(figures))
+    run("git", "init", "-q", cwd=root)
+    commit(root, "a run")
+    save(root / f"models/{NAME}.safetensors")
+    return root
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    rows = [face_row(index) for index in range(6)]
+    for face in rows:
+        region = np.zeros((112, 112), np.uint8)
+        region[60:105, 25:90] = 255
+        face["mask"] = images.encode_png(region)
+    return write_table(tmp_path / "masked", rows)
+
+
+def released(made: Path, faces: Path, **changes: Any) -> dict[str, Any]:
+    chosen = stage.Params(**{"models": [NAME], "megabytes": 25.0} | changes)
+    return stage.release("lfw", faces, chosen, made, made.parent / "models/released")
+
+
+def test_a_release_fills_as_its_model_did_and_says_where_it_is_from(made: Path, faces: Path):
+    said = released(made, faces)
+    out = made.parent / "models/released"
+    full, half = made / f"models/{NAME}.safetensors", out / f"{NAME}.safetensors"
+    assert half.stat().st_size < 0.75 * full.stat().st_size
+    assert said["changes"] == {NAME: "new"}
+    picture, hole = images.decode(face_row(0)["image"]), np.zeros((112, 112), np.uint8)
+    hole[60:100, 30:80] = 255
+    one, other = (inpainter.load(path)([picture], [hole])[0].astype(int) for path in (full, half))
+    assert np.abs(one - other).max() <= 2
+    about, state = weights.load(half, inpainter.KIND)
+    assert about["size"] == 32
+    assert {tensor.dtype for tensor in state.values() if tensor.ndim > 1} == {torch.float16}
+    assert {tensor.dtype for tensor in state.values() if tensor.ndim == 1} == {torch.float32}
+    header = about[stage.KEY]
+    assert header["preset"] == "lfw"
+    assert header["commit"] == run("git", "rev-parse", "--short=12", "HEAD", cwd=made).stdout.strip()
+    assert [one["title"] for one in header["data"]] == ["ORL, the AT&T Database of Faces"]
+    assert set(header["figures"].values()) == {21.5, 0.4}
+    page = (out.parent / "README.md").read_text()
+    assert f"| `{NAME}` |" in page
+    assert "PSNR in the hole, dB: 21.5" in page
+    assert header["commit"] in page
+    assert "free for research" in page
+    assert "{" not in page
+    own = params.read_yaml(out / "params.yaml")
+    assert own.keys() == {*stage.TRAINED, *stage.USED}
+    assert own["align_faces"] == params.read_yaml(ROOT / "params.yaml")["align_faces"]
+
+
+def test_the_same_run_gives_the_same_bytes_and_another_one_is_told_apart(made: Path, faces: Path):
+    released(made, faces)
+    first = (made.parent / f"models/released/{NAME}.safetensors").read_bytes()
+    assert released(made, faces)["changes"] == {}
+    assert (made.parent / f"models/released/{NAME}.safetensors").read_bytes() == first
+    figures = {"ways": {"shared_gan": {"hole_psnr": 22.0, "sharpness": 0.4}}}
+    (made / "metrics/evaluate_inpainting.json").write_text(json.dumps(figures))
+    (change,) = released(made, faces)["changes"].values()
+    assert "PSNR in the hole, dB 21.5 -> 22.0" in change
+    assert "sharpness" not in change
+
+
+def test_what_is_too_large_is_named(made: Path, faces: Path):
+    with pytest.raises(UnmaskError, match=rf"have 0.1 MB in all, release.megabytes allows 0.001: .*\({NAME} 0.1\)"):
+        released(made, faces, megabytes=0.001)
+    assert not (made.parent / "models/released").exists()
+
+
+def test_a_model_that_half_precision_changes_is_refused(made: Path, faces: Path, monkeypatch: pytest.MonkeyPatch):
+    compare, _, words = agreement.MEASURES[inpainter.KIND]
+    monkeypatch.setitem(agreement.MEASURES, inpainter.KIND, (compare, -1.0, words))
+    with pytest.raises(UnmaskError, match=rf"{NAME} differs in half precision from what it was by 0.\d+ of 255"):
+        released(made, faces)
+    assert not (made.parent / "models/released").exists()
+
+
+def test_a_difference_is_measured(made: Path, faces: Path):
+    other = made / "other.safetensors"
+    save(other, 0.5)
+    rows = stage._sample(faces)
+    source = made / f"models/{NAME}.safetensors"
+    assert agreement.difference(source, source, rows).value == 0
+    assert agreement.difference(source, other, rows).value > 0.5
+
+
+def test_numbers_beyond_half_precision_are_named():
+    with pytest.raises(UnmaskError, match=r"^big has numbers beyond half precision, 1e\+05"):
+        stage.halved({"small": torch.ones(2, 2), "big": torch.full((2, 2), 1e5)})
+    kept = stage.halved({"variance": torch.tensor([1e5]), "steps": torch.tensor([[3]])})
+    assert [tensor.dtype for tensor in kept.values()] == [torch.float32, torch.int64]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda made: (made / f"models/{NAME}.safetensors").unlink(), "no such file"),
+        (lambda made: (made / "metrics/evaluate_inpainting.json").unlink(), "`dvc repro` of that run writes it"),
+        (lambda made: (made / "metrics/evaluate_inpainting.json").write_text("{}"), "has no ways.shared_gan.hole_psnr"),
+    ],
+)
+def test_what_is_missing_is_said_and_the_last_release_stays(made: Path, faces: Path, change: Any, says: str):
+    released(made, faces)
+    change(made)
+    with pytest.raises(UnmaskError, match=re.escape(says)):
+        released(made, faces)
+    assert (made.parent / f"models/released/{NAME}.safetensors").exists()
+
+
+def test_a_model_that_nobody_described_and_faces_without_masks_are_refused(made: Path, faces: Path, tmp_path: Path):
+    with pytest.raises(UnmaskError, match=r"release.models: 'mine' is not allowed: one of detector, "):
+        released(made, faces, models=["mine"])
+    with pytest.raises(UnmaskError, match="has no faces with drawn masks"):
+        released(made, write_table(tmp_path / "bare", [face_row(0)]))
+
+
+def test_all_that_can_be_released_is_described_and_all_of_it_was_measured():
+    described = params.read_yaml(stage.HERE / "models.yaml")
+    chosen = params.load(stage.Params, "release", ROOT / "params.yaml")
+    assert set(chosen.models) <= set(described)
+    for name in chosen.models:
+        one = params.check(stage.Described, described[name], stage.HERE / "models.yaml", (name,))
+        assert all(isinstance(stage._figure(ROOT, path), float) for path in one.figures.values())
