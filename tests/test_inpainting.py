@@ -35,6 +35,7 @@ from stages.inpainting.gan import InpaintingGAN, structure
 from stages.inpainting.lpips import Lpips
 from stages.recognition import networks as recognition_networks
 from stages.recognition import recognizer
+from stages.removal.judge import Judge
 from tests.conftest import ROOT, TWO_PROCESSES, drawn_face, face_row, run, write_table
 from tests.tiny_gan import SIZES, halves, hole, network, schedule, train
 
@@ -455,11 +456,21 @@ def test_a_folder_of_photos_has_no_truth_and_no_known_sex(models: dict[str, Path
     (tmp_path / "photos").mkdir()
     for name, value in (("region_from", "truth"), ("sex_from", "known")):
         chosen = inpaint.Params(**{"region_from": "remove_masks", "dilation": 1.0, "sex_from": "nobody", name: value})
-        none = Path("none")
         with pytest.raises(UnmaskError, match=rf"inpaint\.{name} is '{value}'"):
-            inpaint.photos_folder(
-                tmp_path / "photos", none, none, models["gender"], models["shared"], tmp_path / "out", chosen
-            )
+            inpaint.photos_folder(tmp_path / "photos", tmp_path / "out", chosen)
+
+
+@pytest.mark.parametrize(("certain", "by"), [(0.5, "female"), (1.0, "shared")])
+def test_of_photos_a_face_whose_sex_is_unsure_gets_the_shared_generator(
+    models: dict[str, Path], certain: float, by: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(classifier.Classifier, "female", lambda _, faces: [0.99] * len(faces))
+    judge = Judge(worn_threshold=0.7, possible_threshold=0.5, min_share=0.1, certain_sex=certain)
+    generators = {name: models[name] for name in ("shared", "female", "male")}
+    faces, holes = [drawn_face()[0]], [np.pad(np.full((30, 40), 255, np.uint8), ((70, 12), (36, 36)))]
+    ((filled, name),) = inpaint.Filler(models["gender"], generators, judge)(faces, holes, [None])
+    assert name == by
+    assert np.array_equal(filled[:70], faces[0][:70])
 
 
 def evaluate(faces: dict[str, Path], models: dict[str, Path], folder: Path, split: str = "test") -> dict:

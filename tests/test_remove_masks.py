@@ -12,7 +12,9 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.results import Results
 from stages.faces import parts
-from stages.removal import finder
+from stages.inpainting import inpaint
+from stages.landmarks.behind_masks import Found
+from stages.removal import finder, judge, released
 from stages.removal.remove_masks import Params, photos_folder, read_pairs, remove_masks
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 
@@ -206,7 +208,7 @@ def test_photos_of_a_folder(tmp_path: Path, orl_photo, monkeypatch: pytest.Monke
     nothing = tmp_path / "w.safetensors"
     pairs, pairs_out = tmp_path / "pairs.csv", tmp_path / "pairs"
     pairs.write_text("photos\\masked.png;photos/bare.png\nbare;wall\n")
-    numbers = photos_folder(folder, nothing, nothing, tmp_path / "out", chosen(), pairs, pairs_out)
+    numbers = photos_folder(folder, tmp_path / "out", chosen(), nothing, nothing, pairs, pairs_out)
     assert numbers["pairs"] == {"written": 1, "without_face": 1}
     assert sorted(path.name for path in pairs_out.iterdir()) == ["00001_1.png", "00001_2.png"]
     assert numbers["outcomes"] == {"unmasked": 1, "no_mask": 1, "no_face": 1, "unreadable": 1}
@@ -219,6 +221,43 @@ def test_photos_of_a_folder(tmp_path: Path, orl_photo, monkeypatch: pytest.Monke
     assert np.array_equal(removed[:190], masked[:190])
     assert np.array_equal(images.decode((tmp_path / "out/unmasked/bare.png").read_bytes()), large)
     assert images.decode((tmp_path / "out/triptychs/masked.png").read_bytes()).shape[1] == 3 * large.shape[1] + 8
+
+
+@pytest.mark.parametrize(
+    ("probability", "share", "what"),
+    [(0.95, 0.3, "unmasked"), (0.95, 0.0, "mask_not_found"), (0.6, 0.3, "unmasked"), (0.1, 0.3, "no_mask")],
+)
+def test_a_face_is_touched_only_if_it_wears_a_mask(
+    tmp_path: Path, probability: float, share: float, what: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever a network takes for the region of a mask, and whichever tool it is."""
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    face, points = drawn_face()
+    band = face.copy()
+    band[112 - round(share * 112) :] = (0, 255, 0)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.png").write_bytes(images.encode_png(band))
+    monkeypatch.setattr(finder, "all_faces", lambda *_: [Found(points, "drawn")])
+    monkeypatch.setattr(judge.worn_masks, "probabilities", lambda _, faces: [probability] * len(faces))
+    monkeypatch.setattr(inpaint, "_generator", lambda _: lambda faces, _: [np.full_like(one, 7) for one in faces])
+    filling = inpaint.Params(region_from="remove_masks", dilation=0.0, sex_from="predicted")
+    for name, result in (
+        ("unmasked", photos_folder(tmp_path / "photos", tmp_path / "removed", chosen())),
+        ("inpainted", inpaint.photos_folder(tmp_path / "photos", tmp_path / "filled", filling)),
+    ):
+        folder = {"unmasked": "removed", "inpainted": "filled"}[name]
+        after = images.decode((tmp_path / folder / name / "a.png").read_bytes())
+        assert result["outcomes"] == {name if what == "unmasked" else what: 1}
+        assert (after != band).any() is np.bool_(what == "unmasked")
+
+
+def test_models_that_are_not_named_are_released_ones_with_their_own_settings(tmp_path: Path):
+    Path("params.yaml").write_text("align_faces: {template: ffhq, side: 256}\n")
+    assert released.weights("detector") == Path("models/released/detector.safetensors")
+    assert released.weights("detector", Path("models/mine.safetensors")) == Path("models/mine.safetensors")
+    assert released.settings(finder.Align, "align_faces", tmp_path).side == 256
+    (tmp_path / "params.yaml").write_text("align_faces: {template: arcface, side: 112}\n")
+    assert released.settings(finder.Align, "align_faces", tmp_path).side == 112
 
 
 def test_the_drawn_face_is_what_the_helpers_say():

@@ -9,10 +9,10 @@ Given a plain folder of photos instead of a face table, it does so with every fa
 itself, as `remove_masks` does. It writes the photos to `inpainted/` and the regions to `regions/`, and says in
 index.csv what it did with each file:
 
-python -m stages.inpainting.inpaint --faces my/photos --out my/inpainted --parser models/parser-scanet.safetensors \
-    --detector models/detector.safetensors --gender … (and so on, as above)
+python -m stages.inpainting.inpaint --faces my/photos --out my/inpainted
 
-Without `--female` or `--male`, the shared generator fills the faces of that sex.
+There, weights that are not named are those of models/released, and a face that wears no mask stays as it is. The shared
+generator fills the faces of a sex whose own is not named, and all faces without a classifier, `--gender`.
 """
 
 import functools
@@ -38,8 +38,9 @@ from stages.gender import classifier
 from stages.inpainting import inpainter
 from stages.landmarks.search import Search
 from stages.photos import folders
-from stages.removal import remove_masks
-from stages.removal.finder import Align, Finder, crops
+from stages.removal import released, remove_masks
+from stages.removal.finder import Align, Crop, Finder, crops
+from stages.removal.judge import Judge
 
 SHARED = "shared"
 
@@ -62,17 +63,20 @@ class Filler:
     Attributes:
         gender: the classifier's weights; None if it is not asked.
         generators: weights by sex, and of the shared one.
+        judge: says of which faces the sex is unsure, which the shared one fills; None: of no face.
     """
 
     gender: Path | None
     generators: Mapping[str, Path]
+    judge: Judge | None = None
 
     def __call__(
         self, faces: Sequence[Pixels], holes: Sequence[Pixels], sexes: Sequence[str | None]
     ) -> list[tuple[Pixels, str]]:
         """Return each face (H, W, 3) with its region filled, and which generator did it."""
         if self.gender is not None:
-            sexes = _classifier(self.gender).sexes(faces)
+            asked = _classifier(self.gender)
+            sexes = [self.judge.sex(one) for one in asked.female(faces)] if self.judge else asked.sexes(faces)
         names = [sex if sex in self.generators else SHARED for sex in sexes]
 
         def filled(name: str, indices: list[int]) -> list[Pixels]:
@@ -145,12 +149,12 @@ def inpaint(
 
 def photos_folder(
     faces: Path,
-    parser: Path,
-    detector: Path,
-    gender: Path,
-    shared: Path,
     out: Path,
     params: Params,
+    parser: Path | None = None,
+    detector: Path | None = None,
+    gender: Path | None = None,
+    shared: Path | None = None,
     female: Path | None = None,
     male: Path | None = None,
 ) -> dict[str, Any]:
@@ -158,23 +162,26 @@ def photos_folder(
     for name, value in (("region_from", params.region_from), ("sex_from", params.sex_from)):
         if value in {"truth", "known"}:
             raise UnmaskError(f"inpaint.{name} is {value!r}, but nobody knows that of a folder of photos")
-    removing = load(remove_masks.Params, "remove_masks")
+    parser, detector = released.weights("parser-scanet", parser), released.weights("detector", detector)
+    removing, judge = load(remove_masks.Params, "remove_masks"), load(Judge, "try_photo")
+    filler = _filler(params, gender, released.weights("inpainter-shared", shared), female, male)
     work = functools.partial(
         _filled_photo,
-        filler=_filler(params, gender, shared, female, male),
+        filler=replace(filler, judge=judge),
         find=removing.finder(parser, detector),
         dilation=params.dilation,
         search=load(Search, "find_landmarks.search"),
-        align=load(Align, "align_faces"),
+        align=released.settings(Align, "align_faces", parser.parent),
+        judge=judge,
     )
     return folders.map_photos(work, faces, out)
 
 
-def _filler(params: Params, gender: Path, shared: Path, female: Path | None, male: Path | None) -> Filler:
+def _filler(params: Params, gender: Path | None, shared: Path, female: Path | None, male: Path | None) -> Filler:
     generators = {SHARED: shared.absolute()}
     if params.sex_from != "nobody":
         generators |= {sex: path.absolute() for sex, path in (("female", female), ("male", male)) if path is not None}
-    return Filler(gender.absolute() if params.sex_from == "predicted" else None, generators)
+    return Filler(gender.absolute() if params.sex_from == "predicted" and gender else None, generators)
 
 
 def _filled(faces: Sequence[Face], filler: Filler, column: str, dilation: float) -> list[tables.Mapped]:
@@ -202,12 +209,21 @@ def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tupl
     return result, {"filled": 1, f"by {name}": 1, "share": float((region > 0).mean()), "other": int(other)}
 
 
-def _filled_photo(
-    name: str, photo: Pixels, filler: Filler, find: Finder, dilation: float, search: Search, align: Align
-) -> folders.Outcome:
-    del name
+def filled_in(
+    photo: Pixels, faces: Sequence[Crop | None], filler: Filler, dilation: float
+) -> tuple[Pixels, Pixels, list[str]]:
+    """Return a photo, RGB uint8 (H, W, 3), with the region of each face's mask filled in; no other pixel changes.
+
+    Args:
+        photo: in which the faces are.
+        faces: aligned; a region that is empty is left as it is.
+        filler: fills them.
+        dilation: by how much regions are widened, in hundredths of the crop's width.
+
+    Returns:
+        The photo, the region that was filled, uint8 (H, W), 0 or 255, and which generators did it.
+    """
     result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
-    faces = crops(photo, find, search, align)
     masked = [
         replace(crop, region=regions.widened(crop.region, dilation))
         for crop in faces
@@ -220,9 +236,27 @@ def _filled_photo(
         result = np.where((region > 0)[..., None], crop.laid_back(filled, photo), result)
         everywhere = np.maximum(everywhere, region)
         by.append(generator)
-    what = "inpainted" if by else "no_mask" if faces else "no_face"
+    return result, everywhere, by
+
+
+def _filled_photo(
+    name: str,
+    photo: Pixels,
+    filler: Filler,
+    find: Finder,
+    dilation: float,
+    search: Search,
+    align: Align,
+    judge: Judge,
+) -> folders.Outcome:
+    del name
+    faces = crops(photo, find, search, align, judge)
+    result, everywhere, by = filled_in(photo, faces, filler, dilation)
+    not_found = sum(bool(crop and crop.worn and not crop.region.any()) for crop in faces)
+    what = "inpainted" if by else "mask_not_found" if not_found else "no_mask" if faces else "no_face"
     pictures = {"inpainted": images.encode_png(result), "regions": images.encode_png(everywhere)}
-    return folders.Outcome(what, len(faces), " ".join(by), pictures, {"with_mask": len(by)})
+    counts = {"with_mask": len(by), "mask_not_found": not_found}
+    return folders.Outcome(what, len(faces), " ".join(by), pictures, counts)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +14,11 @@ from stages.core.images import Pixels
 from stages.core.params import Section
 from stages.detection import detector as detection
 from stages.faces import alignment, parts
+from stages.faces.landmarks import Points
 from stages.faces.regions import widened
 from stages.landmarks.search import Search, all_faces
 from stages.parsing import parser as parsing
+from stages.removal.judge import Judge, Worn, probabilities
 
 By = Literal["parser", "detector"]
 
@@ -69,11 +71,13 @@ class Crop:
         image: RGB uint8 (size, size, 3).
         region: of its mask, uint8 (size, size), 0 or 255.
         matrix: from the photo's pixels to the crop's, float (2, 3).
+        worn: whether it wears a mask; None if nobody asked.
     """
 
     image: Pixels
     region: Pixels
     matrix: NDArray[np.floating]
+    worn: Worn | None = None
 
     def laid_back(self, picture: Pixels, photo: Pixels) -> Pixels:
         """Return a picture of the crop's size, uint8, where it lies in the photo, of the photo's size; 0 around it."""
@@ -85,14 +89,31 @@ class Crop:
         return np.where(self.laid_back(self.region, photo) >= 128, np.uint8(255), np.uint8(0))
 
 
-def crops(photo: Pixels, find: Finder, search: Search, align: Align) -> list[Crop | None]:
-    """Return every face of a photo (H, W, 3), the largest first; None for one that cannot be aligned."""
-    aligned = []
-    for face in all_faces(photo, search):
+def crops(photo: Pixels, find: Finder, search: Search, align: Align, judge: Judge) -> list[Crop | None]:
+    """Return every face of a photo (H, W, 3), the largest first; see `crops_of`."""
+    return crops_of(photo, [face.points for face in all_faces(photo, search)], find, search, align, judge)
+
+
+def crops_of(
+    photo: Pixels, faces: Sequence[Points], find: Finder, search: Search, align: Align, judge: Judge
+) -> list[Crop | None]:
+    """Return faces of a photo (H, W, 3), given their landmarks (68, 2); None for one that cannot be aligned.
+
+    The region of a face that wears no mask is empty, whatever was found in it.
+    """
+    aligned: list[tuple[Pixels, NDArray[np.floating]] | None] = []
+    for points in faces:
         try:
-            matrix = alignment.TRANSFORMS[align.template](face.points, align.side)
+            matrix = alignment.TRANSFORMS[align.template](points, align.side)
             aligned.append((alignment.warp(photo, matrix, align.side), matrix))
         except alignment.DegenerateLandmarksError:
             aligned.append(None)
-    regions = iter(find([one[0] for one in aligned if one]))
-    return [one and Crop(one[0], next(regions), one[1]) for one in aligned]
+    there = [(one, points) for one, points in zip(aligned, faces, strict=True) if one]
+    regions = iter(find([image for (image, _), _ in there]))
+    likely = iter(probabilities(photo, [points for _, points in there], search.long_side))
+    return [one and _judged(Crop(one[0], next(regions), one[1]), next(likely), judge) for one in aligned]
+
+
+def _judged(crop: Crop, probability: float, judge: Judge) -> Crop:
+    worn = judge(probability, crop.region)
+    return replace(crop, worn=worn, region=crop.region if worn else np.zeros_like(crop.region))

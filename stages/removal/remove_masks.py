@@ -7,8 +7,9 @@ Given a plain folder of photos instead of a face table, it does so with every fa
 to `unmasked/`, the regions to `regions/`, input, region and output side by side to `triptychs/`, and says in index.csv
 what it did with each file:
 
-python -m stages.removal.remove_masks --faces my/photos --parser models/parser-scanet.safetensors \
-    --detector models/detector.safetensors --out my/unmasked
+python -m stages.removal.remove_masks --faces my/photos --out my/unmasked
+
+There, weights that are not named are those of models/released, and a face that wears no mask stays as it is.
 
 With `--pairs pairs.csv` (two face_ids, or two files of the folder, a line) and `--pairs-out DIR` it also writes these
 pairs of faces with both masks removed from both, `DIR/<line>_1.png` and `DIR/<line>_2.png`. Files are named as in the
@@ -37,7 +38,9 @@ from stages.faces import regions, removal
 from stages.figures import sheets
 from stages.landmarks.search import Search
 from stages.photos import folders
+from stages.removal import released
 from stages.removal.finder import Align, By, Finder, crops
+from stages.removal.judge import Judge
 
 ALIGNED, ALIGNED_REGIONS = "aligned", "aligned_regions"  # folders
 # Words of a first line that names the columns.
@@ -123,19 +126,21 @@ def remove_masks(
 
 def photos_folder(
     faces: Path,
-    parser: Path,
-    detector: Path,
     out: Path,
     params: Params,
+    parser: Path | None = None,
+    detector: Path | None = None,
     pairs: Path | None = None,
     pairs_out: Path | None = None,
 ) -> dict[str, Any]:
     """Set the pixels of every mask in every photo of a folder to 0; see the module's description."""
+    parser, detector = released.weights("parser-scanet", parser), released.weights("detector", detector)
     work = functools.partial(
         _unmasked_photo,
         find=params.finder(parser, detector),
         search=load(Search, "find_landmarks.search"),
-        align=load(Align, "align_faces"),
+        align=released.settings(Align, "align_faces", parser.parent),
+        judge=load(Judge, "try_photo"),
         aligned=bool(pairs),
     )
     stems = folders.stems(folders.names_below(faces)[0]) if pairs else {}
@@ -175,25 +180,28 @@ def _removed(face: Face, image: Pixels, region: Pixels) -> tuple[Face, Mapping[s
 
 
 def _unmasked_photo(
-    name: str, photo: Pixels, find: Finder, search: Search, align: Align, aligned: bool
+    name: str, photo: Pixels, find: Finder, search: Search, align: Align, judge: Judge, aligned: bool
 ) -> folders.Outcome:
     del name
-    region, faces, with_mask, pictures = np.zeros(photo.shape[:2], np.uint8), 0, 0, {}
-    for crop in crops(photo, find, search, align):
+    region, faces, with_mask, not_found, pictures = np.zeros(photo.shape[:2], np.uint8), 0, 0, 0, {}
+    for crop in crops(photo, find, search, align, judge):
         faces += 1
         if crop is None:
             continue
         if aligned and not pictures:  # of the largest face
             pictures = {ALIGNED: images.encode_png(crop.image), ALIGNED_REGIONS: images.encode_png(crop.region)}
         with_mask += bool(crop.region.any())
+        not_found += bool(crop.worn and not crop.region.any())
         region = np.maximum(region, crop.region_in(photo))
     pictures |= {
         "unmasked": images.encode_png(removal.remove(photo, region)),
         "regions": images.encode_png(region),
         "triptychs": images.encode_png(removal.triptych(photo, region)),
     }
-    what = "unmasked" if with_mask else "no_mask" if faces else "no_face"
-    return folders.Outcome(what, faces, f"{with_mask} with a mask", pictures, {"with_mask": with_mask})
+    what = "unmasked" if with_mask else "mask_not_found" if not_found else "no_mask" if faces else "no_face"
+    detail = f"{with_mask} with a mask" + f", {not_found} with one that was not found" * bool(not_found)
+    counts = {"with_mask": with_mask, "mask_not_found": not_found}
+    return folders.Outcome(what, faces, detail, pictures, counts)
 
 
 # ---------------------------------------------------------------- what is written beside
