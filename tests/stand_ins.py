@@ -1,18 +1,18 @@
 """Networks that are stood in for: they see masks where pictures are pure green, and fill them in with gray."""
 
-from pathlib import Path
-
 import numpy as np
 
-from stages.core import params
+from stages.core import images, params
 from stages.core.images import Pixels
 from stages.faces import parts
 from stages.landmarks.search import Search
-from stages.recognition import embeddings
+from stages.recognition.embedders import Embed
 from stages.removal.finder import Align
+from stages.removal.judge import Judge
+from stages.tools.evaluating.photos import Aligned
 from stages.tools.portrait import gallery
 from stages.tools.portrait.portrait import Tools
-from tests.conftest import ROOT
+from tests.conftest import ROOT, drawn_face
 
 SEARCH = params.load(Search, "find_landmarks.search", ROOT / "params.yaml")
 FILLED = 77  # gray
@@ -30,28 +30,36 @@ def brightness(faces: list[Pixels], _: object) -> np.ndarray:
     return halves / np.linalg.norm(halves, axis=1, keepdims=True)
 
 
-def known(aligned: Path) -> gallery.Gallery:
-    angles = np.radians([10, 12, 44, 80])
-    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    ids = ["drawn/p0/000", "drawn/p0/001", "drawn/p1/004", "drawn/p2/008"]
-    some = embeddings.Faces(ids, ["p0", "p0", "p1", "p2"], ["test"] * 4, [None] * 4, vectors)
-    return gallery.Gallery(brightness, {"bare": some, "bare_upper": some.with_embeddings(vectors[::-1])}, aligned)
+def known(recognize: Embed = brightness) -> gallery.Gallery:
+    """Return a gallery of three people whose faces have other shades above and below, by their angles in degrees.
+
+    Their upper halves are compared by the same in reverse, as all halves are alike to `brightness`.
+    """
+    faces = []
+    for angle in np.radians([10, 12, 44, 80]):
+        picture = np.full((112, 112, 3), 220 * np.cos(angle), np.uint8)
+        picture[56:] = 220 * np.sin(angle)
+        faces.append(Aligned(images.encode_png(picture), drawn_face()[1], False))
+    names = ["p0/000.png", "p0/001.png", "p1/004.png", "p2/008.png"]
+    thresholds = dict.fromkeys(("bare", "masked", "zeroed", "inpainted", "upper"), 0.1)
+    found = gallery.Gallery(recognize, [name[:2] for name in names], names, faces, thresholds, {"masked": 1})
+    found.upper = found.bare[::-1]
+    return found
 
 
-def stand_ins(aligned: Path) -> Tools:
-    """Return what looks at faces, and a gallery of three drawn people, whose table is `drawn` in a folder."""
+def stand_ins() -> Tools:
+    """Return what looks at faces, and a gallery of three people."""
+    judge = Judge(worn_threshold=0.8, possible_threshold=0.2, min_share=0.1, certain_sex=0.8)
     return Tools(
         search=SEARCH,
         align=params.load(Align, "align_faces", ROOT / "params.yaml"),
         find=green,
         parse=lambda face: np.where(green(face) > 0, np.uint8(parts.MASK), np.uint8(1)),
         female=lambda _: 0.9,
-        fill=lambda face, region, sex: (np.where((region > 0)[..., None], np.uint8(FILLED), face), sex),
+        fill=lambda face, region, sex: (np.where((region > 0)[..., None], np.uint8(FILLED), face), sex or "shared"),
         dilation=1.0,
-        gallery=known(aligned),
+        gallery=known(),
         compared="upper",
         n_nearest=2,
-        worn_threshold=0.8,
-        possible_threshold=0.2,
-        min_share=0.1,
+        judge=judge,
     )

@@ -30,7 +30,7 @@ from stages.tools import run_app as stage
 from stages.tools.portrait import sitting
 from stages.tools.portrait.sitting import LOOKS
 from tests.browser import CHROMIUM, Browser
-from tests.conftest import ROOT, face_row, run, write_table
+from tests.conftest import ROOT, run
 from tests.stand_ins import FILLED, SEARCH, stand_ins
 
 PARAMS = params.load(stage.Params, "run_app", ROOT / "params.yaml").model_copy(update={"upload_mb": 2})
@@ -51,32 +51,30 @@ def photo(orl_photo: Callable[[str], Pixels]) -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    aligned = tmp_path_factory.mktemp("app") / "aligned"
-    write_table(aligned / "drawn", [face_row(index) for index in range(12)])
-    with stage.serving(stand_ins(aligned), PARAMS, port=0) as address:
+def address() -> Iterator[str]:
+    with stage.serving(stand_ins(), PARAMS, port=0) as address:
         yield address
 
 
 # ---------------------------------------------------------------- what a person does
 
 
-def opened(photo: Pixels, tmp_path: Path) -> tuple[sitting.Sitting, Any]:
-    tools = stand_ins(write_table(tmp_path / "aligned/drawn", [face_row(index) for index in range(12)]).parent)
+def opened(photo: Pixels) -> tuple[sitting.Sitting, Any]:
+    tools = stand_ins()
     return sitting.opened(images.encode_png(photo), "a.png", tools, 300), tools
 
 
-def test_a_photo_is_shrunk_and_its_face_found(photo: Pixels, tmp_path: Path):
-    now, _ = opened(photo, tmp_path)
+def test_a_photo_is_shrunk_and_its_face_found(photo: Pixels):
+    now, _ = opened(photo)
     assert max(now.photo.shape) == 300 < max(photo.shape)
     assert len(now.faces) == 1
     assert not now.masked
 
 
 @pytest.mark.parametrize("style", LOOKS)
-def test_a_mask_of_each_style_is_put_on_the_bare_photo(photo: Pixels, tmp_path: Path, style: str):
+def test_a_mask_of_each_style_is_put_on_the_bare_photo(photo: Pixels, style: str):
     """Putting on another one takes the first off."""
-    now, tools = opened(photo, tmp_path)
+    now, tools = opened(photo)
     color = "rgba(40, 200, 80, 1)"
     first = sitting.with_mask(now, 0, sitting.look_of("cloth", "proper", "#ffffff"), tools)
     changed = sitting.with_mask(first, 0, sitting.look_of(style, "proper", color), tools)
@@ -91,10 +89,10 @@ def test_a_mask_of_each_style_is_put_on_the_bare_photo(photo: Pixels, tmp_path: 
     assert greenish > reddish + 40
 
 
-def test_a_face_behind_a_mask_gets_no_other(photo: Pixels, tmp_path: Path):
+def test_a_face_behind_a_mask_gets_no_other(photo: Pixels):
     masked = photo.copy()
     masked[200:320, 60:220] = (0, 255, 0)
-    now, tools = opened(photo, tmp_path)
+    now, tools = opened(photo)
     face = sitting.portrait_of(masked, now.faces[0].points * np.float32(masked.shape[0] / 300), "drawn", tools)
     assert face is not None
     worn = sitting.Sitting("a.png", masked, masked, (face,))
@@ -102,8 +100,17 @@ def test_a_face_behind_a_mask_gets_no_other(photo: Pixels, tmp_path: Path):
         sitting.with_mask(worn, 0, sitting.look_of("n95", "proper", "#ffffff"), tools)
 
 
-def test_what_is_painted_is_filled_in_and_nothing_else(photo: Pixels, tmp_path: Path):
-    now, tools = opened(photo, tmp_path)
+def test_a_mask_is_offered_to_bare_faces_and_another_to_the_one_that_got_one(photo: Pixels):
+    now, tools = opened(photo)
+    assert sitting.may_wear(now, 0)
+    put = sitting.with_mask(now, 0, sitting.look_of("cloth", "proper", "#ffffff"), tools)
+    assert put.faces[0].worn
+    assert sitting.may_wear(put, 0)
+    assert not sitting.may_wear(sitting.replace(put, put_on=None), 0)  # it came with its mask
+
+
+def test_what_is_painted_is_filled_in_and_nothing_else(photo: Pixels):
+    now, tools = opened(photo)
     painted = np.zeros((448, 448), np.bool_)
     painted[200:320, 160:280] = True
     changed = sitting.corrected(now, 0, painted, tools)
@@ -157,12 +164,14 @@ def test_photos_at_once_are_all_answered(address: str, photo: Pixels, monkeypatc
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda number: drop(address, data, f"photo {number}.png"), range(10)))
     for number, answer in enumerate(answers):
-        _, says, _, pair, strip, painted = answer["shown"]
+        _, says, _, pair, strip, tabs, put, correct, painted = answer["shown"]
         assert says.startswith(f"**photo {number}.png**: one face, bare")
         assert pair[0]["url"] == pair[1]["url"]  # there is no mask to take off
         pixels = images.decode(requests.get(pair[0]["url"], timeout=PATIENCE).content)
         assert min(pixels.shape[:2]) > 200
-        assert strip.count("<figure") == 7  # five of the face, two people
+        assert strip.count("<figure") == 4  # two of the face, two people
+        # There is no region to correct in a bare face.
+        assert [one["visible"] for one in (tabs, put, correct)] == [True, True, False]
         assert painted["background"]["path"].startswith(os.environ["GRADIO_TEMP_DIR"])
 
 
@@ -184,8 +193,9 @@ def test_what_is_no_photo_is_said_politely(address: str, data: bytes, name: str,
 
 def test_a_photo_without_a_face_is_shown_all_the_same(address: str, photo: Pixels, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("stages.tools.portrait.portrait.all_faces", lambda *_: [])
-    _, says, _, pair, strip, painted = drop(address, images.encode_png(photo))["shown"]
+    _, says, _, pair, strip, *controls, painted = drop(address, images.encode_png(photo))["shown"]
     assert "no face found" in says
+    assert [one["visible"] for one in controls] == [False] * 3
     assert pair[0]["url"] == pair[1]["url"]
     assert not strip
     assert painted is None
@@ -226,7 +236,7 @@ import sys
 from pathlib import Path
 from stages.tools import run_app, try_photo
 from tests.stand_ins import stand_ins
-try_photo.load_tools = lambda *_: stand_ins(Path())
+try_photo.load_tools = lambda *_: stand_ins()
 run_app.run_app(["--port", "0"])
 """
 
@@ -264,7 +274,7 @@ def test_a_taken_port_is_said_and_the_folder_goes(address: str, tmp_path: Path, 
     monkeypatch.setenv("GRADIO_TEMP_DIR", os.environ["GRADIO_TEMP_DIR"])  # what the other app needs comes back
     with (
         pytest.raises(UnmaskError, match=f"port {port} of 127.0.0.1 cannot be used"),
-        stage.serving(stand_ins(tmp_path), PARAMS, port=port),
+        stage.serving(stand_ins(), PARAMS, port=port),
     ):
         pass
     assert not Path(os.environ["GRADIO_TEMP_DIR"]).exists()
@@ -280,7 +290,7 @@ def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("GRADIO_TEMP_DIR", "of the others")
     monkeypatch.delitem(sys.modules, "stages.tools.portrait.page", raising=False)
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(UnmaskError, match="pip install"), stage.serving(stand_ins(tmp_path), PARAMS, port=0):
+    with pytest.raises(UnmaskError, match="pip install"), stage.serving(stand_ins(), PARAMS, port=0):
         pass
 
 
@@ -343,7 +353,7 @@ def test_in_a_browser(address: str, photo: Pixels, tmp_path: Path):
         browser.choose_file("#drop input", tmp_path / "two.png")
         browser.wait(f"{SAYS}.includes('2 faces, none behind a mask')")
         first = browser.wait(STRIP)
-        assert len(first) == 7  # five of the face, two people
+        assert len(first) == 4  # two of the face, two people
         choose(browser, "which", "2 (bare)")
         browser.wait(f"{STRIP}[0] !== {json.dumps(first[0])}")
         choose(browser, "which", "1 (bare)")

@@ -4,6 +4,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,12 +20,11 @@ from stages.faces import parts
 from stages.landmarks import worn
 from stages.landmarks.search import Search, all_faces
 from stages.photos import folders
-from stages.recognition import embeddings
-from stages.removal.finder import Crop
+from stages.removal.finder import Align, Crop
 from stages.tools import try_photo as stage
-from stages.tools.portrait import files, gallery
+from stages.tools.portrait import files, gallery, sheet
 from stages.tools.portrait.portrait import Tools, laid_back, portrait_of, portraits
-from tests.conftest import ROOT, drawn_face, face_row, run
+from tests.conftest import ROOT, drawn_face, run
 from tests.stand_ins import FILLED, SEARCH, brightness, green, known, stand_ins
 
 Photo = Callable[[str], Pixels]
@@ -32,8 +32,8 @@ PARAMS = params.load(stage.Params, "try_photo", ROOT / "params.yaml")
 
 
 @pytest.fixture
-def tools(table: Path) -> Tools:
-    return stand_ins(table.parent)
+def tools() -> Tools:
+    return stand_ins()
 
 
 @pytest.fixture
@@ -143,33 +143,95 @@ def test_only_the_region_changes_in_the_photo(large: Pixels):
     assert not changed[:, 185:].any()
 
 
+# ---------------------------------------------------------------- what is not known
+
+
+@pytest.mark.parametrize(
+    ("female", "said"), [(0.95, "female"), (0.05, "male"), (0.5, None), (0.79, None), (0.21, None), (None, None)]
+)
+def test_a_sex_that_is_unsure_is_not_said_and_the_shared_generator_fills(
+    tools: Tools, female: float | None, said: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    face, points = drawn_face()
+    face[60:110] = (0, 255, 0)
+    monkeypatch.setattr(worn, "probabilities", lambda *_: [0.9])
+    one = portrait_of(face, points, "drawn", replace(tools, female=None if female is None else lambda _: female))
+    assert one is not None
+    assert (one.sex, one.generator) == (said, said or "shared")
+    shown = stage.described(one)["sex"]
+    assert shown == (None if female is None else {"said": said or "unsure", "female": female})
+    caption = sheet.row(face, "a.png", "face 1", one, None)[sheet.FACE][1]
+    assert ("unsure" in caption) is (said is None and female is not None)
+
+
 # ---------------------------------------------------------------- gallery
 
 
-def test_the_nearest_people_are_each_named_once(table: Path):
+def test_the_nearest_people_are_each_named_once():
     face = np.zeros((112, 112, 3), np.uint8)
     face[:56] = 200
     points = drawn_face()[1]
-    people = known(table.parent).nearest(face, points, upper=False, n=9)
-    assert [(one.identity, one.face_id) for one in people] == [
-        ("p0", "drawn/p0/000"),
-        ("p1", "drawn/p1/004"),
-        ("p2", "drawn/p2/008"),
+    people = known().nearest(face, points, compared="bare", n=9)
+    assert [(one.identity, one.photo) for one in people] == [
+        ("p0", "p0/000.png"),
+        ("p1", "p1/004.png"),
+        ("p2", "p2/008.png"),
     ]
-    assert people[0].cosine == pytest.approx(np.cos(np.radians(10)))
+    assert people[0].cosine == pytest.approx(np.cos(np.radians(10)), abs=0.01)
 
 
-def test_photos_of_the_gallery_are_those_of_its_tables(table: Path):
-    found = known(table.parent).photos(["drawn/p1/004", "drawn/p1/gone"])
-    assert list(found) == ["drawn/p1/004"]
-    assert np.array_equal(found["drawn/p1/004"], images.decode(face_row(4)["image"]))
+def test_a_stranger_has_no_match_and_that_is_said(tools: Tools):
+    """Of people below the threshold, none is shown; the cosine of the nearest one says how far it was."""
+    face, points = drawn_face()
+    assert tools.gallery is not None
+    tools.gallery.thresholds = {"bare": 0.99, "upper": 0.999}
+    one = portrait_of(face, points, "drawn", tools)
+    assert one is not None
+    assert [person.match for person in one.nearest] == [person.cosine >= 0.99 for person in one.nearest]
+    tools.gallery.thresholds = {"bare": 1.1, "upper": 1.1}
+    one = portrait_of(face, points, "drawn", tools)
+    assert one is not None
+    assert stage.described(one)["match"] is None
+    row = sheet.row(face, "a.png", "face 1", one, tools.gallery)
+    assert [caption for what, (_, caption) in row.items() if what.startswith(sheet.PERSON)] == [
+        f"no match, nearest {one.nearest[0].cosine:.3f}"
+    ]
 
 
-def test_a_gallery_without_bare_faces_is_no_gallery(tmp_path: Path):
-    some = embeddings.Faces(["a/b/c"], ["b"], ["test"], [None], np.ones((1, 2), np.float32))
-    embeddings.write(tmp_path / "dlib.parquet", [("masked", some)], 2)
-    with pytest.raises(UnmaskError, match="no faces under the condition 'bare': run `dvc repro`"):
-        gallery.load(brightness, tmp_path / "dlib.parquet", tmp_path)
+def test_a_column_that_no_face_needs_is_left_out(tools: Tools):
+    face, points = drawn_face()
+    bare = portrait_of(face, points, "drawn", replace(tools, gallery=None))
+    assert bare is not None
+    row = sheet.row(face, "a.png", "face 1", bare, None)
+    assert list(row) == [sheet.PHOTO, sheet.FACE, sheet.PARTS]
+    compared = sheet.row(face, "a.png", "face 1", portrait_of(face, points, "drawn", tools), tools.gallery)
+    assert list(compared)[3:] == ["person 1", "person 2"]
+    narrow, wide = (sheet.drawn(rows, "x").shape[1] for rows in ([row], [row, compared]))
+    assert 3 * sheet.SIDE < narrow < 4 * sheet.SIDE
+    assert 5 * sheet.SIDE < wide < 6 * sheet.SIDE
+
+
+def test_people_are_those_of_a_folder_and_what_is_left_out_is_counted(tmp_path: Path, large: Pixels):
+    """A folder a person, or one photo that is called by the person; a wall, a text and a mask are nobody."""
+    folder = tmp_path / "people"
+    (folder / "Ann").mkdir(parents=True)
+    (folder / "Ann/1.png").write_bytes(images.encode_png(large))
+    (folder / "Bob.png").write_bytes(images.encode_png(large[:, ::-1]))
+    (folder / "wall.png").write_bytes(images.encode_png(np.full((100, 110, 3), 120, np.uint8)))
+    (folder / "notes.txt").write_text("no photo")
+    align = params.load(Align, "align_faces", ROOT / "params.yaml")
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    thresholds = {"bare": 0.9}
+    found = gallery.load(folder, brightness, SEARCH, align, thresholds)
+    assert list(zip(found.people, found.names, strict=True)) == [("Ann", "Ann/1.png"), ("Bob", "Bob.png")]
+    assert found.left_out == {"no_face": 1, "unreadable": 1}
+    assert found.picture("Bob.png").shape == (112, 112, 3)
+    (folder / "Ann/1.png").unlink()
+    (folder / "Bob.png").unlink()
+    with pytest.raises(UnmaskError, match=r"no photo of a bare face to compare with \(1 "):
+        gallery.load(folder, brightness, SEARCH, align, thresholds)
+    with pytest.raises(UnmaskError, match="there is no folder"):
+        gallery.load(tmp_path / "gone", brightness, SEARCH, align, thresholds)
 
 
 # ---------------------------------------------------------------- files
@@ -270,7 +332,7 @@ def test_a_folder_becomes_a_picture_and_a_json(folder: Path, tmp_path: Path):
     assert (numbers["files"], numbers["faces"], numbers["masked"], numbers["unreadable"]) == (4, 2, 1, 1)
     picture = images.decode(Path(numbers["picture"]).read_bytes())
     assert picture.shape[0] > 3 * 160  # a row for each face, and one for the wall
-    assert picture.shape[1] > 8 * 160
+    assert picture.shape[1] > 8 * 160  # six of the masked face, two people
     (out / "try.json").write_text("of an earlier run")
     stage.try_photo(folder / "wall.png", out, PARAMS)
     assert json.loads((out / "try.json").read_text())["faces"] == 0

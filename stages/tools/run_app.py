@@ -2,8 +2,10 @@
 
 python -m stages.tools.run_app
 
-After `dvc repro`; `make app` is short for it. It needs Gradio: pip install '.[app]'. It is reached from this machine
-alone unless `--host` says otherwise; `--port` is 7860, and with 0 the first free one from there on.
+`make app` is short for it. It needs Gradio: pip install '.[app]'. The networks are those of models/released, unless
+`--models` names another folder. With `--known people`, a folder of photos of people, `people/<name>/<photo>`, faces are
+compared with them. The app is reached from this machine alone unless `--host` says otherwise; `--port` is 7860, and
+with 0 the first free one from there on.
 
 What becomes of photos: Gradio keeps them in a temporary folder that only its owner can read, serves no other files, and
 loads nothing from elsewhere; the folder goes when the program ends, unless it is killed by SIGKILL. Who asks: while the
@@ -25,6 +27,7 @@ from pydantic import Field
 from stages.core.command import errors_in_words
 from stages.core.errors import UnmaskError
 from stages.core.params import StageParams, load
+from stages.removal.released import RELEASED
 from stages.tools import try_photo
 from stages.tools.portrait.portrait import Tools
 
@@ -91,12 +94,12 @@ def run_app(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--host", default=LOCAL[0], help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="%(default)s; 0: the first free one from there on")
-    parser.add_argument("--models", type=Path, default=try_photo.MODELS, help="folder of weights (%(default)s)")
-    parser.add_argument("--data", type=Path, default=try_photo.DATA, help="folder of face tables (%(default)s)")
+    parser.add_argument("--models", type=Path, default=RELEASED, help="folder of weights (%(default)s)")
+    parser.add_argument("--known", type=Path, help="folder of photos of people to compare with")
     given = parser.parse_args(arguments)
     with errors_in_words("run_app"):
         params = load(Params, "run_app")
-        tools = try_photo.load_tools(load(try_photo.Params, "try_photo"), given.models, given.data)
+        tools = try_photo.load_tools(load(try_photo.Params, "try_photo"), given.models, given.known)
         for ending in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(ending) == signal.SIG_DFL:  # not under nohup
                 signal.signal(ending, signal.default_int_handler)  # as Ctrl-C, so that photos are removed then, too

@@ -1,98 +1,114 @@
-"""Try everything on a photo of yours: each face with its mask found, removed and filled in, and the nearest people.
+"""Try everything on a photo of yours: each face with its mask found, removed and filled in, and who it may be.
 
 python -m stages.tools.try_photo --photos my/photo.jpg --out build/try
 
-After `dvc repro`; `make try PHOTO=my/photo.jpg` is short for it. `--photos` is a file or a folder; `--out` gets one
-picture, try.png, with a row for each face, and try.json, which has all numbers. Files of a folder that cannot be read
-are named there. With `--models` and `--data`, networks and tables come from other folders than `models` and `data`.
+`make try PHOTO=my/photo.jpg` is short for it. `--photos` is a file or a folder; `--out` gets one picture, try.png, with
+a row for each face, and try.json, which has all numbers. Files of a folder that cannot be read are named there. The
+networks are those of models/released, which come with the repository, or of another folder, such as `--models models`
+after `dvc repro`. With `--known people`, a folder of photos of people, `people/<name>/<photo>`, those of them who look
+like a face are shown beside it.
 """
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from stages.core import metrics
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.outputs import whole_folder
-from stages.core.params import StageParams, load
+from stages.core.params import load
+from stages.core.tables import SEXES
 from stages.core.text import printable
 from stages.figures import sheets
 from stages.gender import classifier
 from stages.inpainting import inpaint
 from stages.landmarks.search import Search
 from stages.parsing import parser as parsing
-from stages.recognition import embedders
-from stages.removal import remove_masks
+from stages.recognition import dlib_embedding, embedders
+from stages.recognition.embedders import Embed
+from stages.removal import released, remove_masks
 from stages.removal.finder import Align
+from stages.removal.judge import Judge
+from stages.removal.released import RELEASED
 from stages.tools.portrait import files, gallery, sheet
-from stages.tools.portrait.gallery import Compared
+from stages.tools.portrait.gallery import Compared, Gallery
 from stages.tools.portrait.portrait import Portrait, Tools, portraits
 
-MODELS, DATA = Path("models"), Path("data")  # of `dvc repro`
 PICTURE, JSON = "try.png", "try.json"
 SHOWN = 100  # rows of the picture: each takes 1 MB until it is written
 
 
-class Params(StageParams):
+class Params(Judge):
     """Section `try_photo:` of params.yaml."""
 
+    model_config = ConfigDict(extra="forbid")
+
     recognizer: str
-    """Who looks for the nearest people: one of `recognizers.compared`."""
+    """Who compares a face with known people: a recognizer among the models, or `dlib`, which comes with a package."""
     compared: Compared
-    """What of a masked face is compared with the bare faces: `upper` with their upper halves."""
+    """What of a masked face is compared with bare faces: `upper` with their upper halves."""
     nearest: int = Field(ge=1, le=20)
-    """People that are shown of each face."""
-    worn_threshold: float = Field(ge=0, le=1)
-    """From this probability on, which the classifier gives, a mask is worn."""
-    possible_threshold: float = Field(ge=0, le=1)
-    """From this probability on, a found region of at least `min_share` says so, too."""
-    min_share: float = Field(ge=0, le=1)
-    """Share of the aligned face from which on a found region counts."""
+    """People that are shown of each face, at most."""
+    match_thresholds: dict[Literal["bare", "masked", "zeroed", "inpainted", "upper"], float]
+    """By what of a face is compared, the recognizer's cosine from which on two faces may show one person."""
 
 
-def load_tools(params: Params, models: Path, data: Path) -> Tools:
-    """Return what looks at faces, with the networks of `dvc repro` loaded and warm.
+def load_tools(params: Params, models: Path | None = None, known: Path | None = None) -> Tools:
+    """Return what looks at faces, with networks loaded and warm.
 
     Args:
         params: section `try_photo`; how masks are found and filled in comes from the sections of these stages.
-        models: the folder of weights.
-        data: the folder with the tables `aligned` and `embeddings`.
+        models: the folder of weights, by default `models/released`. The sex of a face is said if there is a classifier.
+        known: a folder of photos of people to compare with.
 
     Raises:
-        UnmaskError: a model or a table is missing; the message says how to get it.
+        UnmaskError: a model is missing, or nobody is known by the folder; the message says what to do.
     """
+    models = models or RELEASED
     removing, filling = load(remove_masks.Params, "remove_masks"), load(inpaint.Params, "inpaint")
-    parser, detector = models / "parser-scanet.safetensors", models / "detector.safetensors"
-    names = ["shared", "female", "male"] if filling.sex_from != "nobody" else ["shared"]
-    generators = {name: (models / f"inpainter-{name}.safetensors").absolute() for name in names}
-    find = removing.finder(parser, detector)
+    search, align = load(Search, "find_landmarks.search"), released.settings(Align, "align_faces", models)
+    parser = models / "parser-scanet.safetensors"
+    sexed = [sex for sex in SEXES if filling.sex_from != "nobody" and _inpainter(models, sex).exists()]
+    generators = {name: _inpainter(models, name) for name in (inpaint.SHARED, *sexed)}
+    find = removing.finder(parser, models / "detector.safetensors")
     filler = inpaint.Filler(None, generators)
-    align = load(Align, "align_faces")
-    parts, sexes = parsing.load(parser, "scanet"), classifier.load(models / "gender.safetensors")
-    embed = embedders.load(models / f"recognizer-{params.recognizer}.safetensors")
+    parts, gender = parsing.load(parser, "scanet"), models / "gender.safetensors"
+    sexes = classifier.load(gender) if gender.exists() else None
+    people = known and gallery.load(
+        known, _recognizer(params.recognizer, models), search, align, params.match_thresholds
+    )
     tools = Tools(
-        search=load(Search, "find_landmarks.search"),
+        search=search,
         align=align,
         find=lambda face: find([face])[0],
         parse=lambda face: parts([face])[0],
-        female=lambda face: sexes.female([face])[0],
+        female=sexes and (lambda face: sexes.female([face])[0]),
         fill=lambda face, region, sex: filler([face], [region], [sex])[0],
         dilation=filling.dilation,
-        gallery=gallery.load(embed, data / "embeddings" / f"{params.recognizer}.parquet", data / "aligned"),
+        gallery=people,
         compared=params.compared,
         n_nearest=params.nearest,
-        worn_threshold=params.worn_threshold,
-        possible_threshold=params.possible_threshold,
-        min_share=params.min_share,
+        judge=params,
     )
     _warm(tools, generators)
     return tools
+
+
+def _inpainter(models: Path, name: str) -> Path:
+    return (models / f"inpainter-{name}.safetensors").absolute()
+
+
+def _recognizer(name: str, models: Path) -> Embed:
+    file = models / f"recognizer-{name}.safetensors"
+    if name == embedders.DLIB and not file.exists():
+        return dlib_embedding.Embedder(dlib_embedding.network())
+    return embedders.load(file)
 
 
 def _warm(tools: Tools, names: Any) -> None:
@@ -101,7 +117,8 @@ def _warm(tools: Tools, names: Any) -> None:
     region = np.zeros(blank.shape[:2], np.uint8)
     region[-2:] = 255
     for look in (tools.find, tools.parse, tools.female):
-        look(blank)
+        if look:
+            look(blank)
     for name in names:
         tools.fill(blank, region, name)
     portraits(blank, tools)
@@ -120,7 +137,7 @@ class _Said:
 
 
 def try_photo(
-    photos: Path, out: Path, params: Params, models: Path | None = None, data: Path | None = None
+    photos: Path, out: Path, params: Params, models: Path | None = None, known: Path | None = None
 ) -> dict[str, Any]:
     """Write what all networks say of the faces in a photo, or in those of a folder, as a picture and a JSON.
 
@@ -128,8 +145,8 @@ def try_photo(
         photos: a file or a folder.
         out: the folder to write: try.png and try.json, in place of those of an earlier call.
         params: section `try_photo`.
-        models: the folder of weights, by default `models`.
-        data: the folder with the tables `aligned` and `embeddings`, by default `data`.
+        models: the folder of weights, by default `models/released`.
+        known: a folder of photos of people to compare with, `<name>/<photo>`; without it nobody is compared.
 
     Returns:
         Where both are, how many files, unreadable ones, faces and masks there were, and the seconds a face.
@@ -143,13 +160,14 @@ def try_photo(
     if photos.is_file() and isinstance(first, files.Refused):
         raise UnmaskError(first.why)
     with whole_folder(out, replaceable="try.*") as staging:
-        tools = load_tools(params, models or MODELS, data or DATA)
+        tools = load_tools(params, models, known)
         said, start = _Said(), time.perf_counter()
         for path in paths:
             name = printable(path.relative_to(photos if photos.is_dir() else photos.parent).as_posix())
             _try(name, first if path is paths[0] else files.read(path), tools, said)
         seconds = (time.perf_counter() - start) / max(said.faces, 1)
-        title = f"{said.faces} faces in {len(said.photos)} photos; nearest by {params.recognizer}"
+        title = f"{said.faces} face{'s' * (said.faces != 1)} in {len(said.photos)} photo{'s' * (len(said.photos) != 1)}"
+        title += f"; compared with {known} by {params.recognizer}" if known else ""
         title += f"; the first {SHOWN} rows of {SHOWN + said.not_shown}, see {JSON}" if said.not_shown else ""
         sheets.write(staging / PICTURE, sheet.drawn(said.rows, title))
         numbers = {
@@ -163,12 +181,14 @@ def try_photo(
             **numbers,
             "photos": said.photos,
             "unreadable": said.unreadable,
-            "nearest_by": params.recognizer,
+            "models": (models or RELEASED).as_posix(),
+            "known": tools.gallery and _described_gallery(tools.gallery, params.recognizer),
             "mask_worn_if": {
                 "probability_from": params.worn_threshold,
                 "or_probability_from": params.possible_threshold,
                 "and_region_share_from": params.min_share,
             },
+            "sex_said_if": {"probability_from": params.certain_sex} if tools.female else None,
         }
         metrics.write(staging / JSON, about)
     return {**numbers, "picture": (out / PICTURE).as_posix(), "json": (out / JSON).as_posix()}
@@ -194,8 +214,17 @@ def _try(name: str, photo: Pixels | files.Refused, tools: Tools, said: _Said) ->
         if len(said.rows) >= SHOWN:
             said.not_shown += 1
             continue
-        known = tools.gallery.photos([person.face_id for person in one.nearest]) if one else {}
-        said.rows.append(sheet.row(photo, name, place, one, known, tools.n_nearest))
+        said.rows.append(sheet.row(photo, name, place, one, tools.gallery))
+
+
+def _described_gallery(known: Gallery, recognizer: str) -> dict[str, Any]:
+    return {
+        "people": len(set(known.people)),
+        "photos": len(known.people),
+        "photos_left_out": known.left_out,
+        "recognizer": recognizer,
+        "match_if_cosine_from": known.thresholds,
+    }
 
 
 def described(portrait: Portrait | None) -> dict[str, Any]:
@@ -215,10 +244,11 @@ def described(portrait: Portrait | None) -> dict[str, Any]:
             "region_share": worn.share,
         },
         "filled_by": portrait.generator,
-        "gender": {"predicted": portrait.sex, "female": portrait.female},
+        "sex": None if portrait.female is None else {"said": portrait.sex or "unsure", "female": portrait.female},
         "compared": portrait.compared,
+        "match": next((person.identity for person in portrait.nearest if person.match), None),
         "nearest": [
-            {"identity": person.identity, "face_id": person.face_id, "cosine": person.cosine}
+            {"identity": person.identity, "photo": person.photo, "cosine": person.cosine, "match": person.match}
             for person in portrait.nearest
         ],
     }

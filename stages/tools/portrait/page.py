@@ -35,6 +35,8 @@ COMPARED = {
     "inpainted": "by the face as it was filled in",
     "upper": "by the upper half of the face",
 }
+MASK, REGION = "mask", "region"  # tabs
+IN_VIEW = "() => document.querySelector('#slider').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 NONE_YET = "Drop a photo. Of each face you see whether it wears a mask, and what the networks make of it."
 
 
@@ -53,7 +55,8 @@ def build(tools: Tools, side: int) -> gr.Blocks:
                 drop = gr.File(label="Photo", height=140, elem_id="drop")
                 says = gr.Markdown(NONE_YET, elem_id="says")
                 which = gr.Radio([], label="Face", visible=False, elem_id="which")
-                with gr.Tab("Put a mask on", elem_id="tab-mask"):
+                tabs = gr.Tabs(visible=False)
+                with tabs, gr.Tab("Put a mask on", id=MASK, elem_id="tab-mask") as mask_tab:
                     style = gr.Radio(list(LOOKS), value="surgical", label="Style", elem_id="style")
                     position = gr.Radio(
                         [(WORN[name], name) for name in POSITIONS], value="proper", label="Worn", elem_id="position"
@@ -61,7 +64,7 @@ def build(tools: Tools, side: int) -> gr.Blocks:
                     with gr.Row():  # side by side: the color's dialog would move a button below it
                         color = gr.ColorPicker("#9cc5e3", label="Color", min_width=260, elem_id="color")
                         put = gr.Button("Put it on", variant="primary", min_width=100, elem_id="put")
-                with gr.Tab("Correct the region", elem_id="tab-region"):
+                with tabs, gr.Tab("Correct the region", id=REGION, elem_id="tab-region") as region_tab:
                     gr.Markdown("Red is what is filled in. Paint what is missing, erase what is too much.")
                     editor = gr.ImageEditor(
                         label="Region",
@@ -82,7 +85,7 @@ def build(tools: Tools, side: int) -> gr.Blocks:
                     label="Before | after", format="png", interactive=False, max_height=520, elem_id="slider"
                 )
                 strip = gr.HTML(elem_id="strip")
-        shown = [now, says, which, slider, strip, editor]
+        shown = [now, says, which, slider, strip, tabs, mask_tab, region_tab, editor]
         act = _Actions(tools, side)
         # Networks are for one at a time: others wait for their turn.
         common: dict[str, Any] = {
@@ -93,7 +96,8 @@ def build(tools: Tools, side: int) -> gr.Blocks:
             "show_progress_on": [slider],
         }
         opened = drop.upload(act.open, [drop], **common)
-        opened.then(lambda: None, None, drop, api_visibility="private")  # there is room for the next one
+        emptied = opened.then(lambda: None, None, drop, api_visibility="private")  # there is room for the next one
+        emptied.then(None, None, None, js=IN_VIEW, api_visibility="private")
         which.input(act.choose, [now, which], **common)
         put.click(act.put, [now, which, style, position, color], **common)
         again.click(act.fill_again, [now, which, editor], **common)
@@ -151,35 +155,44 @@ class _Actions:
         """Return what is shown of a face, with the mask that was put on, or filled in if it was not or is `filled`."""
         if not now.faces:
             nobody = f"**{now.name}**: no face found. Is it turned away, or very small?"
-            return now, nobody, gr.update(visible=False), (now.photo, now.photo), "", None
+            hidden = gr.update(visible=False)
+            return now, nobody, hidden, (now.photo, now.photo), "", hidden, hidden, hidden, None
         face = now.faces[index]
         choices = [(f"{at + 1} ({'mask' if one.worn else 'bare'})", at) for at, one in enumerate(now.faces)]
         before, after = (now.original, now.photo) if now.masked and not filled else (now.photo, now.filled())
+        may_put, may_correct = sitting.may_wear(now, index), bool(face.worn or face.generator)
         return (
             now,
             _of_the_photo(now),
             gr.update(choices=choices, value=index, visible=len(now.faces) > 1),
             _seen_closely(before, after, face),
             self._strip(face),
+            gr.update(visible=True, selected=MASK if may_put and not filled else REGION),
+            gr.update(visible=may_put),
+            gr.update(visible=may_correct),
             _to_paint(face),
         )
 
     def _strip(self, face: Portrait) -> str:
-        """Return what is said of the face, its pictures, and the people nearest to it, as HTML."""
-        known = self.tools.gallery.photos([person.face_id for person in face.nearest])
-        tiles, captions = sheet.row(face.crop.image, "", "", face, known, self.tools.n_nearest)
-        captions[1] = "the face"
-        figures = [_figure(tile, caption) for tile, caption in zip(tiles, captions, strict=True) if caption]
-        own = len(figures) - len(face.nearest)
+        """Return what is said of the face, its pictures, and the people whom it may show, as HTML."""
+        tiles = sheet.row(face.crop.image, "", "", face, self.tools.gallery)
+        tiles |= {sheet.FACE: (tiles[sheet.FACE][0], "the face")}
+        del tiles[sheet.PHOTO]
+        people = {what: tile for what, tile in tiles.items() if what.startswith(sheet.PERSON)}
+        own = "".join(_figure(*tile) for what, tile in tiles.items() if what not in people)
         says = (
             f"{'Wears a mask' if face.worn else 'Wears no mask'}: the classifier gives it a probability of "
-            f"{face.worn.probability:.2f}, and the region that was found takes {face.worn.share:.0%} of the face. "
-            f"The classifier guesses <b>{face.sex}</b> ({face.certainty:.2f})."
+            f"{face.worn.probability:.2f}"
         )
-        return (
-            f"{says}<div>{''.join(figures[:own])}</div>"
-            f"<br>Nearest in the gallery, {COMPARED[face.compared]}:<div>{''.join(figures[own:])}</div>"
-        )
+        says += f", and the region that was found takes {face.worn.share:.0%} of the face. " if face.worn else ". "
+        if face.female is not None:
+            says += f"Of the sex, the classifier says <b>{sheet.of_sex(face)}</b>. "
+        if self.tools.gallery is None:
+            return f"{says}<div>{own}</div>"
+        how = f"Compared with the known people {COMPARED[face.compared]}"
+        if not any(person.match for person in face.nearest):
+            return f"{says}<div>{own}</div><br>{how}: no match."
+        return f"{says}<div>{own}</div><br>{how}:<div>{''.join(_figure(*tile) for tile in people.values())}</div>"
 
 
 def _figure(picture: Pixels, caption: str) -> str:

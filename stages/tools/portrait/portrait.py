@@ -8,38 +8,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stages.core import images
 from stages.core.images import Pixels
 from stages.faces import alignment, regions, removal
 from stages.faces.landmarks import Points
-from stages.landmarks import worn as worn_masks
 from stages.landmarks.search import Search, all_faces
 from stages.removal.finder import Align, Crop
+from stages.removal.judge import Judge, Worn, probabilities
 from stages.tools.portrait.gallery import Compared, Gallery, Neighbor
 
 Region = Callable[[Pixels], Pixels]
 """Maps an aligned face to the region of its mask, 0 or 255."""
-Fill = Callable[[Pixels, Pixels, str], tuple[Pixels, str]]
-"""Maps an aligned face, the region to fill, and a sex to the filled face, and the generator that did it."""
-
-
-@dataclass(frozen=True)
-class Worn:
-    """Whether a mask is worn, and from what that is said.
-
-    Attributes:
-        probability: that a mask is worn, by the classifier beside the landmarker.
-        share: of the aligned face that the region of the mask takes.
-        by: what says so: `classifier`, `region`; empty if nothing does.
-    """
-
-    probability: float
-    share: float
-    by: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        """Tell whether a mask is worn."""
-        return bool(self.by)
+Fill = Callable[[Pixels, Pixels, str | None], tuple[Pixels, str]]
+"""Maps an aligned face, the region to fill, and a sex, if it is sure, to the filled face, and what filled it."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +36,10 @@ class Portrait:
         to_fill: the region that was filled in, empty if none is worn.
         filled: the face with that region filled in.
         generator: that filled it; None if nothing was.
-        female: how likely the person is a woman, by the classifier, 0 to 1.
+        female: how likely the person is a woman, by the classifier, 0 to 1; None without one.
+        sex: what that says; None if it is unsure.
         compared: which picture was compared with the gallery: `bare`, or one of `Compared`.
-        nearest: people of the gallery, the nearest first.
+        nearest: people of the gallery, the nearest first; nobody without one.
     """
 
     points: Points
@@ -70,19 +51,10 @@ class Portrait:
     to_fill: Pixels
     filled: Pixels
     generator: str | None
-    female: float
+    female: float | None
+    sex: str | None
     compared: str
     nearest: list[Neighbor]
-
-    @property
-    def sex(self) -> str:
-        """Return the likelier sex."""
-        return _sex(self.female)
-
-    @property
-    def certainty(self) -> float:
-        """Return how likely that sex is, 0.5 to 1."""
-        return max(self.female, 1 - self.female)
 
 
 @dataclass(frozen=True)
@@ -94,30 +66,26 @@ class Tools:
         align: section `align_faces`.
         find: says where the mask is.
         parse: maps a face to its label map.
-        female: how likely a face is a woman's.
+        female: how likely a face is a woman's; None if nobody is asked.
         fill: fills faces.
         dilation: by how much a region is widened to be filled in, in hundredths of the image's width.
-        gallery: of known people.
+        gallery: of known people; None without any.
         compared: what of a masked face is compared with the gallery.
         n_nearest: how many people are looked up.
-        worn_threshold: from this probability of the classifier on, a mask is worn.
-        possible_threshold: from this one on, the region may say so.
-        min_share: from this share of the aligned face on, a region is a mask.
+        judge: says whether a mask is worn, and whether the sex is sure.
     """
 
     search: Search
     align: Align
     find: Region
     parse: Callable[[Pixels], Pixels]
-    female: Callable[[Pixels], float]
+    female: Callable[[Pixels], float] | None
     fill: Fill
     dilation: float
-    gallery: Gallery
+    gallery: Gallery | None
     compared: Compared
     n_nearest: int
-    worn_threshold: float
-    possible_threshold: float
-    min_share: float
+    judge: Judge
 
 
 def portraits(photo: Pixels, tools: Tools) -> list[Portrait | None]:
@@ -138,9 +106,7 @@ def portrait_of(photo: Pixels, points: Points, by: str, tools: Tools) -> Portrai
         matrix = alignment.TRANSFORMS[tools.align.template](points, tools.align.side)
     except alignment.DegenerateLandmarksError:
         return None
-    small = images.shrunk(photo, tools.search.long_side)
-    factors = np.array(small.shape[1::-1]) / np.array(photo.shape[1::-1])
-    (probability,) = worn_masks.probabilities(small, [(points + 0.5) * factors - 0.5])
+    (probability,) = probabilities(photo, [points], tools.search.long_side)
     image = alignment.warp(photo, matrix, tools.align.side)
     return _portrait(points, by, Crop(image, tools.find(image), matrix), probability, tools)
 
@@ -170,30 +136,18 @@ def laid_back(photo: Pixels, crop: Crop, picture: Pixels, region: Pixels) -> Pix
 
 def _portrait(points: Points, by: str, crop: Crop, probability: float, tools: Tools) -> Portrait:
     face = crop.image
-    share = float((crop.region > 0).mean())
-    # The parser takes sunglasses or a colored light for a mask more often than the classifier misses one.
-    says = {
-        "classifier": probability >= tools.worn_threshold,
-        "region": share >= tools.min_share and probability >= tools.possible_threshold,
-    }
-    worn = Worn(probability, share, tuple(name for name, is_so in says.items() if is_so))
-    female = tools.female(face)
+    worn = tools.judge(probability, crop.region)
+    female = tools.female(face) if tools.female else None
+    sex = tools.judge.sex(female)
     removed, filled, generator, to_fill = face, face, None, np.zeros_like(crop.region)
     if worn:
         removed, to_fill = removal.remove(face, crop.region), regions.widened(crop.region, tools.dilation)
         if to_fill.any():
-            filled, generator = tools.fill(face, to_fill, _sex(female))
-    compared = tools.compared if worn else "bare"
-    pictures = {"zeroed": removed, "inpainted": filled, "upper": removal.upper_half(face)}
-    nearest = tools.gallery.nearest(
-        pictures.get(compared, face),
-        alignment.apply(crop.matrix, points),
-        upper=compared == "upper",
-        n=tools.n_nearest,
-    )
+            filled, generator = tools.fill(face, to_fill, sex)
+    compared, nearest = tools.compared if worn else "bare", list[Neighbor]()
+    if tools.gallery is not None:
+        pictures = {"zeroed": removed, "inpainted": filled, "upper": removal.upper_half(face)}
+        there = alignment.apply(crop.matrix, points)
+        nearest = tools.gallery.nearest(pictures.get(compared, face), there, compared=compared, n=tools.n_nearest)
     labels = tools.parse(face)
-    return Portrait(points, by, crop, worn, labels, removed, to_fill, filled, generator, female, compared, nearest)
-
-
-def _sex(female: float) -> str:
-    return "female" if female >= 0.5 else "male"
+    return Portrait(points, by, crop, worn, labels, removed, to_fill, filled, generator, female, sex, compared, nearest)

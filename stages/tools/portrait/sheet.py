@@ -1,6 +1,6 @@
 """Portraits as one picture: a row for each face, from the photo to the nearest people."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,60 +9,74 @@ from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.figures import sheets
+from stages.tools.portrait.gallery import Gallery
 from stages.tools.portrait.portrait import Portrait
 
 SIDE = 160  # pixels of a tile
 LETTERS = 25  # of a caption that fit below it
 MARK = (255, 80, 60)
+PHOTO, FACE, PARTS, REGION, REMOVED, FILLED, PERSON = "photo", "face", "parts", "region", "removed", "filled", "person"
 
-Row = tuple[list[Pixels], list[str]]
-"""Tiles, RGB uint8 (SIDE, SIDE, 3), and their captions."""
+Row = dict[str, tuple[Pixels, str]]
+"""Tiles, RGB uint8 (SIDE, SIDE, 3), and their captions, by what they show."""
 
 
-def row(photo: Pixels, name: str, place: str, portrait: Portrait | None, known: Mapping[str, Pixels], n: int) -> Row:
-    """Return the row of a face.
+def row(photo: Pixels, name: str, place: str, portrait: Portrait | None, gallery: Gallery | None) -> Row:
+    """Return the row of a face: what is there to be shown of it.
 
     Args:
         photo: in which it is, RGB uint8 (H, W, 3).
         name: of the photo's file.
         place: which of the photo's faces it is, or why there is none.
-        portrait: what is known of it; None leaves all but the photo blank.
-        known: photos of the nearest people by face_id, RGB uint8.
-        n: people in a row.
+        portrait: what is known of it; None: the photo alone is shown.
+        gallery: of the known people, if there are any.
     """
-    blank = np.full((SIDE, SIDE, 3), sheets.PAPER, np.uint8)
     if portrait is None:
-        return [sheets.fit(photo, SIDE)] + [blank] * (5 + n), [_named(name, place), *[""] * (5 + n)]
-    worn = portrait.worn
-    tiles = [
-        framed(photo, portrait.points),
-        portrait.crop.image,
-        sheets.with_labels(portrait.crop.image, portrait.labels),
-        np.repeat(portrait.crop.region[..., None], 3, axis=2),
-        portrait.removed,
-        portrait.filled,
-    ]
-    captions = [
-        _named(name, place),
-        f"{'mask' if worn else 'no mask'} ({worn.probability:.2f}), {portrait.sex} {portrait.certainty:.2f}",
-        "parts",
-        f"found mask, {(portrait.crop.region > 0).mean():.0%}",
-        "mask removed" if worn else "nothing to remove",
-        f"filled in ({portrait.generator})" if portrait.generator else "nothing to fill in",
-    ]
-    for number, person in enumerate(portrait.nearest, 1):
-        tiles.append(known.get(person.face_id, blank))
-        captions.append(f"{number}. {_short(person.identity, 14)} {person.cosine:.3f}")
-    missing = 6 + n - len(tiles)
-    return [sheets.fit(tile, SIDE) for tile in tiles] + [blank] * missing, captions + [""] * missing
+        return {PHOTO: (sheets.fit(photo, SIDE), _named(name, place))}
+    face, worn, tiles = portrait.crop.image, portrait.worn, Row()
+    tiles[PHOTO] = framed(photo, portrait.points), _named(name, place)
+    said = f"{'mask' if worn else 'no mask'} ({worn.probability:.2f})"
+    tiles[FACE] = face, said if portrait.female is None else f"{said}, {of_sex(portrait)}"
+    tiles[PARTS] = sheets.with_labels(face, portrait.labels), "parts"
+    if worn or portrait.generator:
+        region = np.repeat(portrait.crop.region[..., None], 3, axis=2)
+        tiles[REGION] = region, f"found mask, {(portrait.crop.region > 0).mean():.0%}"
+        tiles[REMOVED] = portrait.removed, "mask removed"
+        tiles[FILLED] = portrait.filled, f"filled in ({portrait.generator or 'no region'})"
+    if gallery is not None:
+        tiles |= _people(portrait, gallery)
+    return {what: (sheets.fit(tile, SIDE), caption) for what, (tile, caption) in tiles.items()}
 
 
-def drawn(rows: list[Row], title: str) -> Pixels:
-    """Return rows of one length below each other, RGB uint8 (H, W, 3)."""
-    tiles = [tile for tiles, _ in rows for tile in tiles]
-    captions = [caption for _, captions in rows for caption in captions]
-    columns = len(rows[0][0]) if rows else 1
-    return sheets.contact_sheet(tiles, captions, columns=columns, side=SIDE, title=title)
+def of_sex(portrait: Portrait) -> str:
+    """Return what is said of the sex, and how likely the likelier one is."""
+    female = portrait.female or 0.0
+    return f"{portrait.sex or 'unsure'} {max(female, 1 - female):.2f}"
+
+
+def _people(portrait: Portrait, gallery: Gallery) -> Row:
+    matches = [person for person in portrait.nearest if person.match]
+    if not matches:
+        near = f", nearest {portrait.nearest[0].cosine:.3f}" if portrait.nearest else ""
+        return {f"{PERSON} 1": (np.full((SIDE, SIDE, 3), sheets.PAPER, np.uint8), f"no match{near}")}
+    return {
+        f"{PERSON} {number}": (
+            gallery.picture(person.photo),
+            f"{number}. {_short(person.identity, 14)} {person.cosine:.3f}",
+        )
+        for number, person in enumerate(matches, 1)
+    }
+
+
+def drawn(rows: Sequence[Row], title: str) -> Pixels:
+    """Return rows below each other, RGB uint8 (H, W, 3); a column that no row has is left out."""
+    order = [PHOTO, FACE, PARTS, REGION, REMOVED, FILLED]
+    there = {what for row in rows for what in row}
+    columns = [what for what in order if what in there] + sorted(there - set(order), key=lambda what: (len(what), what))
+    blank = np.full((SIDE, SIDE, 3), sheets.PAPER, np.uint8), ""
+    cells = [row.get(what, blank) for row in rows for what in columns]
+    tiles, captions = [tile for tile, _ in cells], [caption for _, caption in cells]
+    return sheets.contact_sheet(tiles, captions, columns=max(len(columns), 1), side=SIDE, title=title)
 
 
 def framed(photo: Pixels, points: Points) -> Pixels:

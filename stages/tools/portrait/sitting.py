@@ -32,12 +32,14 @@ class Sitting:
         original: as it was given, but shrunk.
         photo: the same, perhaps with masks put on.
         faces: those that could be aligned, the largest first.
+        put_on: index of the face on which a mask was put; None of none.
     """
 
     name: str
     original: Pixels
     photo: Pixels
     faces: tuple[Portrait, ...]
+    put_on: int | None = None
 
     @property
     def masked(self) -> bool:
@@ -68,6 +70,11 @@ def opened(data: bytes, name: str, tools: Tools, side: int) -> Sitting:
     return Sitting(name, photo, photo, tuple(face for face in portraits(photo, tools) if face is not None))
 
 
+def may_wear(sitting: Sitting, index: int) -> bool:
+    """Tell whether a mask can be put on the face at an index: it is bare, or wears one that was put on it."""
+    return not sitting.faces[index].worn or index == sitting.put_on
+
+
 def with_mask(sitting: Sitting, index: int, look: Look, tools: Tools) -> Sitting:
     """Return the photo with a mask drawn on the bare face at an index, in place of a mask that was put on before.
 
@@ -84,7 +91,7 @@ def with_mask(sitting: Sitting, index: int, look: Look, tools: Tools) -> Sitting
     except CollinearPointsError:
         raise UnmaskError("this face is seen from too far aside to put a mask on it") from None
     faces = [portrait_of(photo, face.points, face.found_by, tools) or face for face in sitting.faces]
-    return replace(sitting, photo=photo, faces=tuple(faces))
+    return replace(sitting, photo=photo, faces=tuple(faces), put_on=index)
 
 
 def look_of(style: str, position: str, color: str) -> Look:

@@ -1,0 +1,108 @@
+"""From where on something is said of a face: that two faces show one person, and which sex a face has.
+
+python -m benchmarks.unknown_faces data/landmarks/lfw [models/gender.safetensors data/aligned/orl]
+
+Prints the cosine of dlib's network that 1 in 1000 pairs of strangers exceeds, by what of a face is compared with bare
+faces (upper halves with upper halves), for the people of split val; and how often the same person is above it. Masks
+are drawn as `render_masks:` of params.yaml says. `inpainted` needs models/released.
+
+Given a classifier and a table of faces whose sex is known, it also prints by threshold how many faces of women and of
+men are above it, and how many of these are right. People of split train are judged by the network of their fold, which
+never saw them.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stages.core import images, params, tables
+from stages.core.images import Pixels
+from stages.core.seeding import generator
+from stages.faces import alignment, removal
+from stages.faces.landmarks import Points
+from stages.gender import classifier
+from stages.inpainting import inpainter
+from stages.masks.looks import Looks
+from stages.recognition import dlib_embedding, similarity
+from stages.removal import released
+from stages.removal.finder import Align
+
+FAR = 1e-3
+SURE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+Aligned = tuple[Pixels, Pixels, Pixels, Points]
+"""A face, the same masked, the mask's region, and landmarks, all aligned."""
+
+
+def aligned(folder: Path, looks: Looks, align: Align) -> Iterator[tuple[str, Aligned]]:
+    """Yield the faces of split val, and who each is."""
+    for face in tables.read(folder, ["face_id", "identity", "split", "image", "landmarks", "face_type"]):
+        if face["split"] != "val" or face["landmarks"] is None:
+            continue
+        photo, points = images.decode(face["image"]), face["landmarks"]
+        rng = generator("unknown_faces", face["face_id"])
+        _, masked, region = looks.draw(photo, points, face["face_type"], rng, {})
+        matrix = alignment.TRANSFORMS[align.template](points, align.side)
+        bare, behind = (alignment.warp(some, matrix, align.side) for some in (photo, masked))
+        drawn = alignment.warp(np.repeat(region[..., None], 3, 2), matrix, align.side)[..., 0]
+        yield (
+            face["identity"],
+            (bare, behind, np.where(drawn >= 128, np.uint8(255), np.uint8(0)), alignment.apply(matrix, points)),
+        )
+
+
+def probes(faces: Sequence[Aligned]) -> Iterator[tuple[str, list[Pixels]]]:
+    """Yield what of faces is compared, and these pictures."""
+    yield "bare", [bare for bare, *_ in faces]
+    yield "masked", [masked for _, masked, *_ in faces]
+    yield "zeroed", [removal.remove(masked, region) for _, masked, region, _ in faces]
+    if (weights := released.weights("inpainter-shared")).exists():
+        yield "inpainted", inpainter.load(weights)([one[1] for one in faces], [one[2] for one in faces])
+    yield "upper", [removal.upper_half(masked) for _, masked, *_ in faces]
+
+
+def print_matches(folder: Path) -> None:
+    """Print the cosines of strangers."""
+    align = params.load(Align, "align_faces")
+    found = list(aligned(folder, params.load(Looks, "render_masks"), align))
+    people, faces = np.array([who for who, _ in found]), [face for _, face in found]
+    points = [face[3] for face in faces]
+    bare = dlib_embedding.embed([face[0] for face in faces], points)
+    upper = dlib_embedding.embed([removal.upper_half(face[0]) for face in faces], points)
+    same, itself = people[:, None] == people, np.eye(len(people), dtype=bool)
+    print(
+        f"{len(faces)} faces of {len(set(people))} people; of the pairs, {FAR:g} of strangers are above the threshold"
+    )
+    for name, pictures in probes(faces):
+        cosines = similarity.cosines(dlib_embedding.embed(pictures, points), upper if name == "upper" else bare)
+        threshold = float(np.quantile(cosines[~same], 1 - FAR))
+        print(f"{name:10} from {threshold:.4f}: {(cosines[same & ~itself] >= threshold).mean():.1%} of one person's")
+
+
+def print_sexes(weights: Path, table: Path) -> None:
+    """Print how often a classifier is right about whom it is sure."""
+    every, fold_of = classifier.load_all(weights)
+    rows = [face for face in tables.read(table, ["identity", "image", "sex", "split"]) if face["sex"]]
+    likely = np.zeros(len(rows))
+    names = [f"fold_{fold_of[face['identity']]}" if face["identity"] in fold_of else "all" for face in rows]
+    for name in set(names):
+        there = [index for index, one in enumerate(names) if one == name]
+        likely[there] = every[name].female([images.decode(rows[index]["image"]) for index in there])
+    woman = np.array([face["sex"] == "female" for face in rows])
+    for sure in SURE:
+        said, right = np.maximum(likely, 1 - likely) >= sure, (likely >= 0.5) == woman
+        parts = []
+        for name, of in (("women", woman), ("men", ~woman)):
+            parts.append(
+                f"{name}: {(said & of).sum()} of {of.sum()} said, {(said & of & right).sum()} of these rightly"
+            )
+        called = said & (likely >= 0.5)
+        parts.append(f"called a woman: {called.sum()}, rightly {(called & woman).sum()}")
+        print(f"from {sure:g}: {'; '.join(parts)}")
+
+
+if __name__ == "__main__":
+    print_matches(Path(sys.argv[1]))
+    if len(sys.argv) > 3:
+        print_sexes(Path(sys.argv[2]), Path(sys.argv[3]))
