@@ -3,14 +3,15 @@
 python -m stages.tools.release --preset lfw --faces data/masked/oracle/lfw
 
 `make release PRESET=lfw FACES=data/masked/oracle/lfw` is short for it. `--run` is the checkout in which the run was
-made, if not this one: its models, metrics, params and catalogue are read. `--faces` is a table with drawn masks, on
-which each model must say in half precision what it said before. `--out` (`models/released`) is replaced as a whole,
-and the README.md beside it is written anew. Which models are released stands in `release:` of params.yaml, what is
-said of each in stages/tools/releasing/models.yaml. A file's header has all of it:
+made, if not this one: its models, metrics, params, catalogue and dvc.lock are read. `--faces` is a table with drawn
+masks, on which each model must say in half precision what it said before. `--out` (`models/released`) is replaced as a
+whole, and the README.md beside it is written anew. Which models are released stands in `release:` of params.yaml, what
+is said of each in stages/tools/releasing/models.yaml. A file's header has all of it:
 
 python -c "import safetensors as s; print(s.safe_open('models/released/detector.safetensors', 'pt').metadata())"
 """
 
+import hashlib
 import json
 import subprocess
 from collections import defaultdict
@@ -40,8 +41,12 @@ KEY = "release"  # of a header
 README = "README.md"
 OURS = "*.[sy]a[fm]*"  # .safetensors, .yaml
 COMPARED = 24  # faces
+MADE = ("models/", "data/")  # folders of what stages make of each other's outs
 TRAINED = ("align_faces",)  # sections of the run's params.yaml that models only work with
 USED = ("find_landmarks", "remove_masks", "inpaint", "try_photo")  # of this one's, for who has none
+
+Lock = Mapping[str, Any]
+"""Stages of dvc.lock."""
 
 
 class Params(StageParams):
@@ -86,10 +91,11 @@ def release(
     run, out = run or Path(), out or RELEASED
     rows = _sample(faces)
     before = {path.stem: path.read_bytes() for path in out.glob("*.safetensors")}
-    headers = {name: _header(name, run, preset) for name in params.models}
+    lock = yaml.read_yaml(run / "dvc.lock")["stages"]
+    headers = {name: _header(name, run, preset, lock) for name in params.models}
     with whole_folder(out, replaceable=OURS) as staging:
         for name, header in headers.items():
-            source, target = run / "models" / f"{name}.safetensors", staging / f"{name}.safetensors"
+            source, target = weights_of(run, name), staging / f"{name}.safetensors"
             _write(source, target, header)
             found = agreement.difference(source, target, rows)
             if found.value > found.most:
@@ -107,6 +113,18 @@ def release(
         "differences": {name: header["difference"] for name, header in headers.items()},
         "changes": changes(before, after),
     }
+
+
+def weights_of(run: Path, name: str) -> Path:
+    """Return the file of a model of a run.
+
+    Raises:
+        UnmaskError: there is none.
+    """
+    path = run / "models" / f"{name}.safetensors"
+    if not path.exists():
+        raise UnmaskError(f"{path}: no such file; `dvc repro` trains it, or take it out of release.models")
+    return path
 
 
 def _sample(faces: Path) -> list[tables.Face]:
@@ -141,7 +159,7 @@ def _write(source: Path, target: Path, header: Mapping[str, Any]) -> None:
         safetensors.torch.save_file(halved(state), staging, {weights.KEY: text})
 
 
-def _header(name: str, run: Path, preset: str) -> dict[str, Any]:
+def _header(name: str, run: Path, preset: str, lock: Lock) -> dict[str, Any]:
     """Return what is said of a model: what it is, and from what and how it was made."""
     described = yaml.read_yaml(HERE / "models.yaml")
     if name not in described:
@@ -160,22 +178,41 @@ def _header(name: str, run: Path, preset: str) -> dict[str, Any]:
         "data": [{key: catalogue[dataset][key] for key in ("title", "homepage", "license")} for dataset in datasets],
         "also_from": one.also_from,
         "license": "MIT, within the terms of the data that it learned from",
-        "figures": {label: _figure(run, path) for label, path in one.figures.items()},
+        "figures": {label: _figure(run, path, weights_of(run, name), lock) for label, path in one.figures.items()},
     }
 
 
-def _figure(run: Path, path: Sequence[str]) -> float:
+def _figure(run: Path, path: Sequence[str], model: Path, lock: Lock) -> float:
+    """Return a number of a metrics file, given the file's name and the steps to it, that is of a model of the run."""
     file, *steps = path
     source = run / "metrics" / f"{file}.json"
     try:
         found = json.loads(source.read_text(encoding="utf-8"))
         for step in steps:
             found = found[step]
-        return float(found)
+        number = float(found)
     except FileNotFoundError:
         raise UnmaskError(f"{source}: no such file; `dvc repro` of that run writes it") from None
     except (KeyError, TypeError):
         raise UnmaskError(f"{source} has no {'.'.join(steps)}: write into models.yaml what it has") from None
+    if not _measured_with(model.relative_to(run).as_posix(), _md5(model), source.relative_to(run), _md5(source), lock):
+        raise UnmaskError(f"{source} was not measured with {model} as it is now: do `dvc repro` in {run.resolve()}")
+    return number
+
+
+def _measured_with(model: str, digest: str, out: Path, of_out: str, lock: Lock) -> bool:
+    """Tell whether dvc.lock has made an out, of this checksum, of a model of that one, directly or by other outs."""
+    for stage in lock.values():
+        if any(one["path"] == out.as_posix() and one["md5"] == of_out for one in stage.get("outs", [])):
+            made_of = {dep["path"]: dep["md5"] for dep in stage.get("deps", []) if dep["path"].startswith(MADE)}
+            if model in made_of:
+                return made_of[model] == digest
+            return any(_measured_with(model, digest, Path(path), of, lock) for path, of in made_of.items())
+    return False
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()  # as DVC counts
 
 
 def _commit(run: Path) -> str:
