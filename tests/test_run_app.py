@@ -164,14 +164,14 @@ def test_photos_at_once_are_all_answered(address: str, photo: Pixels, monkeypatc
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda number: drop(address, data, f"photo {number}.png"), range(10)))
     for number, answer in enumerate(answers):
-        _, says, _, pair, strip, tabs, put, correct, painted = answer["shown"]
+        _, says, _, pair, strip, _, put, correct, painted = answer["shown"]
         assert says.startswith(f"**photo {number}.png**: one face, bare")
         assert pair[0]["url"] == pair[1]["url"]  # there is no mask to take off
         pixels = images.decode(requests.get(pair[0]["url"], timeout=PATIENCE).content)
         assert min(pixels.shape[:2]) > 200
         assert strip.count("<figure") == 4  # two of the face, two people
         # There is no region to correct in a bare face.
-        assert [one["visible"] for one in (tabs, put, correct)] == [True, True, False]
+        assert [one["visible"] for one in (put, correct)] == [True, False]
         assert painted["background"]["path"].startswith(os.environ["GRADIO_TEMP_DIR"])
 
 
@@ -193,9 +193,9 @@ def test_what_is_no_photo_is_said_politely(address: str, data: bytes, name: str,
 
 def test_a_photo_without_a_face_is_shown_all_the_same(address: str, photo: Pixels, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("stages.tools.portrait.portrait.all_faces", lambda *_: [])
-    _, says, _, pair, strip, *controls, painted = drop(address, images.encode_png(photo))["shown"]
+    _, says, _, pair, strip, _, *controls, painted = drop(address, images.encode_png(photo))["shown"]
     assert "no face found" in says
-    assert [one["visible"] for one in controls] == [False] * 3
+    assert [one["visible"] for one in controls] == [False, False]
     assert pair[0]["url"] == pair[1]["url"]
     assert not strip
     assert painted is None

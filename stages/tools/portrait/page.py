@@ -55,8 +55,8 @@ def build(tools: Tools, side: int) -> gr.Blocks:
                 drop = gr.File(label="Photo", height=140, elem_id="drop")
                 says = gr.Markdown(NONE_YET, elem_id="says")
                 which = gr.Radio([], label="Face", visible=False, elem_id="which")
-                tabs = gr.Tabs(visible=False)
-                with tabs, gr.Tab("Put a mask on", id=MASK, elem_id="tab-mask") as mask_tab:
+                tabs = gr.Tabs()
+                with tabs, gr.Tab("Put a mask on", id=MASK, visible=False, elem_id="tab-mask") as mask_tab:
                     style = gr.Radio(list(LOOKS), value="surgical", label="Style", elem_id="style")
                     position = gr.Radio(
                         [(WORN[name], name) for name in POSITIONS], value="proper", label="Worn", elem_id="position"
@@ -64,7 +64,7 @@ def build(tools: Tools, side: int) -> gr.Blocks:
                     with gr.Row():  # side by side: the color's dialog would move a button below it
                         color = gr.ColorPicker("#9cc5e3", label="Color", min_width=260, elem_id="color")
                         put = gr.Button("Put it on", variant="primary", min_width=100, elem_id="put")
-                with tabs, gr.Tab("Correct the region", id=REGION, elem_id="tab-region") as region_tab:
+                with tabs, gr.Tab("Correct the region", id=REGION, visible=False, elem_id="tab-region") as region_tab:
                     gr.Markdown("Red is what is filled in. Paint what is missing, erase what is too much.")
                     editor = gr.ImageEditor(
                         label="Region",
@@ -156,7 +156,7 @@ class _Actions:
         if not now.faces:
             nobody = f"**{now.name}**: no face found. Is it turned away, or very small?"
             hidden = gr.update(visible=False)
-            return now, nobody, hidden, (now.photo, now.photo), "", hidden, hidden, hidden, None
+            return now, nobody, hidden, (now.photo, now.photo), "", gr.skip(), hidden, hidden, None
         face = now.faces[index]
         choices = [(f"{at + 1} ({'mask' if one.worn else 'bare'})", at) for at, one in enumerate(now.faces)]
         before, after = (now.original, now.photo) if now.masked and not filled else (now.photo, now.filled())
@@ -167,7 +167,7 @@ class _Actions:
             gr.update(choices=choices, value=index, visible=len(now.faces) > 1),
             _seen_closely(before, after, face),
             self._strip(face),
-            gr.update(visible=True, selected=MASK if may_put and not filled else REGION),
+            gr.update(selected=MASK if may_put and not filled else REGION),
             gr.update(visible=may_put),
             gr.update(visible=may_correct),
             _to_paint(face),
