@@ -1,6 +1,7 @@
 """Masks are taken off face tables and photos, by a parser or a detector."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,11 @@ from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.results import Results
-from stages.faces import parts
+from stages.faces import parts, regions
 from stages.inpainting import inpaint
 from stages.landmarks.behind_masks import Found
-from stages.removal import finder, judge, released
+from stages.landmarks.search import Search
+from stages.removal import finder, judge, refinement, released
 from stages.removal.remove_masks import Params, photos_folder, read_pairs, remove_masks
 from tests.conftest import ROOT, drawn_face, face_row, write_table
 
@@ -249,6 +251,89 @@ def test_a_face_is_touched_only_if_it_wears_a_mask(
         after = images.decode((tmp_path / folder / name / "a.png").read_bytes())
         assert result["outcomes"] == {name if what == "unmasked" else what: 1}
         assert (after != band).any() is np.bool_(what == "unmasked")
+
+
+# ---------------------------------------------------------------- at the photo's own resolution
+
+
+def blob(side: int) -> np.ndarray:
+    """Return a mask-like region, bool."""
+    y, x = np.mgrid[:side, :side] / side
+    return (np.abs(x - 0.5) < 0.3 - 0.2 * np.abs(y - 0.6)) & (np.abs(y - 0.6) < 0.2)
+
+
+@pytest.mark.parametrize("side", [200, 900])
+def test_an_edge_moves_to_that_of_the_photo(side: int):
+    """What a coarse crop saw comes closer to the truth, whatever the size of the photo; elsewhere nothing changes."""
+    truth = blob(side)
+    noise = np.random.default_rng(0).normal(0, 4, (side, side, 3))
+    photo = np.clip(np.where(truth[..., None], (120, 160, 200), (200, 150, 130)) + noise, 0, 255).astype(np.uint8)
+    coarse = cv2.resize(truth.astype(np.uint8) * 255, (28, 28), interpolation=cv2.INTER_AREA)
+    coarse = np.where(coarse > 127, np.uint8(255), np.uint8(0))
+    stairs = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_NEAREST)
+    found = refinement.refined(photo, stairs, side / 28)
+    before, after = (regions.scores(truth, some > 0)["iou"] for some in (stairs, found))
+    assert before < 0.95
+    assert after > 0.99
+    assert set(np.unique(found)) == {0, 255}
+    far = cv2.dilate(truth.astype(np.uint8), np.ones((3, 3)), iterations=round(side / 10)) == 0
+    assert not found[far].any()
+    assert not refinement.refined(photo, np.zeros_like(stairs), 3).any()
+
+
+def test_an_edge_that_the_photo_does_not_show_stays_where_it_was_found():
+    region = np.where(blob(150), np.uint8(255), np.uint8(0))
+    found = refinement.refined(np.full((150, 150, 3), 90, np.uint8), region, 4)
+    assert regions.scores(region > 0, found > 0)["iou"] > 0.95
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_mask_goes_on_below_the_aligned_face_and_ends_with_the_outline(scale: int, monkeypatch: pytest.MonkeyPatch):
+    """An aligned face ends at the chin: the strip of the mask below it is found, and a scarf of its color is not."""
+    face, points = drawn_face()
+    large = cv2.resize(face, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    large = cv2.copyMakeBorder(large, 40, 160, 80, 80, cv2.BORDER_REPLICATE)
+    points = (points * 2 + (80, 40)).astype(np.float32)
+    photo = cv2.resize(large, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    points = (points + 0.5) * scale - 0.5
+    chin = points[8, 1]
+    truth = np.zeros(photo.shape[:2], bool)
+    jaw = points[3:14] + np.float32((0, 4 * scale))
+    truth = cv2.fillPoly(np.zeros(photo.shape[:2], np.uint8), [np.round(jaw).astype(np.int32)], 255) > 0
+    photo[truth] = (0, 255, 0)
+    photo[round(chin + 60 * scale) :] = (0, 255, 0)  # far below the chin
+    monkeypatch.setattr(finder, "all_faces", lambda *_: [Found(points, "drawn")])
+    monkeypatch.setattr(judge.worn_masks, "probabilities", lambda _, faces: [0.99] * len(faces))
+    settings = {name: params.load(model, name, ROOT / "params.yaml") for name, model in SETTINGS.items()}
+    find = chosen().finder(Path("parser"), Path("detector"))
+    (crop,) = finder.crops(photo, find, *settings.values())
+    assert crop is not None
+    found, alone = crop.region_in(photo) > 0, replace(crop, below=None).region_in(photo) > 0
+    assert regions.scores(truth, found)["recall"] > 0.97
+    assert regions.scores(truth, found)["iou"] > 0.9
+    assert regions.scores(truth, alone)["recall"] < regions.scores(truth, found)["recall"] - 0.01
+    assert not found[round(chin + 40 * scale) :].any()
+
+
+SETTINGS = {"find_landmarks.search": Search, "align_faces": finder.Align, "try_photo": judge.Judge}
+
+
+def test_what_lies_below_the_aligned_face_is_filled_in_by_what_is_around_it():
+    photo = np.full((150, 112, 3), (200, 150, 130), np.uint8)
+    photo[70:125, 30:80] = (0, 255, 0)
+    region, below = np.zeros((112, 112), np.uint8), np.zeros((112, 112), np.uint8)
+    region[70:, 30:80] = 255
+    below[70 - 28 : 125 - 28, 30:80] = 255
+    crop = finder.Crop(photo[:112], region, np.eye(2, 3), below=below)
+    filler = inpaint.Filler(None, {"shared": Path("shared")})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inpaint, "_generator", lambda _: lambda faces, _: [np.full_like(one, 7) for one in faces])
+        filled, everywhere, by = inpaint.filled_in(photo, [crop, None], filler, 1.0)
+    assert by == ["shared"]
+    assert (filled[72:110, 32:78] == 7).all()
+    assert not (filled == (0, 255, 0)).all(2).any()  # no thread of the mask is left
+    assert np.abs(filled[118:124, 35:75].astype(int) - (200, 150, 130)).max() < 200
+    assert np.array_equal(filled[everywhere == 0], photo[everywhere == 0])
 
 
 def test_models_that_are_not_named_are_released_ones_with_their_own_settings(tmp_path: Path):

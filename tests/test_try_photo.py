@@ -23,7 +23,7 @@ from stages.photos import folders
 from stages.removal.finder import Align, Crop
 from stages.tools import try_photo as stage
 from stages.tools.portrait import files, gallery, sheet
-from stages.tools.portrait.portrait import Tools, laid_back, portrait_of, portraits
+from stages.tools.portrait.portrait import Tools, portrait_of, portraits
 from tests.conftest import ROOT, drawn_face, run
 from tests.stand_ins import FILLED, SEARCH, brightness, green, known, stand_ins
 
@@ -136,7 +136,7 @@ def test_only_the_region_changes_in_the_photo(large: Pixels):
     region = np.zeros((112, 112), np.uint8)
     region[60:90, 30:80] = 255
     crop = Crop(np.zeros((112, 112, 3), np.uint8), region, np.array([[0.5, 0, -10], [0, 0.5, -20]]))
-    laid = laid_back(large, crop, np.full((112, 112, 3), 200, np.uint8), region)
+    laid = crop.filled_in(large, np.full((112, 112, 3), 200, np.uint8), crop.region_in(large))
     changed = (laid != large).any(2)
     assert changed[165:215, 85:175].mean() > 0.95
     assert not changed[:155].any()

@@ -224,17 +224,12 @@ def filled_in(
         The photo, the region that was filled, uint8 (H, W), 0 or 255, and which generators did it.
     """
     result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
-    masked = [
-        replace(crop, region=regions.widened(crop.region, dilation))
-        for crop in faces
-        if crop is not None and crop.region.any()
-    ]
-    done = filler([crop.image for crop in masked], [crop.region for crop in masked], [None] * len(masked))
-    for crop, (filled, generator) in zip(masked, done, strict=True):
-        region = crop.region_in(photo)
-        # The mask's border in the photo lies between pixels of the crop: what comes from outside the region is kept.
-        result = np.where((region > 0)[..., None], crop.laid_back(filled, photo), result)
-        everywhere = np.maximum(everywhere, region)
+    masked = [crop for crop in faces if crop is not None and crop.region.any()]
+    holes = [crop.to_fill(photo, dilation) for crop in masked]
+    done = filler([crop.image for crop in masked], [hole for _, hole in holes], [None] * len(masked))
+    for crop, (whole, _), (filled, generator) in zip(masked, holes, done, strict=True):
+        result = crop.filled_in(result, filled, whole)
+        everywhere = np.maximum(everywhere, whole)
         by.append(generator)
     return result, everywhere, by
 

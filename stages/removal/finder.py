@@ -1,7 +1,7 @@
 """Where the mask is: in an aligned face by parser or detector, and in a photo by aligning each of its faces."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,13 +14,20 @@ from stages.core.images import Pixels
 from stages.core.params import Section
 from stages.detection import detector as detection
 from stages.faces import alignment, parts
-from stages.faces.landmarks import Points
+from stages.faces.landmarks import Points, face_size
 from stages.faces.regions import widened
 from stages.landmarks.search import Search, all_faces
 from stages.parsing import parser as parsing
 from stages.removal.judge import Judge, Worn, probabilities
+from stages.removal.refinement import refined
 
 By = Literal["parser", "detector"]
+Find = Callable[[Sequence[Pixels]], Sequence[Pixels]]
+"""Maps aligned faces to the region of the mask in each, uint8 (H, W), 0 or 255."""
+LOWER = 0.25  # of a crop's side by which a second one lies lower: an aligned face ends at the chin, a mask below it
+OVER = 0.06  # of a face's size by which a mask reaches over its outline
+AROUND = 8  # pixels that are looked at around what is filled in by them
+EDGE = 3  # pixels of a crop by which a region's edge may move to that of the photo
 
 
 class Align(Section):
@@ -72,21 +79,82 @@ class Crop:
         region: of its mask, uint8 (size, size), 0 or 255.
         matrix: from the photo's pixels to the crop's, float (2, 3).
         worn: whether it wears a mask; None if nobody asked.
+        below: the region of a crop that lies `LOWER` of its size below this one, as a mask goes on where an aligned
+            face ends; None if nobody looked there.
     """
 
     image: Pixels
     region: Pixels
     matrix: NDArray[np.floating]
     worn: Worn | None = None
+    below: Pixels | None = None
+
+    @property
+    def scale(self) -> float:
+        """Return how many pixels of the crop one of the photo is wide."""
+        return alignment.scale_of(self.matrix)
 
     def laid_back(self, picture: Pixels, photo: Pixels) -> Pixels:
         """Return a picture of the crop's size, uint8, where it lies in the photo, of the photo's size; 0 around it."""
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(picture, self.matrix, photo.shape[1::-1], flags=flags), np.uint8)
+        return _laid_back(picture, self.matrix, photo)
+
+    def inside(self, photo: Pixels) -> NDArray[np.bool_]:
+        """Tell of each pixel of the photo (H, W) whether the crop shows it."""
+        return self.laid_back(np.full_like(self.region, 255), photo) >= 128
 
     def region_in(self, photo: Pixels) -> Pixels:
-        """Return the region as it lies in the photo, uint8 (H, W), 0 or 255."""
-        return np.where(self.laid_back(self.region, photo) >= 128, np.uint8(255), np.uint8(0))
+        """Return the region as it lies in the photo, uint8 (H, W), 0 or 255.
+
+        If somebody looked below the crop, too, it goes on there, and its edge is that of the photo.
+        """
+        region = self.laid_back(self.region, photo)
+        if self.below is None:
+            return np.where(region >= 128, np.uint8(255), np.uint8(0))
+        there = _laid_back(self.below, lower(self.matrix, self.region.shape[0]), photo)
+        whole = np.where(self.inside(photo), region, there) >= 128
+        return refined(photo, np.where(whole, np.uint8(255), np.uint8(0)), EDGE / self.scale)
+
+    def to_fill(self, photo: Pixels, dilation: float) -> tuple[Pixels, Pixels]:
+        """Return the region, widened by hundredths of the crop's width: in the photo (H, W), and in the crop.
+
+        Both are uint8, 0 where nothing is to be filled in.
+        """
+        if not self.region.any():
+            return np.zeros(photo.shape[:2], np.uint8), self.region
+        side = self.region.shape[1]
+        whole = widened(self.region_in(photo), dilation * side / self.scale / photo.shape[1])
+        return whole, alignment.warp(whole, self.matrix, side)
+
+    def filled_in(self, photo: Pixels, filled: Pixels, whole: Pixels) -> Pixels:
+        """Return a photo (H, W, 3) in which a region (H, W) shows the crop as it was filled in; no other pixel changes.
+
+        What lies below the crop goes on as what is around it, by OpenCV's Telea.
+        """
+        inside = (whole > 0) & self.inside(photo)
+        # The crop's outermost pixels go on, so that its border leaves no dark line.
+        laid = _laid_back(filled, self.matrix, photo, cv2.BORDER_REPLICATE)
+        result = np.where(inside[..., None], laid, photo)
+        beyond = np.where((whole > 0) & ~inside, np.uint8(255), np.uint8(0))
+        if not beyond.any():
+            return result
+        left, top, width, height = cv2.boundingRect(beyond)
+        rows = slice(max(0, top - AROUND), top + height + AROUND)
+        columns = slice(max(0, left - AROUND), left + width + AROUND)
+        window = rows, columns
+        result[window] = cv2.inpaint(result[window].copy(), beyond[window].copy(), 3, cv2.INPAINT_TELEA)
+        return result
+
+
+def _laid_back(
+    picture: Pixels, matrix: NDArray[np.floating], photo: Pixels, border: int = cv2.BORDER_CONSTANT
+) -> Pixels:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, matrix, photo.shape[1::-1], flags=flags, borderMode=border), np.uint8)
+
+
+def lower(matrix: NDArray[np.floating], side: int) -> NDArray[np.floating]:
+    """Return the matrix of the crop that lies `LOWER` of the side below that of a matrix (2, 3)."""
+    return matrix - np.array([[0, 0, 0], [0, 0, LOWER * side]])
 
 
 def crops(photo: Pixels, find: Finder, search: Search, align: Align, judge: Judge) -> list[Crop | None]:
@@ -95,7 +163,7 @@ def crops(photo: Pixels, find: Finder, search: Search, align: Align, judge: Judg
 
 
 def crops_of(
-    photo: Pixels, faces: Sequence[Points], find: Finder, search: Search, align: Align, judge: Judge
+    photo: Pixels, faces: Sequence[Points], find: Find, search: Search, align: Align, judge: Judge
 ) -> list[Crop | None]:
     """Return faces of a photo (H, W, 3), given their landmarks (68, 2); None for one that cannot be aligned.
 
@@ -109,11 +177,40 @@ def crops_of(
         except alignment.DegenerateLandmarksError:
             aligned.append(None)
     there = [(one, points) for one, points in zip(aligned, faces, strict=True) if one]
-    regions = iter(find([image for (image, _), _ in there]))
-    likely = iter(probabilities(photo, [points for _, points in there], search.long_side))
-    return [one and _judged(Crop(one[0], next(regions), one[1]), next(likely), judge) for one in aligned]
+    regions = find([image for (image, _), _ in there])
+    likely = probabilities(photo, [points for _, points in there], search.long_side)
+    found = iter(
+        _judged(Crop(image, region, matrix), probability, judge)
+        for ((image, matrix), _), region, probability in zip(there, regions, likely, strict=True)
+    )
+    judged = [one and next(found) for one in aligned]
+    return _with_below(photo, judged, faces, find)
 
 
 def _judged(crop: Crop, probability: float, judge: Judge) -> Crop:
     worn = judge(probability, crop.region)
     return replace(crop, worn=worn, region=crop.region if worn else np.zeros_like(crop.region))
+
+
+def _with_below(
+    photo: Pixels, faces: Sequence[Crop | None], landmarks: Sequence[Points], find: Find
+) -> list[Crop | None]:
+    """Return the faces, of those with a region also what is found below it, as far as a mask may reach."""
+    some = [(crop, points) for crop, points in zip(faces, landmarks, strict=True) if crop and crop.region.any()]
+    matrices = [lower(crop.matrix, crop.region.shape[0]) for crop, _ in some]
+    pictures = [
+        alignment.warp(photo, matrix, crop.region.shape[0]) for matrix, (crop, _) in zip(matrices, some, strict=True)
+    ]
+    reaches = [
+        _reach(alignment.apply(matrix, points), crop.region.shape[0])
+        for matrix, (crop, points) in zip(matrices, some, strict=True)
+    ]
+    below = iter(np.minimum(*both) for both in zip(find(pictures), reaches, strict=True))
+    return [replace(crop, below=next(below)) if crop and crop.region.any() else crop for crop in faces]
+
+
+def _reach(points: Points, side: int) -> Pixels:
+    """Return how far a mask may reach on a face with landmarks (68, 2): a little over the face's outline."""
+    outline = np.zeros((side, side), np.uint8)
+    cv2.fillConvexPoly(outline, cv2.convexHull(np.round(points).astype(np.int32)), 255)
+    return widened(outline, 100 * OVER * face_size(points) / side)

@@ -3,17 +3,15 @@
 Faces are aligned crops, RGB uint8 (size, size, 3); regions and label maps are uint8 (size, size).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from stages.core.images import Pixels
-from stages.faces import alignment, regions, removal
+from stages.faces import alignment, removal
 from stages.faces.landmarks import Points
 from stages.landmarks.search import Search, all_faces
-from stages.removal.finder import Align, Crop
-from stages.removal.judge import Judge, Worn, probabilities
+from stages.removal.finder import Align, Crop, crops_of
+from stages.removal.judge import Judge, Worn
 from stages.tools.portrait.gallery import Compared, Gallery, Neighbor
 
 Region = Callable[[Pixels], Pixels]
@@ -33,7 +31,8 @@ class Portrait:
         worn: whether it wears a mask.
         labels: class ids, see `stages.faces.parts`.
         removed: the face with the mask's pixels at 0; as it is if none is worn.
-        to_fill: the region that was filled in, empty if none is worn.
+        to_fill: the region that was filled in, in the crop, empty if none is worn.
+        whole: the same in the photo, uint8 (H, W).
         filled: the face with that region filled in.
         generator: that filled it; None if nothing was.
         female: how likely the person is a woman, by the classifier, 0 to 1; None without one.
@@ -49,6 +48,7 @@ class Portrait:
     labels: Pixels
     removed: Pixels
     to_fill: Pixels
+    whole: Pixels
     filled: Pixels
     generator: str | None
     female: float | None
@@ -102,13 +102,12 @@ def portrait_of(photo: Pixels, points: Points, by: str, tools: Tools) -> Portrai
         by: what found them.
         tools: what looks at it.
     """
-    try:
-        matrix = alignment.TRANSFORMS[tools.align.template](points, tools.align.side)
-    except alignment.DegenerateLandmarksError:
-        return None
-    (probability,) = probabilities(photo, [points], tools.search.long_side)
-    image = alignment.warp(photo, matrix, tools.align.side)
-    return _portrait(points, by, Crop(image, tools.find(image), matrix), probability, tools)
+
+    def find(faces: Sequence[Pixels]) -> list[Pixels]:
+        return [tools.find(face) for face in faces]
+
+    (crop,) = crops_of(photo, [points], find, tools.search, tools.align, tools.judge)
+    return crop and _portrait(photo, points, by, crop, tools)
 
 
 def refilled(portrait: Portrait, region: Pixels, tools: Tools) -> Portrait:
@@ -116,38 +115,31 @@ def refilled(portrait: Portrait, region: Pixels, tools: Tools) -> Portrait:
     face, filled, generator = portrait.crop.image, portrait.crop.image, None
     if region.any():
         filled, generator = tools.fill(face, region, portrait.sex)
-    crop = replace(portrait.crop, region=region)
-    removed = removal.remove(face, region)
-    return replace(portrait, crop=crop, removed=removed, to_fill=region, filled=filled, generator=generator)
+    crop = replace(portrait.crop, region=region, below=None)
+    return replace(
+        portrait,
+        crop=crop,
+        removed=removal.remove(face, region),
+        to_fill=region,
+        whole=crop.region_in(portrait.whole),
+        filled=filled,
+        generator=generator,
+    )
 
 
-def laid_back(photo: Pixels, crop: Crop, picture: Pixels, region: Pixels) -> Pixels:
-    """Return a photo (H, W, 3) with an aligned picture in it where a region of the crop lies; no other pixel changes.
-
-    Args:
-        photo: RGB uint8.
-        crop: the aligned face of the photo.
-        picture: RGB uint8 (size, size, 3), what the face has become.
-        region: of the crop that changed, uint8 (size, size), 0 or 255.
-    """
-    there = Crop(crop.image, region, crop.matrix).region_in(photo)
-    return np.where((there > 0)[..., None], crop.laid_back(picture, photo), photo)
-
-
-def _portrait(points: Points, by: str, crop: Crop, probability: float, tools: Tools) -> Portrait:
-    face = crop.image
-    worn = tools.judge(probability, crop.region)
+def _portrait(photo: Pixels, points: Points, by: str, crop: Crop, tools: Tools) -> Portrait:
+    face, worn = crop.image, crop.worn
+    assert worn is not None  # noqa: S101 -- the finder has asked
     female = tools.female(face) if tools.female else None
     sex = tools.judge.sex(female)
-    removed, filled, generator, to_fill = face, face, None, np.zeros_like(crop.region)
-    if worn:
-        removed, to_fill = removal.remove(face, crop.region), regions.widened(crop.region, tools.dilation)
-        if to_fill.any():
-            filled, generator = tools.fill(face, to_fill, sex)
+    removed, (whole, to_fill) = removal.remove(face, crop.region), crop.to_fill(photo, tools.dilation)
+    filled, generator = tools.fill(face, to_fill, sex) if to_fill.any() else (face, None)
     compared, nearest = tools.compared if worn else "bare", list[Neighbor]()
     if tools.gallery is not None:
         pictures = {"zeroed": removed, "inpainted": filled, "upper": removal.upper_half(face)}
         there = alignment.apply(crop.matrix, points)
         nearest = tools.gallery.nearest(pictures.get(compared, face), there, compared=compared, n=tools.n_nearest)
     labels = tools.parse(face)
-    return Portrait(points, by, crop, worn, labels, removed, to_fill, filled, generator, female, sex, compared, nearest)
+    return Portrait(
+        points, by, crop, worn, labels, removed, to_fill, whole, filled, generator, female, sex, compared, nearest
+    )

@@ -17,7 +17,7 @@ from stages.masks import rendering
 from stages.masks.rendering import POLYGON, Look
 from stages.masks.styles import STYLES
 from stages.tools.portrait import files
-from stages.tools.portrait.portrait import Portrait, Tools, laid_back, portrait_of, portraits, refilled
+from stages.tools.portrait.portrait import Portrait, Tools, portrait_of, portraits, refilled
 
 LOOKS = (POLYGON, *STYLES)
 SOFTNESS = 0.5  # of a mask's edge, as in params.yaml
@@ -50,7 +50,7 @@ class Sitting:
         """Return the photo with every mask filled in."""
         photo = self.photo
         for face in reversed(self.faces):
-            photo = laid_back(photo, face.crop, face.filled, face.to_fill)
+            photo = face.crop.filled_in(photo, face.filled, face.whole)
         return photo
 
 
