@@ -189,7 +189,7 @@ def test_workers_that_cannot_do_the_work(tmp_path: Path, cluster: Cluster, monke
 
     expect("for 1 seconds the Dask scheduler at .* has had no worker")
     for change, message in (
-        (None, "a Dask worker has no module 'stages': start workers in a checkout of this commit"),
+        (None, "a Dask worker has no module 'stages.core': start workers in a checkout of this commit"),
         ("# other\n", r"the code below stages/ of the Dask worker on .* is \w+, here it is \w+: workers need the same"),
     ):
         elsewhere = tmp_path / f"elsewhere-{change is None}"
@@ -198,6 +198,9 @@ def test_workers_that_cannot_do_the_work(tmp_path: Path, cluster: Cluster, monke
             shutil.copytree(ROOT / "stages", elsewhere / "stages", ignore=shutil.ignore_patterns("__pycache__"))
             with (elsewhere / "stages/data/fetch.py").open("a") as file:
                 file.write(change)
+        else:  # whatever is installed, the folder in which a worker is started comes first
+            (elsewhere / "stages").mkdir()
+            (elsewhere / "stages/__init__.py").touch()
         (worker,) = cluster.start_workers(1, cwd=elsewhere)
         expect(message)
         worker.kill()
