@@ -345,7 +345,7 @@ def test_in_a_browser(address: str, photo: Pixels, tmp_path: Path):
     (tmp_path / "large.jpg").write_bytes(bytes(2_100_000))
     with Browser(tmp_path) as browser:
         browser.open(address)
-        for name, says in (("large.jpg", "exceed the maximum allowed size"), ("note.txt", "is a text and no photo")):
+        for name, says in (("large.jpg", "exceed the maximum allowed size"), ("note.txt", "a text and no photo")):
             browser.choose_file("#drop input", tmp_path / name)
             browser.wait(f"({TOAST}).includes({json.dumps(says)})")
             browser.click(".toast-close")
