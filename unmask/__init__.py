@@ -128,7 +128,10 @@ def inpaint(photo: Pixels, faces: Sequence[Face] | None = None) -> Pixels:
 
 
 def _faces(photo: Pixels, faces: Sequence[Face] | None) -> Sequence[Face]:
-    return find_faces(photo) if faces is None else (_checked(photo), faces)[1]
+    if faces is None:
+        return find_faces(photo)
+    _checked(photo)
+    return faces
 
 
 def _crops(photo: Pixels, found: Sequence[Points]) -> list[Crop | None]:

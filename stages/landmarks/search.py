@@ -78,9 +78,7 @@ def main_face(image: Pixels, face: Face, search: Search, *, masks: bool = True) 
     if main is not None and main.masked:
         return main, len(everyone)
     seen = [] if wears_mask else boxes.find(image, short_side=search.short_side, long_side=search.long_side)
-    if (
-        main is not None
-    ):  # landmarks of bare faces are those that they would have if somebody had said that they are bare
+    if main is not None:  # a bare face gets the landmarks that it would have if somebody had said that it is bare
         box = next((box for box in seen if box.holds(main.points)), boxes.around(main.points))
         return by_backend(image, box, search), len(everyone)
     box = boxes.main_face(seen, image) if seen else None
@@ -110,13 +108,15 @@ def all_faces(image: Pixels, search: Search, *, masked: bool | None = None) -> l
     for points, _ in sorted(second_look.believed(copy, centerface.find(copy)), key=lambda one: -one[1]):
         if all(apart(points, other) for other in places):
             places.append(points)
-    told = [float(masked)] * len(places) if masked is not None else None
-    likely = told or (worn.probabilities(copy, places) if search.masked else [0.0] * len(places))
+    if masked is None and search.masked:
+        wearing = [probability >= worn.WORN for probability in worn.probabilities(copy, places)]
+    else:
+        wearing = [bool(masked)] * len(places)
     found = [
         Found(points, "landmarker_centerface", masked=True)
-        if probability >= worn.WORN
+        if wears_mask
         else by_backend(copy, boxes.around(points), search)
-        for points, probability in zip(places, likely, strict=True)
+        for points, wears_mask in zip(places, wearing, strict=True)
     ]
     factors = np.array(image.shape[1::-1]) / np.array(copy.shape[1::-1])
     found = [replace(one, points=((one.points + 0.5) * factors - 0.5).astype(np.float32)) for one in found]

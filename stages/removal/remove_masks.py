@@ -144,9 +144,8 @@ def photos_folder(
         aligned=bool(pairs),
     )
     stems = folders.stems(folders.names_below(faces)[0]) if pairs else {}
-    known = stems | {
-        stem: stem for stem in stems.values()
-    }  # the suffix may be left out where no other file is so called
+    # The suffix may be left out where no other file is so called.
+    known = stems | {stem: stem for stem in stems.values()}
     with _pairs_written(pairs, pairs_out, known, faces) as write:
         result = folders.map_photos(work, faces, out)
 
