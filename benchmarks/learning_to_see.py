@@ -22,7 +22,7 @@ from stages.core import params, tables
 from stages.core.results import Results
 from stages.recognition import distill_recognizer, distillation
 
-VARIANTS = ("all", "no jitter", "no photo effects", "one style")
+VARIANTS = ("all", "no relations", "no jitter", "no photo effects", "one style")
 STYLE, COLOR = "surgical", "#9fc3d9"  # of the one style
 
 
@@ -36,11 +36,13 @@ def written(faces: Path, people: set[str], folder: Path) -> Path:
     return folder
 
 
-def chosen(steps: int, *, one_style: bool) -> distill_recognizer.Params:
+def chosen(steps: int, variant: str) -> distill_recognizer.Params:
     """Return the section of params.yaml, for so many steps."""
     content = params.load(distill_recognizer.Params, "distill_recognizer").model_dump()
     content["schedule"]["steps"] = steps
-    if one_style:
+    if variant == "no relations":
+        content["relation_weight"] = 0.0
+    if variant == "one style":
         content["render_masks"]["styles"] = {STYLE: 1.0}
         content["render_masks"]["colors"][STYLE] = [COLOR]
     return distill_recognizer.Params.model_validate(content)
@@ -60,7 +62,7 @@ def trained(teacher: Path, faces: Path, steps: int, variant: str, work: Path) ->
             teacher,
             out,
             Results(work / "copy"),
-            chosen(steps, one_style=variant == "one style"),
+            chosen(steps, variant),
         )
     return out
 

@@ -96,19 +96,53 @@ def test_a_copy_of_a_recognizer_trained_here_has_no_folds(tmp_path: Path):
     assert not any("running" in name or "num_batches" in name for name in moved)  # statistics stay
 
 
-def test_where_nothing_is_changed_there_is_nothing_to_learn():
-    face = torch.from_numpy(dlib_embedding.chip(*drawn_face(0))).permute(2, 0, 1)
-    training = distillation.Training(dlib_embedding.network().requires_grad_(True), 3.0)
-    samples = [type("Sample", (), {"masked": masked}) for masked in (True, False)]
-    assert float(training([torch.stack([face, face])], samples[:1], mode="loss")["loss"]) == pytest.approx(0, abs=1e-5)
-    masked, bare = (
-        float(training([torch.stack([face * 0, face])], [sample], mode="loss")["loss"]) for sample in samples
+def training(bare_weight: float = 3.0, relation_weight: float = 0.0) -> distillation.Training:
+    network = dlib_embedding.network().requires_grad_(True)
+    return distillation.Training(network, 150, bare_weight, relation_weight)
+
+
+def loss(of: distillation.Training, changed: torch.Tensor, bare: torch.Tensor, *, masked: bool = True) -> float:
+    """Return the loss of faces (n, 3, side, side), changed and bare ones."""
+    sample = type("Sample", (), {"masked": masked})
+    return float(of(list(torch.stack([changed, bare], 1)), [sample] * len(bare), mode="loss")["loss"])
+
+
+def chips() -> torch.Tensor:
+    """Return three faces, (3, 3, side, side)."""
+    return torch.from_numpy(np.stack([dlib_embedding.chip(*drawn_face(index)) for index in range(3)])).permute(
+        0, 3, 1, 2
     )
+
+
+def test_where_nothing_is_changed_there_is_nothing_to_learn():
+    faces, copy = chips(), training()
+    for relation_weight in (0.0, 1.0):
+        assert loss(training(relation_weight=relation_weight), faces, faces) == pytest.approx(0, abs=1e-5)
+    masked, bare = (loss(copy, faces * 0, faces, masked=masked) for masked in (True, False))
     assert masked > 0.001
     assert bare == pytest.approx(3 * masked)
-    assert all(weight.requires_grad for weight in training.network.parameters())
-    assert not any(weight.requires_grad for weight in training.teacher.parameters())
-    assert not any(part.training for part in training.train().modules())
+    assert all(weight.requires_grad for weight in copy.network.parameters())
+    assert not any(weight.requires_grad for weight in copy.teacher.parameters())
+    assert not any(part.training for part in copy.train().modules())
+
+
+def test_a_face_shall_be_as_like_the_last_faces_as_its_teacher_says(monkeypatch: pytest.MonkeyPatch):
+    """By hand: the divergence of two softmaxes over the cosines with the last four faces."""
+    monkeypatch.setattr(distillation, "REMEMBERED", 4)
+    plain, both = training(), training(relation_weight=2.0)
+    faces = chips()
+    first = [loss(both, faces.flip(0), faces), loss(plain, faces.flip(0), faces)]
+    second = [loss(both, faces // 2, faces[[1, 2, 0]]), loss(plain, faces // 2, faces[[1, 2, 0]])]
+    with torch.no_grad():
+        bare, dark = (nn.functional.normalize(both.teacher(some.float())).double() for some in (faces, faces // 2))
+    for (whole, own), found, wanted, known in (
+        (first, bare.flip(0), bare, bare),
+        (second, dark, bare[[1, 2, 0]], bare[[2, 0, 2, 1]]),
+    ):
+        by_copy, by_teacher = ((some @ known.T / 0.1).softmax(1) for some in (found, wanted))
+        apart = float((by_teacher * (by_teacher / by_copy).log()).sum(1).mean())
+        assert apart > 0.0001
+        assert whole - own == pytest.approx(2 * apart, rel=1e-3)
 
 
 # ---------------------------------------------------------------- samples

@@ -44,6 +44,8 @@ class Params(StageParams):
     """Share of the training images with a mask; the others keep it as good on bare faces."""
     bare_weight: float = Field(ge=0)
     """Weight of a bare face in the loss, where a masked one has 1."""
+    relation_weight: float = Field(ge=0)
+    """Weight of how like other faces a face is, where its own embedding has 1."""
     bare_loss: float = Field(ge=0, le=1)
     """How much of their accept rate bare faces of split `val` may lose: see `_mixed`."""
     schedule: loop.Schedule
@@ -84,9 +86,11 @@ def distill_recognizer(
         mask_prob=params.mask_prob,
         seed=derived(params.seed, "distill_recognizer"),
     )
+    learned_from = samples(rows)
+    side = learned_from[0]["inputs"].shape[-1]
     trained = loop.train(
-        lambda: distillation.Training(known.network, params.bare_weight),
-        samples(rows),
+        lambda: distillation.Training(known.network, side, params.bare_weight, params.relation_weight),
+        learned_from,
         params.schedule,
         name=f"distill_recognizer-{out.stem}",
         key=checkpoints.key_of(params.model_dump(), [faces, templates, teacher], Path(__file__)),

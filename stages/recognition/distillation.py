@@ -1,9 +1,10 @@
 """Teach a copy of a recognizer to see through masks: a masked face shall get the embedding of the bare one.
 
 The teacher is the recognizer as it is. What it knows of millions of faces is kept, and nobody needs to say who is on a
-photo. The principle is that of knowledge distillation (arXiv:1503.02531). So that nothing is forgotten, bare faces are
-rehearsed, statistics of batch norms stay, and in the end the weights of teacher and copy are mixed (WiSE-FT,
-arXiv:2109.01903).
+photo. The principle is that of knowledge distillation (arXiv:1503.02531). What a face is like is learned, too: the copy
+shall find it as like other faces as the teacher finds the bare one (SEED, arXiv:2101.04731). So that nothing is
+forgotten, bare faces are rehearsed, statistics of batch norms stay, and in the end the weights of teacher and copy are
+mixed (WiSE-FT, arXiv:2109.01903).
 """
 
 import copy
@@ -38,6 +39,8 @@ Align = Callable[[Points], alignment.Matrix]
 """Maps landmarks (68, 2) in a photo to the transform to the aligned face."""
 Cut = Callable[[Pixels, Points], Pixels]
 """Maps an aligned face and its landmarks to what a network takes; see `teachers.Teacher`."""
+REMEMBERED = 1024  # embeddings of the last faces, which a face is compared with
+TEMPERATURE = 0.1  # of cosines in the softmax over them
 AROUND = 0.5  # of the aligned face's sides, on each side of it, which is kept of a photo
 
 
@@ -46,15 +49,21 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
 
     Args:
         teacher: the network as it is; what asks for a gradient learns in the copy.
+        side: of the faces that it takes, pixels.
         bare_weight: of a bare face in the loss; a masked one has 1.
+        relation_weight: of how like other faces a face is, where its own embedding has 1.
     """
 
-    def __init__(self, teacher: nn.Module, bare_weight: float) -> None:
+    def __init__(self, teacher: nn.Module, side: int, bare_weight: float, relation_weight: float) -> None:
         super().__init__()
         self.network = copy.deepcopy(teacher)
         self.teacher = copy.deepcopy(teacher).requires_grad_(False)
-        self.bare_weight = bare_weight
+        self.bare_weight, self.relation_weight = bare_weight, relation_weight
         self.train(False)
+        with torch.no_grad():
+            length = self.teacher(torch.zeros(1, 3, side, side)).shape[1]
+        self.register_buffer("remembered", torch.zeros(REMEMBERED, length))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 
     def train(self, mode: bool = True) -> "Training":
         """Stay in evaluation mode."""
@@ -63,17 +72,35 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
         return self
 
     def forward(self, inputs: list[Tensor], data_samples: list[Any], mode: str = "tensor") -> Any:
-        """Return the loss, 1 minus the cosine of both networks' embeddings; in mode `tensor` those of the copy."""
+        """Return the loss, how far the copy's embeddings are from the teacher's; in mode `tensor` the copy's."""
         on = next(self.network.parameters()).device
         changed, bare = torch.stack(list(inputs)).to(on).float().unbind(1)
         embeddings = self.network(changed.contiguous(memory_format=torch.channels_last))
         if mode != "loss":
             return embeddings
         with torch.no_grad():
-            wanted = self.teacher(bare.contiguous(memory_format=torch.channels_last))
+            wanted = normalized(self.teacher(bare.contiguous(memory_format=torch.channels_last)).float())
+        found = normalized(embeddings.float())
         factors = torch.tensor([1.0 if sample.masked else self.bare_weight for sample in data_samples], device=on)
-        apart = 1 - nn.functional.cosine_similarity(embeddings.float(), wanted.float())
+        apart = 1 - (found * wanted).sum(1) + self.relation_weight * self._relations(found, wanted)
         return {"loss": (factors * apart).mean()}
+
+    def _relations(self, found: Tensor, wanted: Tensor) -> Tensor:
+        """Return how far each face is from being as like the last faces, itself among them, as the teacher says.
+
+        It is the divergence of two softmaxes over cosines (SEED, arXiv:2101.04731, formulas 2 to 4).
+        """
+        places = torch.arange(REMEMBERED, device=found.device)
+        with torch.no_grad():
+            self.remembered[(self.seen + places[: len(wanted)]) % REMEMBERED] = wanted
+            self.seen += len(wanted)
+        empty = torch.zeros(REMEMBERED, device=found.device).masked_fill(places >= self.seen, -torch.inf)
+        by_copy, by_teacher = (
+            (some @ self.remembered.T / TEMPERATURE + empty).log_softmax(1) for some in (found, wanted)
+        )
+        # An empty place has the logarithm -inf in both, and no part in the sum.
+        apart = by_teacher.exp() * (by_teacher - by_copy).masked_fill(places >= self.seen, 0)
+        return apart.sum(1)
 
 
 class Samples(FaceSamples):
