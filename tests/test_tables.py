@@ -169,7 +169,7 @@ def test_bare_faces_are_those_without_a_real_mask(tmp_path: Path):
     with pytest.raises(UnmaskError, match="no bare male face with landmarks in split"):
         found(sex="male")
     plain = [{name: value for name, value in face_row(0).items() if name not in {"wears_mask", "sex"}}]
-    assert len(tables.bare(write_table(tmp_path / "plain", plain), only, plain[0]["split"])) == 1
+    assert len(list(tables.bare(write_table(tmp_path / "plain", plain), only, plain[0]["split"]))) == 1
 
 
 def test_map_faces_is_the_same_with_one_and_two_workers(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from stages.training import loop
+from stages.training.rows import on_disk
 from stages.training.trained import Trained
 
 
@@ -26,6 +27,7 @@ class Line(Dataset):
 
     def __init__(self, n: int = 24, broken: int | None = None) -> None:
         self.n, self.broken, self.seed = n, broken, 1
+        self.rows = on_disk({"x": [index / n, (index * 7 % n) / n]} for index in range(n))
 
     def __len__(self) -> int:
         """Return the number of points."""
@@ -34,7 +36,7 @@ class Line(Dataset):
     def __getitem__(self, key: int) -> dict:
         """Return a point."""
         turn, index = divmod(key, self.n)
-        x = torch.tensor([index / self.n, (index * 7 % self.n) / self.n])
+        x = torch.tensor(self.rows[index]["x"])
         noise = torch.randn(2, generator=torch.Generator().manual_seed(key)) * 0.02
         target = float(3 * x[0] - x[1] + 0.001 * turn)
         return {

@@ -142,8 +142,8 @@ def read(folder: Path, only: Sequence[str] | None = None) -> Iterator[Face]:
 
 def bare(
     folder: Path, only: Sequence[str], split: str, *, sex: str | None = None, with_landmarks: bool = True
-) -> list[Face]:
-    """Return the faces of a table that wear no real mask.
+) -> Iterator[Face]:
+    """Yield the faces of a table that wear no real mask.
 
     Args:
         folder: the table; it may lack the columns `wears_mask` and `sex`.
@@ -156,19 +156,16 @@ def bare(
         NoFacesError: there is none.
     """
     wanted = dict.fromkeys([*only, "split", "landmarks", "wears_mask", "sex"])
-    has = columns(folder)
-    rows = [
-        face
-        for face in read(folder, [name for name in wanted if name in has or name not in {"wears_mask", "sex"}])
-        if not face.get("wears_mask")
-        and face["split"] == split
-        and sex in {None, face.get("sex")}
-        and (face["landmarks"] is not None or not with_landmarks)
-    ]
-    if not rows:
+    has, found = columns(folder), False
+    for face in read(folder, [name for name in wanted if name in has or name not in {"wears_mask", "sex"}]):
+        if face.get("wears_mask") or face["split"] != split or sex not in {None, face.get("sex")}:
+            continue
+        if face["landmarks"] is not None or not with_landmarks:
+            found = True
+            yield face
+    if not found:
         which = f"bare {f'{sex} ' if sex else ''}face{' with landmarks' if with_landmarks else ''}"
         raise NoFacesError(f"{folder} has no {which} in split {split!r}")
-    return rows
 
 
 def joined(

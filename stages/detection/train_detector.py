@@ -6,7 +6,7 @@ python -m stages.detection.train_detector --faces data/aligned/orl --templates d
 
 import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from stages.masks import beards
 from stages.masks.looks import Looks, masked
 from stages.masks.rendering import Template
 from stages.training import checkpoints, launch, loop, openmmlab
+from stages.training.rows import on_disk
 
 NAME = "train_detector"
 
@@ -63,7 +64,7 @@ def train_detector(faces: Path, templates: Path, out: Path, results: Results, pa
         UnmaskError: no face to train on, or not one mask could be drawn.
     """
     chosen = detector.config(params.config)
-    rows = tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train")
+    rows = on_disk(tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train"))
     own = params.render_masks.own_styles(templates)
     key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
     folder = loop.SCRATCH / NAME / f"{key}-coco"
@@ -90,7 +91,7 @@ def train_detector(faces: Path, templates: Path, out: Path, results: Results, pa
     return {**written, "images": len(samples)}
 
 
-def _examples(rows: list[Face], own: dict[str, Template], params: Params) -> Iterator[coco.Example]:
+def _examples(rows: Sequence[Face], own: dict[str, Template], params: Params) -> Iterator[coco.Example]:
     looks = params.render_masks.flattened()
     for face in rows:
         image = images.decode(face["image"])

@@ -52,12 +52,12 @@ def train_gender(faces: Path, templates: Path, out: Path, results: Results, para
     change = functools.partial(
         looks.perhaps_masked, share=params.mask_prob, looks=drawn, own=drawn.own_styles(templates)
     )
-    of_fold = {fold: [face for face in rows if fold_of[face["identity"]] != fold] for fold in range(params.folds)}
+    of_fold = {fold: rows.outside(fold, fold_of) for fold in range(params.folds)}
     runs = {
         f"fold_{fold}": training.fit(others, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
         for fold, others in of_fold.items()
     }
-    final = [face for face in rows if face["split"] == "train"]
+    final = rows.where(lambda face: face["split"] == "train")
     last = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True)
     networks: dict[str, Any] = {name: run.model.network for name, run in (*runs.items(), ("all", last))}
     about = {"kind": classifier.KIND, "network": params.network.model_dump(mode="json"), "fold_of": fold_of}

@@ -15,6 +15,7 @@ from stages.core.seeding import derived
 from stages.core.tables import SEXES, Face
 from stages.gender import classifier
 from stages.training import loop
+from stages.training.rows import Rows, on_disk
 from stages.training.trained import Trained
 
 COLUMNS = ["face_id", "identity", "sex", "split", "image", "landmarks", "face_type"]
@@ -31,13 +32,13 @@ class Training(Section):
     schedule: loop.Schedule
 
 
-def known(faces: Path) -> list[Face]:
+def known(faces: Path) -> Rows:
     """Return the faces of people whose sex is known.
 
     Raises:
         UnmaskError: there is none.
     """
-    rows = [face for face in tables.read(faces, COLUMNS) if face["sex"] is not None]
+    rows = on_disk(face for face in tables.read(faces, COLUMNS) if face["sex"] is not None)
     if not rows:
         raise UnmaskError(f"{faces} says of nobody whether it is a woman or a man: no classifier can be trained on it")
     return rows

@@ -82,7 +82,7 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
         import optuna  # noqa: PLC0415 -- an extra
     except ImportError:
         raise UnmaskError("a search needs Optuna: pip install '.[tune]'") from None
-    rows = [face for face in training.known(faces) if face["split"] != "test"]
+    rows = training.known(faces).where(lambda face: face["split"] != "test")
     n = min(params.train_gender.folds, *training.identities(rows).values())
     fold_of = training.folds(rows, n, params.seed)
     for bound in ("low", "high"):  # an error now, and not in the middle of the search
@@ -100,7 +100,7 @@ def tune_gender(faces: Path, masked: Path, templates: Path, history: Path, param
         change = functools.partial(looks.perhaps_masked, share=chosen.mask_prob, looks=drawn, own=own)
         sexes, right = [], []
         for fold in sorted(set(fold_of.values())):
-            others = [face for face in rows if fold_of[face["identity"]] != fold]
+            others = rows.outside(fold, fold_of)
             # The trial's number would not do: another search would go on with what a killed one left.
             key = checkpoints.key_of({"study": of_study, "fold": fold, "numbers": numbers}, [], Path(__file__))
             run = training.fit(others, change, chosen, name=f"tune_gender-fold_{fold}", seed=params.seed, key=key)

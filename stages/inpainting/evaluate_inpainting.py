@@ -269,7 +269,7 @@ def _ratio(total: float, n: int) -> float | None:
 
 
 def _known(faces: Path, params: Params) -> list[Pixels]:
-    rows = tables.bare(faces, ["image"], "train")
+    rows = list(tables.bare(faces, ["image"], "train"))
     drawn = generator(params.seed, "evaluate_inpainting").permutation(len(rows))[: params.known_faces]
     return [images.decode(rows[index]["image"]) for index in sorted(drawn)]
 

@@ -11,6 +11,7 @@ from stages.core import tables
 from stages.core.results import Results
 from stages.inpainting import training
 from stages.training import checkpoints, launch
+from stages.training.rows import on_disk
 
 NAME = "pretrain_inpainter"
 
@@ -32,7 +33,7 @@ def pretrain_inpainter(faces: Path, templates: Path, out: Path, results: Results
     Returns:
         On how many faces of how many people it was trained, its parameters and its last losses.
     """
-    rows = tables.bare(faces, training.COLUMNS, "train")
+    rows = on_disk(tables.bare(faces, training.COLUMNS, "train"))
     network = params.inpainter.model_copy(update={"losses": params.inpainter.losses.pixels_alone()})
     mean = training.mean_face(rows, network.side)
     key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))

@@ -25,7 +25,7 @@ class Samples(FaceSamples):
     """Faces to fill in. The network sees the masked photo, so it learns what masks do to the pixels around them.
 
     Args:
-        faces: bare ones, rows with `image`, kept encoded.
+        faces: bare ones, rows with `image`.
         draw: draws a mask.
         blend_prob: share of the faces that are blended with another one. Between two aligned faces lies that of
             somebody else, so a network that saw few people learns less by heart.

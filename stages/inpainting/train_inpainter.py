@@ -17,6 +17,7 @@ from stages.core.tables import SEXES
 from stages.inpainting import training
 from stages.recognition import recognizer as recognition
 from stages.training import checkpoints, launch
+from stages.training.rows import on_disk
 
 
 class Params(training.Params):
@@ -58,7 +59,7 @@ def train_inpainter(
     if sex not in SEXES:
         raise UnmaskError(f"--sex is {sex!r}, it must be one of {', '.join(SEXES)}")
     try:
-        rows = tables.bare(faces, training.COLUMNS, "train", sex=sex)
+        rows = on_disk(tables.bare(faces, training.COLUMNS, "train", sex=sex))
     except tables.NoFacesError as error:
         if params.without_faces == "error":
             raise UnmaskError(f"{error}; train_inpainter.without_faces: shared goes on without") from None

@@ -13,6 +13,7 @@ from stages.core.results import Results
 from stages.inpainting import training
 from stages.recognition import recognizer as recognition
 from stages.training import checkpoints, launch
+from stages.training.rows import on_disk
 
 NAME = "train_shared_inpainter"
 
@@ -38,7 +39,7 @@ def train_shared_inpainter(
     Returns:
         On how many faces of how many people it was trained, its parameters and its last losses.
     """
-    rows = tables.bare(faces, training.COLUMNS, "train")
+    rows = on_disk(tables.bare(faces, training.COLUMNS, "train"))
     key = checkpoints.key_of(params.model_dump(), [faces, templates, pretrained, recognizer], Path(__file__))
     trained, kept = training.train(
         training.samples(rows, params, templates, NAME),

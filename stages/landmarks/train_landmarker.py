@@ -28,6 +28,7 @@ from stages.landmarks.landmarker import KIND, SIZE, Network, Square, crop
 from stages.masks import looks
 from stages.masks.rendering import Template
 from stages.training import checkpoints, launch, loop
+from stages.training.rows import on_disk
 from stages.training.samples import FaceSamples
 
 
@@ -62,7 +63,7 @@ def train_landmarker(faces: Path, templates: Path, out: Path, results: Results, 
         UnmaskError: there is no such photo.
     """
     wanted = ["face_id", "identity", "image", "landmarks", "landmarks_by", "face_type"]
-    rows = [face for face in tables.bare(faces, wanted, "train") if face["landmarks_by"] == "dlib_hog"]
+    rows = on_disk(face for face in tables.bare(faces, wanted, "train") if face["landmarks_by"] == "dlib_hog")
     key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
     own = params.render_masks.own_styles(templates)
     trained = loop.train(

@@ -66,7 +66,8 @@ def train_worn(faces: Path, real: Path, templates: Path, out: Path, results: Res
         UnmaskError: one of the tables has no such face, or `real` none that is bare, or none that is masked.
     """
     del results
-    rows = tables.evenly(tables.bare(faces, ["face_id", "image", "landmarks", "face_type"], "train"), params.faces)
+    bare = list(tables.bare(faces, ["face_id", "image", "landmarks", "face_type"], "train"))
+    rows = tables.evenly(bare, params.faces)
     known = [
         face
         for face in tables.read(real, ["face_id", "image", "landmarks", "wears_mask"])

@@ -5,7 +5,7 @@ python -m stages.parsing.train_parser --model scanet --faces data/labeled/orl --
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from stages.masks import beards, occluders
 from stages.masks.looks import Looks, masked
 from stages.parsing import parser, samples
 from stages.training import checkpoints, launch, loop, openmmlab
+from stages.training.rows import on_disk
 
 CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
 Rng = np.random.Generator
@@ -101,7 +102,7 @@ def train_parser(
     if model not in CLASSES:
         raise UnmaskError(f"--model is {model!r}, it must be one of {', '.join(CLASSES)}")
     chosen: Extractor = getattr(params, model)
-    rows = labeled(faces, "train")
+    rows = on_disk(labeled(faces, "train"))
     change = changer(model, params.render_masks.flattened(), templates, occluders, chosen)
     changes = chosen.changes()
     if isinstance(chosen, Scanet) and chosen.rare_power:
@@ -124,22 +125,24 @@ def train_parser(
     return {**trained.write(out, about, results, rows), "labels_by": tables.count_by(rows, "labels_by")}
 
 
-def labeled(faces: Path, split: str) -> list[Face]:
-    """Return the faces of a split that have labels and landmarks.
+def labeled(faces: Path, split: str) -> Iterator[Face]:
+    """Yield the faces of a split that have labels and landmarks.
 
     Raises:
         UnmaskError: there is none, or a label map has an unknown class.
     """
     wanted = ["face_id", "identity", "split", "image", "landmarks", "face_type", "labels", "labels_by"]
-    rows = [face for face in tables.read(faces, wanted) if face["split"] == split]
-    rows = [face for face in rows if face["labels"] is not None and face["landmarks"] is not None]
-    if not rows:
-        raise UnmaskError(f"{faces} has no face in split {split!r} with labels and landmarks")
-    for face in rows:
+    found = False
+    for face in tables.read(faces, wanted):
+        if face["split"] != split or face["labels"] is None or face["landmarks"] is None:
+            continue
         highest = int(images.decode_gray(face["labels"]).max())
         if highest >= len(parts.CLASSES):
             raise UnmaskError(f"{faces}, face {face['face_id']}: its label map has the unknown class {highest}")
-    return rows
+        found = True
+        yield face
+    if not found:
+        raise UnmaskError(f"{faces} has no face in split {split!r} with labels and landmarks")
 
 
 def changer(model: str, looks: Looks, templates: Path, occluders_folder: Path, chosen: Extractor) -> samples.Change:

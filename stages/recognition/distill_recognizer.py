@@ -5,6 +5,7 @@ python -m stages.recognition.distill_recognizer --faces data/landmarks/lfw --tem
     --results metrics/distill_recognizer-dlib
 """
 
+import contextlib
 import functools
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,13 +20,13 @@ from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.core.seeding import derived
-from stages.core.tables import Face
 from stages.faces import alignment
 from stages.landmarks import align_faces
 from stages.masks import looks
 from stages.recognition import distillation, teachers
 from stages.recognition.verification import Curve
 from stages.training import checkpoints, launch, loop
+from stages.training.rows import Rows, on_disk
 
 FARS = (0.01, 0.001)  # at which accept rates are compared, by their mean: one alone is too coarse for few people
 ENOUGH = 0.95  # of what masked faces can gain
@@ -102,13 +103,12 @@ def distill_recognizer(
     return {**result, "parameters": weights.parameters(network), **chosen}
 
 
-def _faces(table: Path, split: str) -> list[Face]:
+def _faces(table: Path, split: str) -> Rows:
     """Return the bare faces of a split that can be aligned."""
-    try:
-        rows = tables.bare(table, ["face_id", "identity", "image", "landmarks", "face_type"], split)
-    except tables.NoFacesError:
-        return []
-    return [face for face in rows if np.ptp(face["landmarks"], axis=0).max() > 1]
+    with contextlib.suppress(tables.NoFacesError):
+        rows = on_disk(tables.bare(table, ["face_id", "identity", "image", "landmarks", "face_type"], split))
+        return rows.where(lambda face: np.ptp(face["landmarks"], axis=0).max() > 1)
+    return on_disk([])
 
 
 def _align(align: align_faces.Params) -> distillation.Align:

@@ -24,6 +24,7 @@ from stages.recognition import folding, recognizer
 from stages.recognition.networks import IResNet, Network
 from stages.recognition.sphereface import SphereFace
 from stages.training import loop
+from stages.training.rows import Rows, on_disk
 from stages.training.samples import FaceSamples
 from stages.training.trained import Trained
 
@@ -100,7 +101,7 @@ class Samples(FaceSamples):
     """Faces of known people.
 
     Args:
-        faces: rows with `identity` and `image`, kept encoded.
+        faces: rows with `identity` and `image`.
         side: of the images to train on, pixels.
         seed: see `FaceSamples`.
         draw: draws a mask; needed if `mask_prob` is above 0.
@@ -131,7 +132,7 @@ def train(
     loss: str,
     masks: str,
     recipe: Recipe,
-    rows: Sequence[Face],
+    rows: Rows,
     samples: Callable[[Sequence[Face]], Samples],
     *,
     name: str,
@@ -160,7 +161,7 @@ def train(
     """
     n = getattr(recipe, loss).folds
     fold_of = folds(loss, n, rows) if n else {}
-    seen = [[face for face in rows if fold_of[face["identity"]] != fold] for fold in range(n or 0)]
+    seen = [rows.outside(fold, fold_of) for fold in range(n or 0)]
     of_fold = [
         fit(loss, recipe, samples(faces), name=f"{name}-fold_{fold}", key=key, last=False)
         for fold, faces in enumerate(seen)
@@ -205,7 +206,7 @@ def folds(loss: str, n: int, rows: Sequence[Face]) -> dict[str, int]:
     return fold_of
 
 
-def known(loss: str, faces: Path) -> list[Face]:
+def known(loss: str, faces: Path) -> Rows:
     """Return the bare faces of a table's train split.
 
     Raises:
@@ -214,7 +215,7 @@ def known(loss: str, faces: Path) -> list[Face]:
     if loss not in LOSSES:
         raise UnmaskError(f"--loss is {loss!r}, it must be one of {', '.join(LOSSES)}")
     columns = ["face_id", "identity", "image", "landmarks", "face_type"]
-    rows = tables.bare(faces, columns, "train", with_landmarks=False)
+    rows = on_disk(tables.bare(faces, columns, "train", with_landmarks=False))
     if (people := len({face["identity"] for face in rows})) < 2:
         raise UnmaskError(f"{faces} has {people} people in split 'train': a recognizer needs two at least")
     return rows

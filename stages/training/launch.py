@@ -6,12 +6,13 @@ times) through torchrun. For several machines, start it on each of them:
 torchrun --nnodes 2 … -m stages.detection.train_detector …
 """
 
+import functools
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed
@@ -26,6 +27,8 @@ from stages.core import command, costs
 from stages.core.errors import UnmaskError
 from stages.core.parallel import settings
 from stages.training import speed
+
+Made = TypeVar("Made")
 
 
 def run_stage(module_name: str) -> None:
@@ -91,6 +94,34 @@ def first(make: Callable[[], object]) -> None:
     if torch.distributed.get_rank() == 0:
         make()
     torch.distributed.barrier()
+
+
+def first_here(make: Callable[[], Made]) -> Made:
+    """Return what a function makes in the first process of this machine; the others wait for it and get a copy.
+
+    Raises:
+        UnmaskError: what the function raises, in each of these processes.
+    """
+    join()
+    if not torch.distributed.is_initialized():
+        return make()
+    made: list[Any] = [None]
+    if os.environ["LOCAL_RANK"] == "0":
+        try:
+            made = [make()]
+        except UnmaskError as error:
+            made = [error]
+    torch.distributed.broadcast_object_list(made, group=_here(), group_src=0)
+    if isinstance(made[0], UnmaskError):
+        raise made[0]
+    found: Made = made[0]
+    return found
+
+
+@functools.cache
+def _here() -> Any:
+    """Return the group of the processes of this machine."""
+    return torch.distributed.new_subgroups(int(os.environ["LOCAL_WORLD_SIZE"]))[0]
 
 
 def synchronized(model: nn.Module) -> nn.Module:

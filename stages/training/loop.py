@@ -153,8 +153,9 @@ def train(
 
 def _loader(samples: Samples, schedule: Schedule, rank: int, world: int) -> DataLoader[Any]:
     per_epoch = schedule.checkpoint_every * schedule.batch_size
-    # On a CPU a worker would only take time from the threads that train, which wait for each other.
-    workers = LOADERS if device.chosen().type != "cpu" else 0
+    # On a CPU a worker would only take time from the threads that train, which wait for each other. Beside another GPU
+    # than NVIDIA's the system is macOS, where a worker does not inherit the file that faces are read from.
+    workers = LOADERS if device.chosen().type == "cuda" else 0
     return DataLoader(
         samples,  # type: ignore[arg-type]
         batch_size=schedule.batch_size // world,

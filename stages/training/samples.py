@@ -17,7 +17,7 @@ class FaceSamples(Dataset[Any]):
     Sample `round * n + index` is always the same, so a training that is continued sees what it would have seen.
 
     Args:
-        faces: rows with `face_id` and `image`, kept encoded.
+        faces: rows with `face_id` and `image`; see `rows.on_disk`.
         seed: of this training's chance, from `seeding.derived`. Trainings that are compared with each other share one.
     """
 

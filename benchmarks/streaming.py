@@ -1,0 +1,77 @@
+"""Training from faces on the disk against faces in memory: images a second, and memory.
+
+python -m benchmarks.streaming [faces]
+
+The faces are ORL's, again and again (default: 10,000). A process each reads all of them once in a random order. Then a
+recognizer of the size in params.yaml learns from the one and the other in turn, three times; the fastest counts.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.orl import repeated
+from stages.core import params
+from stages.core.tables import Face
+from stages.recognition import train_recognizer, training
+from stages.training.rows import on_disk
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+STEPS = 20
+TURNS = 3
+WAYS: dict[str, Callable[[Iterator[Face]], Sequence[Face]]] = {"memory": list, "disk": on_disk}
+
+
+def faces(n: int) -> Iterator[Face]:
+    """Yield `n` faces."""
+    for copy, person, number, data in repeated(n):
+        identity = f"{person}-{copy}"
+        yield {"face_id": f"orl/{identity}/{number}", "identity": identity, "image": bytes(bytearray(data))}
+
+
+def speed(n: int) -> None:
+    """Measure images a second and print."""
+    recipe = params.load(train_recognizer.Params, "train_recognizer", PARAMS)
+    schedule = recipe.schedule.model_copy(update={"steps": STEPS, "checkpoint_every": STEPS})
+    recipe = recipe.model_copy(update={"schedule": schedule})
+    samples = {way: training.Samples(keep(faces(n)), recipe.network.side, 0) for way, keep in WAYS.items()}
+    best = dict.fromkeys(WAYS, 0.0)
+    for turn in range(TURNS):
+        for way, some in samples.items():
+            run = training.fit("arcface", recipe, some, name=f"streaming-{way}", key=str(turn), last=True)
+            best[way] = max(best[way], run.cost["images_per_second"])
+            run.forget()
+    print(f"{n:,} faces, images a second: {best['memory']:.1f} from memory, {best['disk']:.1f} from the disk; ", end="")
+    print(f"{best['disk'] / best['memory']:.3f} times as many", flush=True)
+
+
+def memory(way: str, n: int) -> None:
+    """Measure the memory that faces take and how long one is read, and print."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rows = WAYS[way](faces(n))
+    start = time.perf_counter()
+    total = sum(len(rows[index]["image"]) for index in np.random.default_rng(0).permutation(n))
+    seconds = time.perf_counter() - start
+    more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(
+        f"{n:,} faces of {total / n / 1000:.1f} kB, {way}: {more / 2**10:,.0f} MB, {1e6 * seconds / n:.1f} µs a face",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--memory"]:
+        with tempfile.TemporaryDirectory(dir=".") as folder, chdir(folder):
+            memory(sys.argv[2], int(sys.argv[3]))
+    else:
+        chosen = sys.argv[1] if sys.argv[1:] else "10000"
+        for way in WAYS:
+            subprocess.run([sys.executable, "-m", "benchmarks.streaming", "--memory", way, chosen], check=True)
+        speed(int(chosen))
