@@ -194,7 +194,7 @@ def _inpainter() -> Callable[[Sequence[Pixels]], Any]:
 
 def _gender() -> Callable[[Sequence[Pixels]], Any]:
     torch.manual_seed(0)
-    network = classifier.Network(name="resnet10", side=64, backbone=None, frozen=False).build()
+    network = classifier.Network(name="resnet10", side=64, pretrained=None, frozen=False).build()
     return classifier.Classifier(network, 64).female
 
 

@@ -18,7 +18,7 @@ from tests.conftest import ROOT, face_row, write_table
 
 
 def network(**changes: object) -> classifier.Network:
-    return classifier.Network(**{"name": "resnet10", "side": 32, "backbone": None, "frozen": False, **changes})
+    return classifier.Network(**{"name": "resnet10", "side": 32, "pretrained": None, "frozen": False, **changes})
 
 
 def section(**changes: object) -> train_gender.Params:
@@ -131,14 +131,18 @@ def test_each_sex_counts_the_same():
     )
 
 
-# ---------------------------------------------------------------- pretrained backbones
+# ---------------------------------------------------------------- pretrained weights
 
 
 def test_inception_starts_from_a_file_and_learns_its_last_layer_alone(tmp_path: Path):
     torch.manual_seed(0)
     original = models.inception_v3(weights=None, aux_logits=True, init_weights=False)
     torch.save(original.state_dict(), tmp_path / "inception.pth")
-    built = network(name="inception_v3", side=75, backbone=tmp_path / "inception.pth", frozen=True).build()
+    chosen = network(name="inception_v3", side=75, pretrained=str(tmp_path / "inception.pth"), frozen=True)
+    start = chosen.start()
+    built = start(chosen.build())
+    assert start.report["pretrained"]["matched"] == 470
+    assert start.report["pretrained"]["of_another_shape"] == ["fc.bias", "fc.weight"]
     assert [name for name, weight in built.named_parameters() if weight.requires_grad] == ["fc.weight", "fc.bias"]
     assert built.fc.out_features == 2
     assert torch.equal(built.Mixed_7c.branch1x1.conv.weight, original.Mixed_7c.branch1x1.conv.weight)
@@ -147,17 +151,28 @@ def test_inception_starts_from_a_file_and_learns_its_last_layer_alone(tmp_path: 
     assert model([torch.zeros(3, 75, 75, dtype=torch.uint8)], [], "tensor").shape == (1, 2)
 
 
-def test_bad_backbones_are_named(tmp_path: Path):
-    with pytest.raises(UnmaskError, match="no backbone to freeze"):
+def test_inception_sees_pixels_as_its_weights_were_trained_on():
+    """torchvision's own, with weights of ImageNet, turns its normalization into -1 to 1."""
+    torch.manual_seed(0)
+    built = network(name="inception_v3", side=75).build().eval()
+    theirs = models.inception_v3(weights=None, aux_logits=True, init_weights=False, transform_input=True).eval()
+    seen = []
+    for one in (built, theirs):
+        one.Conv2d_1a_3x3.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        one(classifier.normalized(torch.full((1, 3, 75, 75), 255, dtype=torch.uint8)))
+    assert torch.allclose(seen[0], torch.ones(1, 3, 75, 75), atol=1e-5)
+    assert torch.equal(seen[0], seen[1])
+
+
+def test_bad_weights_are_named(tmp_path: Path):
+    with pytest.raises(UnmaskError, match="nothing to freeze"):
         network(frozen=True).build()
-    with pytest.raises(UnmaskError, match="there is no file"):
-        network(backbone=tmp_path / "none.pth").build()
-    (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(UnmaskError, match="cannot be read as weights"):
-        network(backbone=tmp_path / "text.pth").build()
-    torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "other.pth")
-    with pytest.raises(UnmaskError, match="has no place in it"):
-        network(backbone=tmp_path / "other.pth").build()
+    with pytest.raises(UnmaskError, match=r"train_gender\.network\.pretrained: there is no file"):
+        network(pretrained=str(tmp_path / "none.pth")).start()
+    small = network()
+    torch.save(models.inception_v3(weights=None, init_weights=False).state_dict(), tmp_path / "other.pth")
+    with pytest.raises(UnmaskError, match=r"0 of 62 tensors matched.* another network"):
+        network(pretrained=str(tmp_path / "other.pth")).start()(small.build())
     with pytest.raises(UnmaskError, match="75 pixels at least"):
         network(name="inception_v3", side=64).build()
 

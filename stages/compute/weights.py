@@ -1,6 +1,8 @@
 """Trained weights: a safetensors file whose header says which config they belong to."""
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,8 @@ from stages.core.outputs import whole_file
 
 # One key: a header with several would come out in another order each time, and with it the file's checksum.
 KEY = "unmask"
+NAMED_HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")  # as torch.hub has it, the first digits of a sha256
+FORBIDDEN = re.compile(r"unsupported global:? (?:GLOBAL )?(\S+)", re.IGNORECASE)  # in what torch says of pickled code
 
 
 def parameters(model: nn.Module) -> int:
@@ -70,21 +74,50 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
         raise UnmaskError(f"{path} is no whole safetensors file: {error}") from None
 
 
-def load_published(path: Path, param: str) -> dict[str, Any]:
-    """Return a state dict that torch saved (.pth, .pt), such as torchvision publishes; `param` names it in params.yaml.
+def load_published(path: Path, param: str) -> dict[str, Tensor]:
+    """Return a state dict that somebody else has saved, such as torchvision and OpenMMLab publish them.
+
+    It may stand below `state_dict` or `model`, with `module.` before each name, as trainings leave it. Code is never
+    run: what is pickled beside tensors is refused. If the name ends in a hash (resnet18-f37072fd.pth), as torch.hub's
+    do, the content must have it.
+
+    Args:
+        path: a .safetensors file, or what torch saved.
+        param: names it in params.yaml.
 
     Raises:
-        UnmaskError: no such file, or no state dict in it.
+        UnmaskError: no such file, of another hash, cut off, with code in it, or no state dict.
     """
+    if not path.is_file():
+        raise UnmaskError(f"{param}: there is no file {path}")
+    if named := NAMED_HASH.search(path.name):
+        with path.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if not found.startswith(named[1]):
+            raise UnmaskError(
+                f"{param}: the sha256 of {path} begins with {found[: len(named[1])]}, its name says {named[1]}: it is "
+                f"not the file that was published; delete it and get it anew"
+            )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UnmaskError(f"{param}: there is no file {path}") from None
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds
-        raise UnmaskError(f"{param}: {path} cannot be read as weights: {error}") from None
-    if not isinstance(state, dict):
+        if code := FORBIDDEN.search(str(error)):
+            raise UnmaskError(
+                f"{param}: {path} holds code, {code[1]}, which is not run: it must hold tensors alone, such as the "
+                f"state dict of a model"
+            ) from None
+        raise UnmaskError(
+            f"{param}: {path}, {path.stat().st_size:,} bytes, cannot be read as weights: it is cut off, damaged, or "
+            f"something else ({str(error).splitlines()[0]})"
+        ) from None
+    for key in ("state_dict", "model"):
+        state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
+    if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
         raise UnmaskError(f"{param}: {path} holds no state dict")
-    return state
+    return {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

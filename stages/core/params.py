@@ -38,6 +38,7 @@ RENAMED = {
     "train_recognizer.masked": "train_masked_recognizer.mask_prob",
     "train_recognizer.softmax": "norm_softmax",
     "train_gender.masked": "mask_prob",
+    "train_gender.network.backbone": "pretrained",
     "inpainter.blended": "blend_prob",
     "inpainter.averaging": "ema_momentum",
     "inpaint.grow": "dilation",

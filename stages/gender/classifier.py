@@ -20,10 +20,11 @@ from stages.compute import device, weights
 from stages.core import images
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.core.params import FilePath, Section
+from stages.core.params import Section
 from stages.core.tables import SEXES, Face
 from stages.faces.augmentation import augment
 from stages.faces.resize import resized
+from stages.training.pretrained import Start
 from stages.training.samples import FaceSamples
 
 KIND = "gender"
@@ -40,30 +41,36 @@ class Network(Section):
     """A small network for little data, or torchvision's InceptionV3."""
     side: int = Field(ge=32, le=1024)
     """Side of its input, pixels; InceptionV3 takes 299, and 75 at least."""
-    backbone: FilePath | None
-    """A state dict of the same torchvision network to start from, such as that of ImageNet; null: from scratch."""
+    pretrained: str | None
+    """Weights to start from, see `stages.training.pretrained`; null: from scratch."""
     frozen: bool
-    """Train the last layer alone; sensible only with a `backbone`."""
+    """Train the last layer alone; sensible only with `pretrained`."""
+
+    def header(self) -> dict[str, Any]:
+        """Return what the file of a classifier says of it, in the words of version 1."""
+        return {"name": self.name, "side": self.side, "backbone": self.pretrained, "frozen": self.frozen}
+
+    def start(self) -> Start:
+        """Return what puts the weights into it that it starts from: all but the last layer."""
+        parts = {"resnet10": 60, "inception_v3": 470}
+        return Start(self.pretrained, "train_gender.network.pretrained", parts[self.name])
 
     def build(self) -> nn.Module:
         """Return the network: maps (n, 3, size, size) to logits (n, 2).
 
         Raises:
-            UnmaskError: the backbone's file is missing or of another network, or there is none and it is frozen.
+            UnmaskError: nothing is pretrained, and it is frozen.
         """
-        if self.frozen and self.backbone is None:
-            raise UnmaskError("train_gender.network: frozen is true, but there is no backbone to freeze: give its file")
+        if self.frozen and self.pretrained is None:
+            raise UnmaskError("train_gender.network: frozen is true, but there is nothing to freeze: set `pretrained`")
         if self.name == "inception_v3":
             if self.side < 75:
                 raise UnmaskError(f"train_gender.network.side is {self.side}: InceptionV3 takes 75 pixels at least")
             # Its auxiliary head needs 299 pixels, and is of use only in long trainings.
-            network: Any = models.inception_v3(weights=None, aux_logits=False, init_weights=True)
+            # Its weights of ImageNet are Google's, which want pixels from -1 to 1: `transform_input` makes them that.
+            network: Any = models.inception_v3(weights=None, aux_logits=False, init_weights=True, transform_input=True)
         else:
             network = ResNet(BasicBlock, [1, 1, 1, 1])
-        if self.backbone is not None:
-            state = weights.load_published(self.backbone, "train_gender.network.backbone")
-            kept = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
-            weights.fill(network, kept, self.backbone)
         network.requires_grad_(not self.frozen)
         network.fc = nn.Linear(network.fc.in_features, len(SEXES))
         return network
@@ -172,7 +179,7 @@ def load_all(path: Path) -> tuple[dict[str, Classifier], dict[str, int]]:
         UnmaskError: no such file, or it holds something else.
     """
     about, state = weights.load(path, KIND)
-    network = Network(**{**about["network"], "backbone": None, "frozen": False})
+    network = Network(name=about["network"]["name"], side=about["network"]["side"], pretrained=None, frozen=False)
     names = sorted({name.split(".")[1] for name in state})
     networks = Networks({name: network.build() for name in names})
     weights.fill(networks, state, path)

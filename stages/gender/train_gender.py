@@ -47,25 +47,29 @@ def train_gender(faces: Path, templates: Path, out: Path, results: Results, para
     """
     rows = training.known(faces)
     fold_of = training.folds(rows, params.folds, params.seed)
-    key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
+    start = params.network.start()
+    key = checkpoints.key_of(params.model_dump(), [faces, templates, *start.files], Path(__file__))
     drawn = params.render_masks.in_training()
     change = functools.partial(
         looks.perhaps_masked, share=params.mask_prob, looks=drawn, own=drawn.own_styles(templates)
     )
     of_fold = {fold: rows.outside(fold, fold_of) for fold in range(params.folds)}
     runs = {
-        f"fold_{fold}": training.fit(others, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key)
+        f"fold_{fold}": training.fit(
+            others, change, params, name=f"{NAME}-fold_{fold}", seed=params.seed, key=key, start=start
+        )
         for fold, others in of_fold.items()
     }
     final = rows.where(lambda face: face["split"] == "train")
-    last = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True)
+    last = training.fit(final, change, params, name=f"{NAME}-all", seed=params.seed, key=key, last=True, start=start)
     networks: dict[str, Any] = {name: run.model.network for name, run in (*runs.items(), ("all", last))}
-    about = {"kind": classifier.KIND, "network": params.network.model_dump(mode="json"), "fold_of": fold_of}
+    about = {"kind": classifier.KIND, "network": params.network.header(), "fold_of": fold_of}
     return {
         **last.write(out, about, results, final, classifier.Networks(networks), list(runs.values())),
         "identities": training.identities(final),
         "folds": params.folds,
         "parameters": weights.parameters(networks["all"]),
+        **start.report,
     }
 
 

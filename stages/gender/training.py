@@ -15,6 +15,7 @@ from stages.core.seeding import derived
 from stages.core.tables import SEXES, Face
 from stages.gender import classifier
 from stages.training import loop
+from stages.training.pretrained import Start
 from stages.training.rows import Rows, on_disk
 from stages.training.trained import Trained
 
@@ -74,6 +75,7 @@ def fit(
     seed: int,
     key: str,
     last: bool = False,
+    start: Start | None = None,
 ) -> Trained:
     """Train a classifier, see `loop.train`; each sex counts the same.
 
@@ -83,8 +85,9 @@ def fit(
         UnmaskError: all people are of one sex.
     """
     balance = classifier.class_weights(rows)
+    start = start or training.network.start()
     return loop.train(
-        lambda: classifier.Training(training.network.build(), balance, frozen=training.network.frozen),
+        lambda: classifier.Training(start(training.network.build()), balance, frozen=training.network.frozen),
         classifier.Samples(rows, change, training.network.side, derived(seed, name)),
         training.schedule,
         name=name,

@@ -32,7 +32,8 @@ class _Entry(Section):
 
     model_config = ConfigDict(extra="ignore")
 
-    input: Input
+    input: Input | None = None
+    """None of what is no recognizer, but a checkpoint that trainings start from."""
 
 
 def load(path: Path = CATALOGUE) -> dict[str, Input]:
@@ -42,7 +43,7 @@ def load(path: Path = CATALOGUE) -> dict[str, Input]:
         UnmaskError: the catalogue cannot be read, or an entry is wrong; the message names it.
     """
     entries = check(RootModel[dict[str, _Entry]], read_yaml(path), path).root
-    return {name: entry.input for name, entry in entries.items()}
+    return {name: entry.input for name, entry in entries.items() if entry.input}
 
 
 def of_file(name: str, path: Path = CATALOGUE) -> tuple[str, Input] | None:

@@ -1,4 +1,7 @@
-"""data/catalogue.yaml: where each dataset comes from, under what terms, and how its files are known to be whole."""
+"""data/catalogue.yaml: where each dataset comes from, under what terms, and how its files are known to be whole.
+
+models/catalogue.yaml says the same of pretrained models.
+"""
 
 import re
 from pathlib import Path
@@ -24,11 +27,13 @@ class Checks(Section):
     md5: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     git_blob: str | None = Field(default=None, pattern="^[0-9a-f]{40}$")  # the id that Git gives the file's content
+    sha256_begins: str | None = Field(default=None, pattern="^[0-9a-f]{8,63}$")  # as the file's name says
+    mebibytes: float | None = Field(default=None, gt=0)  # where the publisher rounds its size, to three digits
 
     @property
     def has_checksum(self) -> bool:
         """Tell whether a changed byte would be noticed."""
-        return any((self.md5, self.sha256, self.git_blob))
+        return any((self.md5, self.sha256, self.git_blob, self.sha256_begins))
 
 
 class Package(Section):
@@ -56,9 +61,11 @@ class File(Checks):
     checksum_by: str | None = None  # who published the checksums
 
     @model_validator(mode="after")
-    def _one_transport(self) -> Self:
+    def _whole(self) -> Self:
         if sum(getattr(self, transport) is not None for transport in TRANSPORTS) != 1:
             raise ValueError(f"{self.name}: name exactly one of {', '.join(TRANSPORTS)}")
+        if self.sha256_begins and f"-{self.sha256_begins}." not in self.name:
+            raise ValueError(f"{self.name}: its name does not end in {self.sha256_begins}, as sha256_begins says")
         return self
 
     @property

@@ -97,6 +97,10 @@ def _difference(found: Content, published: Checks) -> str:
     for kind in ("md5", "sha256", "git_blob"):
         if getattr(published, kind) not in {None, getattr(found, kind)}:
             return f"its {kind} is {getattr(found, kind)}, published was {getattr(published, kind)}"
+    if published.sha256_begins and not found.sha256.startswith(published.sha256_begins):
+        return f"its sha256 is {found.sha256}, published was one that begins with {published.sha256_begins}"
+    if published.mebibytes not in {None, round(found.bytes / 2**20, 3)}:
+        return f"it has {found.bytes / 2**20:.3f} MiB, published were {published.mebibytes}"
     return ""
 
 
