@@ -328,7 +328,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     same = inpainter.Networks(SIZES)
     for name in ("shared", "pretrained", "female", "male"):
         weights.save(paths[name], same, {"kind": inpainter.KIND, **SIZES})
-    small = classifier.Network(name="resnet10", side=32, backbone=None, frozen=False)
+    small = classifier.Network(name="resnet10", side=32, pretrained=None, frozen=False)
     about = {"kind": classifier.KIND, "network": small.model_dump(mode="json"), "fold_of": {}}
     weights.save(paths["gender"], classifier.Networks({"all": small.build()}), about)
     about = {"kind": recognizer.KIND, "network": tiny_recognizer().model_dump()}
@@ -570,7 +570,7 @@ def test_training_of_the_shared_one_and_of_one_sex(
     pretrained, shared = tmp_path / "pretrained.safetensors", tmp_path / "shared.safetensors"
     without = {name: value for name, value in common.items() if name != "recognizer"}
     result = pretrain_inpainter.pretrain_inpainter(
-        **without, out=pretrained, params=pretrain_inpainter.Params(**section)
+        **without, out=pretrained, params=pretrain_inpainter.Params(pretrained=None, **section)
     )
     assert (result["faces"], result["identities"]) == (4, 1)
     assert result["last"].keys() == {"loss", "loss_hole", "loss_context"}

@@ -29,7 +29,7 @@ PARAMS = params.read_yaml(FILE)
 NAMES = presets.names(ROOT / "presets")
 # Sections that no stage tracks: they change no result, or are read by what is run by hand.
 UNTRACKED = {
-    *("accept_terms", "parallel"),
+    *("accept_terms", "checkpoints", "parallel"),
     *("release", "review_identities", "run_app", "train_landmarker", "train_worn", "try_photo", "tune_gender"),
 }
 # Dots within a key, as in tune_gender.space, are beyond `-S`.

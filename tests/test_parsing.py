@@ -342,10 +342,11 @@ def test_rare_classes_weigh_more(tmp_path: Path):
 def test_a_config_with_other_classes_is_refused(
     tables_of_faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    original = parser.config
-    monkeypatch.setattr(
-        parser, "config", lambda name, changes: original(name, {**changes, "decode_head.num_classes": 7})
-    )
+    wrong = tmp_path / "configs/scanet.py"
+    wrong.parent.mkdir()
+    base = parser.CONFIGS / "scanet.py"
+    wrong.write_text(f"_base_ = '{base}'\nmodel = dict(decode_head=dict(num_classes=7))\n")
+    monkeypatch.setattr(parser, "CONFIGS", wrong.parent)
     with pytest.raises(UnmaskError, match=r"scanet.py: num_classes is 7, the labels have 20 classes"):
         train("scanet", tables_of_faces, tmp_path, stage_params(tmp_path))
 

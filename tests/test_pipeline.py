@@ -132,9 +132,10 @@ def test_params_are_those_of_the_model(name: str):
 
 
 def test_params_yaml_has_no_section_that_nobody_reads():
-    shared = {"seed", "datasets", "roles", "inpainter", "recognizers"}
+    shared = {"seed", "datasets", "roles", "inpainter", "recognizers", "checkpoints"}
     assert PARAMS.keys() - UNTRACKED - shared - BY_HAND == PIPELINE.keys() - {
         "fetch",
+        "fetch_checkpoint",
         "mask_photos",
         "label_parts",
         "fuse_recognizers",
@@ -156,7 +157,7 @@ def test_no_dataset_is_named_in_dvc_yaml():
 def test_what_explains_a_folder_runs_nothing():
     """A README beside masks, occluders or models of one's own is none of them."""
     with Repo(str(ROOT)) as repo:
-        for folder in ("data/mask_templates", "data/occluders", "models/pretrained"):
+        for folder in ("data/mask_templates", "data/occluders", "models/pretrained", "models/checkpoints"):
             assert repo.dvcignore.is_ignored_file(str(ROOT / folder / "README.md"))
             assert not repo.dvcignore.is_ignored_file(str(ROOT / folder / "mine.png"))
 

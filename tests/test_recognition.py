@@ -44,6 +44,8 @@ def section(**changes: object) -> train_recognizer.Params:
     values = {
         "seed": 0,
         "network": network().model_dump(),
+        "pretrained": None,
+        "sample_rate": 1.0,
         "norm_softmax": {"scale": 16.0, "folds": None},
         "sphereface": {"margin": 1.7, "scale": 16.0, "folds": None},
         "cosface": {"margin": 0.35, "scale": 16.0, "folds": None},

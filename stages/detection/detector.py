@@ -34,24 +34,33 @@ from stages.compute import weights  # noqa: E402
 from stages.training import encoder  # noqa: E402, F401 -- registers itself
 
 CONFIGS = Path(__file__).parent / "configs"
+DEFAULT = "mask_rcnn_r18"
 KIND = "detector"
 
 
 def config(name: str) -> Config:
-    """Return a config of this package.
+    """Return a config: one of this package, one of mmdet's (`mmdet::…`) or a file.
+
+    One that is not of this package gets our number of classes, and what our Mask R-CNN does to its training images.
 
     Raises:
-        UnmaskError: there is none of that name, or its number of classes is not that of the data.
+        UnmaskError: there is none, it cannot be read, it finds no masks, or its number of classes is not the data's.
     """
-    path = CONFIGS / f"{name}.py"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.py")))
-        raise UnmaskError(f"train_detector.config: {name!r} is not allowed: one of {known}")
-    chosen = Config.fromfile(path)
-    heads = chosen.model.roi_head
-    for head in (heads.bbox_head, heads.mask_head):
-        if head.num_classes != len(CLASSES):
-            raise UnmaskError(f"{path}: num_classes is {head.num_classes}, the data have {len(CLASSES)} class")
+    param = "train_detector.config"
+    chosen = openmmlab.config(name, CONFIGS, "mmdet", param)
+    if not any("mask_head" in part for part in openmmlab.parts(chosen.model)):
+        raise UnmaskError(f"{param}: {name} finds boxes alone, and regions are wanted: it has no mask_head")
+    ours = openmmlab.is_ours(name, CONFIGS)
+    if not ours or "train_pipeline" not in chosen:
+        chosen.train_pipeline = openmmlab.config(DEFAULT, CONFIGS, "mmdet", param).train_pipeline
+    if not ours:
+        openmmlab.set_classes(chosen.model, len(CLASSES))
+        chosen.model.get("data_preprocessor", {}).pop("batch_augments", None)  # which pad to the size of COCO's photos
+    for part in openmmlab.parts(chosen.model):
+        if part.get("num_classes", len(CLASSES)) != len(CLASSES):
+            raise UnmaskError(
+                f"{CONFIGS / name}.py: num_classes is {part['num_classes']}, the data have {len(CLASSES)} class"
+            )
     return chosen
 
 

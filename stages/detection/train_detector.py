@@ -4,11 +4,10 @@ python -m stages.detection.train_detector --faces data/aligned/orl --templates d
     --out models/detector.safetensors --results metrics/train_detector
 """
 
-import functools
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,7 +22,7 @@ from stages.detection import coco, detector
 from stages.masks import beards
 from stages.masks.looks import Looks, masked
 from stages.masks.rendering import Template
-from stages.training import checkpoints, launch, loop, openmmlab
+from stages.training import checkpoints, launch, loop, openmmlab, pretrained
 from stages.training.rows import on_disk
 
 NAME = "train_detector"
@@ -37,7 +36,11 @@ class Params(StageParams):
     seed: int = Field(ge=0)
     render_masks: Looks
     config: str
-    """A file of stages/detection/configs."""
+    """A file of stages/detection/configs, one of mmdet's (`mmdet::…`), or a file of your own."""
+    pretrained: str | None
+    """Weights to start from, see `stages.training.pretrained`; null: from scratch."""
+    table: Literal["aligned", "landmarks"]
+    """Which of a dataset's tables it learns from: aligned crops, or the photos as they are."""
     side: int = Field(ge=32, le=2048)
     """Longer side of its input, pixels."""
     looks: int = Field(ge=1)
@@ -66,7 +69,9 @@ def train_detector(faces: Path, templates: Path, out: Path, results: Results, pa
     chosen = detector.config(params.config)
     rows = on_disk(tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train"))
     own = params.render_masks.own_styles(templates)
-    key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
+    start = pretrained.Start(params.pretrained, f"{NAME}.pretrained", chosen.get("pretrained_tensors"))
+    files = [Path(params.config)] if Path(params.config).is_file() else []
+    key = checkpoints.key_of(params.model_dump(), [faces, templates, *start.files, *files], Path(__file__))
     folder = loop.SCRATCH / NAME / f"{key}-coco"
 
     def draw() -> None:
@@ -79,7 +84,7 @@ def train_detector(faces: Path, templates: Path, out: Path, results: Results, pa
     launch.first(draw)
     samples = detector.Samples(folder, chosen.train_pipeline, params.side, derived(params.seed, NAME))
     trained = loop.train(
-        functools.partial(openmmlab.build, "mmdet", chosen.model.to_dict()),
+        lambda: start(openmmlab.build("mmdet", chosen.model.to_dict())),
         samples,
         params.schedule,
         name=NAME,
@@ -88,7 +93,7 @@ def train_detector(faces: Path, templates: Path, out: Path, results: Results, pa
     about = {"kind": detector.KIND, "size": params.side, "model": chosen.model.to_dict()}
     written = trained.write(out, about, results, rows)
     shutil.rmtree(folder)
-    return {**written, "images": len(samples)}
+    return {**written, "images": len(samples), **start.report}
 
 
 def _examples(rows: Sequence[Face], own: dict[str, Template], params: Params) -> Iterator[coco.Example]:

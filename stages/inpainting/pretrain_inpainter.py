@@ -10,7 +10,8 @@ from typing import Any
 from stages.core import tables
 from stages.core.results import Results
 from stages.inpainting import training
-from stages.training import checkpoints, launch
+from stages.inpainting.inpainter import Networks
+from stages.training import checkpoints, launch, pretrained
 from stages.training.rows import on_disk
 
 NAME = "pretrain_inpainter"
@@ -18,6 +19,9 @@ NAME = "pretrain_inpainter"
 
 class Params(training.Params):
     """Section `pretrain_inpainter:` of params.yaml."""
+
+    pretrained: str | None
+    """Weights of an inpainter to start from, see `stages.training.pretrained`; null: from scratch."""
 
 
 def pretrain_inpainter(faces: Path, templates: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:
@@ -36,18 +40,24 @@ def pretrain_inpainter(faces: Path, templates: Path, out: Path, results: Results
     rows = on_disk(tables.bare(faces, training.COLUMNS, "train"))
     network = params.inpainter.model_copy(update={"losses": params.inpainter.losses.pixels_alone()})
     mean = training.mean_face(rows, network.side)
-    key = checkpoints.key_of(params.model_dump(), [faces, templates], Path(__file__))
+    begin = pretrained.Start(params.pretrained, f"{NAME}.pretrained", None)
+    key = checkpoints.key_of(params.model_dump(), [faces, templates, *begin.files], Path(__file__))
+
+    def start(networks: Networks) -> None:
+        begin(networks)
+        networks.generator.mean_face.copy_(mean)
+
     trained, kept = training.train(
         training.samples(rows, params, templates, NAME),
         network,
         params.schedule,
-        start=lambda networks: networks.generator.mean_face.copy_(mean),
+        start=start,
         recognizer=None,
         name=NAME,
         key=key,
     )
     written = trained.write(out, training.header(params.inpainter), results, rows, kept)
-    return {**written, "parameters": training.parameters(kept)}
+    return {**written, "parameters": training.parameters(kept), **begin.report}
 
 
 if __name__ == "__main__":

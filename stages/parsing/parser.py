@@ -28,11 +28,39 @@ from stages.parsing import networks  # noqa: E402, F401 -- registers ours
 
 CONFIGS = Path(__file__).parent / "configs"
 KIND = "parser"
+IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # of pixels, 0 to 255
+
+
+def read_config(name: str, classes: int, param: str) -> Config:
+    """Return a config: one of this package, one of mmseg's (`mmseg::…`) or a file.
+
+    One that is not of this package gets our number of classes, and our inputs: RGB, of any size.
+
+    Raises:
+        UnmaskError: there is none, it cannot be read, or it has another number of classes or no decode head.
+    """
+    chosen = openmmlab.config(name, CONFIGS, "mmseg", param)
+    heads = chosen.model.get("decode_head")
+    if not isinstance(heads, dict):
+        raise UnmaskError(f"{param}: {name}: a parser asks one decode head of mmseg, its `model` has none or several")
+    if not openmmlab.is_ours(name, CONFIGS):
+        openmmlab.set_classes(chosen.model, classes)
+        inputs = chosen.model.setdefault("data_preprocessor", {"type": "SegDataPreProcessor", **IMAGENET})
+        inputs.update({"bgr_to_rgb": False, "size_divisor": 1, "size": None, "test_cfg": None})
+    if heads.get("num_classes") != classes:
+        raise UnmaskError(
+            f"{CONFIGS / name}.py: num_classes is {heads.get('num_classes')}, the labels have {classes} classes"
+        )
+    return chosen
 
 
 def config(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `model` of a config file of this package with changes by dotted key, as plain Python types."""
-    chosen = Config.fromfile(CONFIGS / f"{name}.py")
+    return changed(openmmlab.config(name, CONFIGS, "mmseg", "config"), changes)
+
+
+def changed(chosen: Config, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `model` of a config with changes by dotted key, as plain Python types."""
     chosen.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
     return dict(chosen.model.to_dict())
 

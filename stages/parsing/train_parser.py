@@ -5,7 +5,7 @@ python -m stages.parsing.train_parser --model scanet --faces data/labeled/orl --
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from stages.faces import parts
 from stages.masks import beards, occluders
 from stages.masks.looks import Looks, masked
 from stages.parsing import parser, samples
-from stages.training import checkpoints, launch, loop, openmmlab
+from stages.training import checkpoints, launch, loop, openmmlab, pretrained
 from stages.training.rows import on_disk
 
 CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
@@ -37,6 +37,10 @@ FACES_FOR_WEIGHTS = 1000  # over so many, class frequencies are counted
 class Extractor(Section):
     """What the extractor is and how it is trained."""
 
+    config: str
+    """A file of stages/parsing/configs, one of mmseg's (`mmseg::…`), or a file of your own."""
+    pretrained: str | None
+    """Weights to start from, see `stages.training.pretrained`; null: from scratch."""
     side: int = Field(ge=32, le=1024)
     """Side of its input, pixels."""
     occluder_prob: float = Field(ge=0, le=1)
@@ -45,8 +49,9 @@ class Extractor(Section):
     """Share of the training images that get a drawn beard, below the occluder."""
     schedule: loop.Schedule
 
-    def changes(self) -> dict[str, Any]:
-        """Return what differs from the config file, by dotted key."""
+    def changes(self, head: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what differs from the config file, by dotted key; `head` is its decode head."""
+        del head
         return {}
 
 
@@ -54,14 +59,16 @@ class Scanet(Extractor):
     """What SCANet is and how it is trained."""
 
     attention: bool
-    """Without it, plain convolutions stand in its place."""
+    """Of SCANet; without it, plain convolutions stand in its place."""
     edge: bool
-    """Whether there is a branch that finds the edges between parts."""
+    """Of SCANet: whether there is a branch that finds the edges between parts."""
     rare_power: float = Field(ge=0, le=1)
     """A class with less than a tenth of the pixels weighs (0.1 / its share) to this power in the loss, others 1."""
 
-    def changes(self) -> dict[str, Any]:
-        """Return what differs from the config file, by dotted key."""
+    def changes(self, head: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what differs from the config file, by dotted key; `head` is its decode head."""
+        if head["type"] != "SCANetHead":
+            return {}
         return {"decode_head.attention": self.attention, "decode_head.edge": self.edge}
 
 
@@ -104,25 +111,30 @@ def train_parser(
     chosen: Extractor = getattr(params, model)
     rows = on_disk(labeled(faces, "train"))
     change = changer(model, params.render_masks.flattened(), templates, occluders, chosen)
-    changes = chosen.changes()
-    if isinstance(chosen, Scanet) and chosen.rare_power:
+    param = f"train_parser.{model}"
+    recipe = parser.read_config(chosen.config, len(CLASSES[model]), f"{param}.config")
+    head = recipe.model.decode_head
+    changes = chosen.changes(head)
+    # Losses of other kinds, and lists of losses, keep their own weights.
+    weighed = isinstance(head.loss_decode, dict) and head.loss_decode.type == "CrossEntropyLoss"
+    if isinstance(chosen, Scanet) and chosen.rare_power and weighed:
         changes["decode_head.loss_decode.class_weight"] = class_weights(rows, change, params.seed, chosen.rare_power)
-    config = parser.config(model, changes)
-    if config["decode_head"]["num_classes"] != len(CLASSES[model]):
-        raise UnmaskError(
-            f"{parser.CONFIGS / model}.py: num_classes is {config['decode_head']['num_classes']}, the labels have "
-            f"{len(CLASSES[model])} classes"
-        )
-    key = checkpoints.key_of({"model": model, **params.model_dump()}, [faces, templates, occluders], Path(__file__))
+    config = parser.changed(recipe, changes)
+    start = pretrained.Start(chosen.pretrained, f"{param}.pretrained", recipe.get("pretrained_tensors"))
+    own = [Path(chosen.config)] if Path(chosen.config).is_file() else []
+    key = checkpoints.key_of(
+        {"model": model, **params.model_dump()}, [faces, templates, occluders, *start.files, *own], Path(__file__)
+    )
     trained = loop.train(
-        functools.partial(openmmlab.build, "mmseg", config),
+        lambda: start(openmmlab.build("mmseg", config)),
         samples.Samples(rows, change, chosen.side, derived(params.seed, f"train_parser-{model}")),
         chosen.schedule,
         name=f"train_parser-{model}",
         key=key,
     )
     about = {"kind": parser.KIND, "name": model, "classes": CLASSES[model], "size": chosen.side, "model": config}
-    return {**trained.write(out, about, results, rows), "labels_by": tables.count_by(rows, "labels_by")}
+    written = trained.write(out, about, results, rows)
+    return {**written, "labels_by": tables.count_by(rows, "labels_by"), **start.report}
 
 
 def labeled(faces: Path, split: str) -> Iterator[Face]:

@@ -80,6 +80,38 @@ class IResNet(nn.Module):
         return features
 
 
+def from_arcface_torch(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of an IResNet of InsightFace's arcface_torch by their names here; others as they are.
+
+    It calls its parts conv1, bn1, prelu, layer1 to layer4, bn2, fc and features, and those of a block bn1, conv1, bn2,
+    prelu, conv2, bn3 and downsample (https://github.com/deepinsight/insightface/tree/master/recognition/arcface_torch).
+    """
+    if "features.weight" not in state:
+        return state
+    depth, first = {}, 0
+    for stage in range(1, 5):
+        numbers = {int(name.split(".")[1]) for name in state if name.startswith(f"layer{stage}.")}
+        depth[f"layer{stage}"], first = first, first + len(numbers)
+    outer = {
+        "conv1": "stem.0",
+        "bn1": "stem.1",
+        "prelu": "stem.2",
+        "bn2": "head.0",
+        "fc": "head.3",
+        "features": "head.4",
+    }
+    path = ("bn1", "conv1", "bn2", "prelu", "conv2", "bn3")
+    found = {}
+    for name, tensor in state.items():
+        part, *rest = name.split(".")
+        if part in depth:
+            number, inner, *rest = rest
+            place = f"path.{path.index(inner)}" if inner in path else "shortcut"
+            part = f"blocks.{depth[part] + int(number)}.{place}"
+        found[".".join([outer.get(part, part), *rest])] = tensor
+    return found
+
+
 class Network(Section):
     """What a recognizer is."""
 

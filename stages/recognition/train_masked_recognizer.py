@@ -62,7 +62,9 @@ def train_masked_recognizer(
         training.known(loss, faces),
         functools.partial(training.Samples, side=recipe.network.side, seed=seed, draw=draw, mask_prob=params.mask_prob),
         name=f"train_masked_recognizer-{loss}",
-        key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [faces, templates], Path(__file__)),
+        key=checkpoints.key_of(
+            {"loss": loss, **params.model_dump()}, [*recipe.start().files, faces, templates], Path(__file__)
+        ),
         out=out,
         results=results,
     )

@@ -51,7 +51,7 @@ def train_recognizer(loss: str, faces: Path, out: Path, results: Results, params
         training.known(loss, faces),
         functools.partial(training.Samples, side=params.network.side, seed=seed),
         name=f"train_recognizer-{loss}",
-        key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [faces], Path(__file__)),
+        key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [*params.start().files, faces], Path(__file__)),
         out=out,
         results=results,
     )

@@ -21,9 +21,11 @@ from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces.augmentation import augment
 from stages.recognition import folding, recognizer
-from stages.recognition.networks import IResNet, Network
+from stages.recognition.networks import IResNet, Network, from_arcface_torch
+from stages.recognition.partial_fc import Sampled
 from stages.recognition.sphereface import SphereFace
 from stages.training import loop
+from stages.training.pretrained import Start
 from stages.training.rows import Rows, on_disk
 from stages.training.samples import FaceSamples
 from stages.training.trained import Trained
@@ -62,6 +64,10 @@ class Recipe(Section):
     """Network, losses and schedule; section `train_recognizer` of params.yaml."""
 
     network: Network
+    pretrained: str | None
+    """Weights to start from, of this project or of arcface_torch, see `stages.training.pretrained`; null: none."""
+    sample_rate: float = Field(gt=0, le=1)
+    """Share of the people with which a step compares, Partial FC (arXiv:2203.15565); 1: all."""
     norm_softmax: NormSoftmax
     sphereface: Factor
     cosface: Margin
@@ -76,7 +82,11 @@ class Recipe(Section):
             if loss in MARGINS
             else losses.NormalizedSoftmaxLoss(people, size, temperature=1 / numbers.scale)
         )
-        return found
+        return found if self.sample_rate == 1 else Sampled(found, self.sample_rate)
+
+    def start(self) -> Start:
+        """Return what puts the weights into the network that it starts from; half of its tensors must be there."""
+        return Start(self.pretrained, "train_recognizer.pretrained", None, renamed=from_arcface_torch)
 
 
 class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
@@ -161,12 +171,13 @@ def train(
     """
     n = getattr(recipe, loss).folds
     fold_of = folds(loss, n, rows) if n else {}
+    start = recipe.start()
     seen = [rows.outside(fold, fold_of) for fold in range(n or 0)]
     of_fold = [
-        fit(loss, recipe, samples(faces), name=f"{name}-fold_{fold}", key=key, last=False)
+        fit(loss, recipe, samples(faces), start=start, name=f"{name}-fold_{fold}", key=key, last=False)
         for fold, faces in enumerate(seen)
     ]
-    trained = fit(loss, recipe, samples(rows), name=name, key=key, last=True)
+    trained = fit(loss, recipe, samples(rows), start=start, name=name, key=key, last=True)
     network, side = trained.model.get_submodule("network"), recipe.network.side
     turned = [
         recognizer.turned(run.model.get_submodule("network"), network, side, faces)
@@ -174,14 +185,14 @@ def train(
     ]
     about = recognizer.header(loss, masks, recipe.network, fold_of)
     written = trained.write(out, about, results, rows, recognizer.joined(network, turned), of_fold)
-    return {**written, "parameters": weights.parameters(network)}
+    return {**written, "parameters": weights.parameters(network), **start.report}
 
 
-def fit(loss: str, recipe: Recipe, samples: Samples, *, name: str, key: str, last: bool) -> Trained:
+def fit(loss: str, recipe: Recipe, samples: Samples, *, start: Start, name: str, key: str, last: bool) -> Trained:
     """Train one recognizer with a loss of `LOSSES`, see `loop.train`."""
     people = len(samples.person)
     return loop.train(
-        lambda: Training(recipe.network.build(), recipe.criterion(loss, people)),
+        lambda: Training(start(recipe.network.build()), recipe.criterion(loss, people)),
         samples,
         recipe.schedule,
         name=name,

@@ -11,7 +11,8 @@ import importlib.util
 import sys
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -69,6 +70,79 @@ def build(scope: str, model: Mapping[str, Any]) -> nn.Module:
     init_default_scope(scope)
     network: nn.Module = MODELS.build(ConfigDict(model))
     return network
+
+
+def config(name: str, folder: Path, scope: str, param: str) -> Any:
+    """Return a config of mmengine, without the weights that it would download.
+
+    Args:
+        name: of a file in the folder; or of one of the package, such as `mmseg::segformer/segformer_mit-b2_….py`; or a
+            file of the user's. It runs as Python does, so it must be one that you trust.
+        folder: of our own configs.
+        scope: the package, `mmseg` or `mmdet`.
+        param: names it in params.yaml.
+
+    Raises:
+        UnmaskError: there is none, it cannot be read, or it has no `model`.
+    """
+    from mmengine.config import Config  # noqa: PLC0415 -- most that imports this module needs no mmengine yet
+
+    path = _config_file(name, folder, scope)
+    if path is None:
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
+        raise UnmaskError(
+            f"{param}: {name!r} is not allowed: one of {known}, a file, or one of {scope}'s, as {scope}::…"
+        )
+    try:
+        chosen = Config.fromfile(path)
+    except Exception as error:  # a config is a program
+        raise UnmaskError(f"{param}: {path} cannot be read as a config: {error}") from None
+    if not isinstance(chosen.get("model"), dict):
+        raise UnmaskError(f"{param}: {path} has no `model`, so it is no config of a network, but a part of one")
+    for part in parts(chosen.model):
+        if part.get("pretrained"):
+            part["pretrained"] = None
+        if isinstance(part.get("init_cfg"), dict) and part["init_cfg"].get("type") == "Pretrained":
+            part["init_cfg"] = None
+    return chosen
+
+
+def is_ours(name: str, folder: Path) -> bool:
+    """Tell whether a config is one of a folder of ours, which is made for our classes."""
+    return (folder / f"{name}.py").is_file()
+
+
+def parts(model: Any) -> Iterator[dict[str, Any]]:
+    """Yield all mappings in a config, the outer ones first."""
+    if isinstance(model, dict):
+        yield model
+    for inner in model.values() if isinstance(model, dict) else model if isinstance(model, list | tuple) else ():
+        yield from parts(inner)
+
+
+def set_classes(model: Any, n: int) -> None:
+    """Give all heads of a config `n` classes; weights of classes in its losses become those of n, 1.0 each."""
+    for part in parts(model):
+        before = part.get("num_classes")
+        if not isinstance(before, int):
+            continue
+        part["num_classes"] = n
+        for loss in parts(part):
+            weights = loss.get("class_weight")
+            if isinstance(weights, list | tuple) and len(weights) in {before, before + 1}:
+                loss["class_weight"] = [1.0] * n + list(weights[before:])  # the last one may be that of no object
+
+
+def _config_file(name: str, folder: Path, scope: str) -> Path | None:
+    """Return the file of a config; None if there is none."""
+    package, found, inside = name.partition("::")
+    if found:
+        spec = importlib.util.find_spec(scope) if package == scope else None
+        places = [Path(place) / ".mim/configs" for place in (spec.submodule_search_locations or ())] if spec else []
+        files = [place / f"{inside.removesuffix('.py')}.py" for place in places]
+    else:
+        files = [folder / f"{name}.py", Path(name)] if name.endswith(".py") or "/" not in name else [Path(name)]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _wide(tensor: Tensor) -> Tensor:
