@@ -22,12 +22,14 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from stages.compute import device
 from stages.core import params
 from stages.detection import detector
-from stages.gender import classifier, train_gender
+from stages.gender import classifier
 from stages.inpainting import baselines, inpainter
 from stages.inpainting.networks import Generator
 from stages.landmarks import landmarker
 from stages.parsing import parser
 from stages.recognition import dlib_embedding, heads, protocol, recognizer, train_recognizer
+from stages.recognition.networks import Network
+from stages.tools import presets
 from stages.training import openmmlab
 from tests.conftest import ROOT, drawn_face, drawn_landmarks
 
@@ -125,17 +127,20 @@ def network_of_parser(name: str) -> Any:
     return built(lambda: openmmlab.build("mmseg", parser.config(name, {})))
 
 
-@pytest.mark.parametrize("name", ["scanet", "extractor"])
-@pytest.mark.parametrize("side", [112, 96])
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("scanet", 112), ("scanet", 96), ("extractor", 112), ("extractor", 96)]
+    + [("scanet_r101", 473), ("scanet_r101_112", 112), ("segformer_b2", 512), ("extractor_r18", 256)],
+)
 def test_parsers_find(monkeypatch: pytest.MonkeyPatch, name: str, side: int):
     monkeypatch.setattr(parser, "fuse_conv_bn", lambda network: network)  # it makes parameters, which cannot be fake
     parse = parser.Parser(network_of_parser(name), ("a", "b"), side)
     assert [labels.shape for labels in parse(FACES)] == [(112, 112)] * 3
 
 
-@pytest.mark.parametrize("side", [112, 64])
-def test_inpainters_fill(side: int):
-    fill = inpainter.Inpainter(built(lambda: Generator(8, side)), side)
+@pytest.mark.parametrize(("channels", "side"), [(8, 112), (8, 64), (48, 256)])
+def test_inpainters_fill(channels: int, side: int):
+    fill = inpainter.Inpainter(built(lambda: Generator(channels, side)), side)
     assert [image.shape for image in fill(FACES, REGIONS)] == [(112, 112, 3)] * 3
 
 
@@ -147,15 +152,19 @@ def test_the_landmarker_looks(monkeypatch: pytest.MonkeyPatch):
     assert logits.shape == (3, 2)
 
 
-def test_the_classifier_judges():
-    network = section(train_gender.Params, "train_gender").network
-    judge = classifier.Classifier(built(network.build), 64)
+@pytest.mark.parametrize(("name", "side"), [("resnet10", 64), ("inception_v3", 299)])
+def test_the_classifier_judges(name: str, side: int):
+    network = classifier.Network(name=name, side=side, pretrained=None, frozen=False)
+    judge = classifier.Classifier(built(network.build), side)
     assert len(judge.female(FACES)) == 3
 
 
-def test_recognizers_embed():
+@pytest.mark.parametrize("recipe", [None, "iresnet18", "iresnet50", "iresnet100"])
+def test_recognizers_embed(recipe: str | None):
     network = section(train_recognizer.Params, "train_recognizer").network
-    embed = recognizer.Recognizer(built(network.build), 64).embed
+    if recipe:
+        network = Network(**presets.load(f"recipes/{recipe}", ROOT / "presets").params["train_recognizer.network"])
+    embed = recognizer.Recognizer(built(network.build), network.side).embed
     assert embed(FACES).shape == (3, network.embedding)
     of_dlib = dlib_embedding.Embedder(built(dlib_embedding.ResNet29))
     assert of_dlib(FACES, [drawn_landmarks()] * 3).shape == (3, 128)
@@ -172,8 +181,11 @@ def test_the_mean_face_is_fitted():
     assert [face.shape for face in known.fitted_means(FACES, REGIONS)] == [(112, 112, 3)] * 3
 
 
-def test_mask_rcnn_sees_features_and_makes_proposals():
-    network = built(lambda: openmmlab.build("mmdet", detector.config("mask_rcnn_r18").model)).eval()
-    features = network.extract_feat(torch.zeros(2, 3, 112, 112, device=GPU))
+@pytest.mark.parametrize(
+    ("name", "side"), [("mask_rcnn_r18", 112), ("mask_rcnn_r50_coco", 256), ("mask_rcnn_r50_coco", 800)]
+)
+def test_mask_rcnn_sees_features_and_makes_proposals(name: str, side: int):
+    network = built(lambda: openmmlab.build("mmdet", detector.config(name).model)).eval()
+    features = network.extract_feat(torch.zeros(2, 3, side, side, device=GPU))
     scores, changes = network.rpn_head(features)
     assert all(value.device == GPU for value in (*scores, *changes))

@@ -36,7 +36,9 @@ def apply(name: str, file: Path, folder: Path = ROOT / "presets") -> list[str]:
 
 def test_these_presets_are_there():
     wanted = {"laptop", "lfw", "celebamask-hq", "crmfrd", "mfr2", "mlfw", "reconstruct-face"}
-    assert set(NAMES) == wanted
+    recipes = {"scanet_r101_473", "scanet_r101_112", "segformer_b2", "extractor_r18", "mask_rcnn_crops"}
+    recipes |= {"mask_rcnn_photos", "inception_v3", "inpainting_gan_256", "iresnet18", "iresnet50", "iresnet100"}
+    assert set(NAMES) == wanted | {f"recipes/{name}" for name in recipes}
 
 
 def test_the_default_is_the_laptop(file: Path):
@@ -50,6 +52,7 @@ def test_a_preset_fits_and_is_taken_back(name: str, file: Path):
     before = file.read_text()
     apply(name, file)
     content = params.read_yaml(file)
+    assert content["checkpoints"] == presets.load(name, ROOT / "presets").checkpoints
     for key, value in presets.load(name, ROOT / "presets").params.items():
         place = content
         for step in key.split("."):

@@ -1,6 +1,10 @@
 """Put a preset into params.yaml: presets/<name>.yaml says what it is, and which numbers it changes.
 
 python -m stages.tools.presets lfw
+
+One of presets/recipes is a single model of a paper at full size, and changes nothing else:
+
+python -m stages.tools.presets recipes/extractor_r18
 """
 
 import argparse
@@ -19,6 +23,8 @@ from stages.data.sources import catalogue as sources
 FOLDER = Path("presets")
 CATALOGUE = Path("data/catalogue.yaml")
 ACCEPTED = "accept_terms"  # the user's own word, which no preset gives
+RECIPES = "recipes"
+CHECKPOINTS = "checkpoints"  # key of params.yaml
 
 
 class About(Section):
@@ -42,6 +48,10 @@ class Preset(Section):
     about: About
     base: str | None = None
     """Another preset, whose values come first."""
+    recipes: list[str] = Field(default=[])
+    """Names of presets/recipes, whose values come next."""
+    checkpoints: list[str] = Field(default=[])
+    """Of models/catalogue.yaml, that its trainings start from; with a recipe, those that are listed stay."""
     params: dict[str, Any] = Field(min_length=1)
     """Dotted keys of params.yaml, and their values. A mapping replaces the whole mapping."""
 
@@ -50,12 +60,15 @@ class Preset(Section):
     def _accepts_nothing(cls, params: dict[str, Any]) -> dict[str, Any]:
         if ACCEPTED in params:
             raise ValueError(f"{ACCEPTED} is for the user alone to write, into {PARAMS_FILE}")
+        if CHECKPOINTS in params:
+            raise ValueError(f"{CHECKPOINTS} is no param of a preset: it stands beside `params`")
         return params
 
 
 def names(folder: Path = FOLDER) -> list[str]:
     """Return the names of all presets."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    presets = sorted(path.stem for path in folder.glob("*.yaml"))
+    return presets + sorted(f"{RECIPES}/{path.stem}" for path in folder.glob(f"{RECIPES}/*.yaml"))
 
 
 def load(name: str, folder: Path = FOLDER) -> Preset:
@@ -68,9 +81,14 @@ def load(name: str, folder: Path = FOLDER) -> Preset:
         raise UnmaskError(f"there is no preset {name!r}; {folder} has {', '.join(names(folder))}")
     path = folder / f"{name}.yaml"
     preset = check(Preset, read_yaml(path), path)
-    if preset.base is None:
-        return preset
-    return preset.model_copy(update={"base": None, "params": {**load(preset.base, folder).params, **preset.params}})
+    above = [load(preset.base, folder)] if preset.base else []
+    above += [load(f"{RECIPES}/{recipe}", folder) for recipe in preset.recipes]
+    values: dict[str, Any] = {}
+    checkpoints: list[str] = []
+    for one in (*above, preset):
+        values |= one.params
+        checkpoints += [name for name in one.checkpoints if name not in checkpoints]
+    return preset.model_copy(update={"base": None, "recipes": [], "params": values, "checkpoints": checkpoints})
 
 
 def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogue: Path = CATALOGUE) -> list[str]:
@@ -83,7 +101,9 @@ def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogu
     preset = load(name, folder)
     content = parse_yaml_for_update(params.read_text(encoding="utf-8"), params)
     changes = []
-    for key, value in preset.params.items():
+    here = content.get(CHECKPOINTS) or []
+    kept = [one for one in here if one not in preset.checkpoints] if name.startswith(f"{RECIPES}/") else []
+    for key, value in {**preset.params, CHECKPOINTS: [*kept, *preset.checkpoints]}.items():
         *steps, last = key.split(".")
         place: Any = content
         for step in steps:
@@ -139,7 +159,7 @@ def main() -> None:
     name = parser.parse_args().name
     with errors_in_words("presets"):
         if name is None:
-            print("\n".join(f"{one:18} {load(one).about.what}" for one in names()))
+            print("\n".join(f"{one:26} {load(one).about.what}" for one in names()))
             return
         changes = apply(name)
         about = load(name).about
