@@ -51,6 +51,7 @@ def settings(name: str, to: Path, changes: Mapping[str, Any]) -> Path:
     for part in sections_of(content):
         if "schedule" in part:
             part["schedule"].update(short)
+    content["train_gender"]["folds"] = 2
     for key, value in changes.items():
         *steps, last = key.split(".")
         place = content
@@ -126,7 +127,7 @@ RUNS = {
 
 def measure(name: str, faces: Path) -> dict[str, Any]:
     """Return parameters, seconds of a step and megabytes of a recipe, in this program."""
-    scratch = {"parallel.threads": 2}
+    scratch: dict[str, Any] = {}
     preset = presets.load(name, ROOT / presets.FOLDER)
     for key, value in preset.params.items():
         if key.endswith("pretrained"):

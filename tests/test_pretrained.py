@@ -88,8 +88,8 @@ def test_an_encoder_is_filled_and_the_rest_is_reported(wrap: Any, capsys: pytest
         "pretrained": {
             "from": "a.pth",
             "matched": 6,
-            "of_another_shape": [],
-            "missing": ["head.bias", "head.weight"],
+            "of_another_shape": 0,
+            "missing": 2,
             "not_used": 2,
         }
     }

@@ -116,7 +116,8 @@ def train_parser(
     head = recipe.model.decode_head
     changes = chosen.changes(head)
     # Losses of other kinds, and lists of losses, keep their own weights.
-    weighed = isinstance(head.loss_decode, dict) and head.loss_decode.type == "CrossEntropyLoss"
+    loss = head.get("loss_decode")
+    weighed = isinstance(loss, dict) and loss.get("type") == "CrossEntropyLoss"
     if isinstance(chosen, Scanet) and chosen.rare_power and weighed:
         changes["decode_head.loss_decode.class_weight"] = class_weights(rows, change, params.seed, chosen.rare_power)
     config = parser.changed(recipe, changes)

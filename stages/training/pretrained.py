@@ -61,9 +61,9 @@ class Start:
 
     Attributes:
         files: that the training depends on: the checkpoint, or none.
-        report: for the metrics of the training, empty if the param is null: `matched` is how many tensors found their
-            place, `of_another_shape` and `missing` name those that stay as they were drawn, `not_used` counts those of
-            the checkpoint that have no place.
+        report: for the metrics of the training, empty if the param is null: how many tensors `matched`, how many stay
+            as they were drawn, as they are `missing` or `of_another_shape`, and how many of the checkpoint's were
+            `not_used`.
 
     Raises:
         UnmaskError: there is no such file, it is damaged, holds code, or is not what its name says.
@@ -115,8 +115,8 @@ class Start:
             "pretrained": {
                 "from": self.value,
                 "matched": len(matched),
-                "of_another_shape": sorted(other),
-                "missing": sorted(missing),
+                "of_another_shape": len(other),
+                "missing": len(missing),
                 "not_used": len(unused),
             }
         }
