@@ -135,7 +135,7 @@ def test_an_adapter_that_never_met_a_real_file_says_so():
 
 def test_the_page_on_presets_lists_every_preset():
     listed = re.findall(r"^\| \[`([\w-]+)`\]", PAGES["docs/change-and-compare.md"], re.MULTILINE)
-    assert sorted(listed) == presets.names(ROOT / "presets")
+    assert sorted(listed) == [name for name in presets.names(ROOT / "presets") if "/" not in name]
 
 
 def sections(text: str) -> set[str]:

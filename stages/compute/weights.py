@@ -109,9 +109,10 @@ def load_published(path: Path, param: str) -> dict[str, Tensor]:
                 f"{param}: {path} holds code, {code[1]}, which is not run: it must hold tensors alone, such as the "
                 f"state dict of a model"
             ) from None
+        why = (str(error) or type(error).__name__).splitlines()[0]
         raise UnmaskError(
             f"{param}: {path}, {path.stat().st_size:,} bytes, cannot be read as weights: it is cut off, damaged, or "
-            f"something else ({str(error).splitlines()[0]})"
+            f"something else ({why})"
         ) from None
     for key in ("state_dict", "model"):
         state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
