@@ -40,9 +40,7 @@ Align = Callable[[Points], alignment.Matrix]
 Cut = Callable[[Pixels, Points], Pixels]
 """Maps an aligned face and its landmarks to what a network takes; see `teachers.Teacher`."""
 REMEMBERED = 1024  # embeddings of the last faces, which a face is compared with
-TEMPERATURE = (
-    0.75  # of the softmax over them, in standard deviations of the teacher's cosines, as dlib's all lie at 0.8
-)
+TEMPERATURE = 0.1  # of cosines in the softmax over them
 AROUND = 0.5  # of the aligned face's sides, on each side of it, which is kept of a photo
 
 
@@ -96,17 +94,13 @@ class Training(BaseModel):  # type: ignore[misc] -- mmengine has no types
         with torch.no_grad():
             self.remembered[(self.seen + places[: len(wanted)]) % REMEMBERED] = wanted
             self.seen += len(wanted)
-        empty = places >= self.seen
-        by_copy, by_teacher = (some @ self.remembered.T for some in (found, wanted))
-        known = (~empty).float().expand_as(by_teacher)
-        mean = (by_teacher * known).sum() / known.sum()
-        spread = ((by_teacher - mean).square() * known).sum().div(known.sum()).sqrt().clamp_min(1e-6)
+        empty = torch.zeros(REMEMBERED, device=found.device).masked_fill(places >= self.seen, -torch.inf)
         by_copy, by_teacher = (
-            (some / (TEMPERATURE * spread)).masked_fill(empty, -torch.inf).log_softmax(1)
-            for some in (by_copy, by_teacher)
+            (some @ self.remembered.T / TEMPERATURE + empty).log_softmax(1) for some in (found, wanted)
         )
         # An empty place has the logarithm -inf in both, and no part in the sum.
-        return (by_teacher.exp() * (by_teacher - by_copy).masked_fill(empty, 0)).sum(1)
+        apart = by_teacher.exp() * (by_teacher - by_copy).masked_fill(places >= self.seen, 0)
+        return apart.sum(1)
 
 
 class Samples(FaceSamples):
