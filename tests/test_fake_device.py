@@ -134,6 +134,7 @@ def network_of_parser(name: str) -> Any:
 )
 def test_parsers_find(monkeypatch: pytest.MonkeyPatch, name: str, side: int):
     monkeypatch.setattr(parser, "fuse_conv_bn", lambda network: network)  # it makes parameters, which cannot be fake
+    monkeypatch.setattr(torch, "linspace", np.linspace)  # whose content SegFormer asks for when it is built
     parse = parser.Parser(network_of_parser(name), ("a", "b"), side)
     assert [labels.shape for labels in parse(FACES)] == [(112, 112)] * 3
 
@@ -153,7 +154,10 @@ def test_the_landmarker_looks(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(("name", "side"), [("resnet10", 64), ("inception_v3", 299)])
-def test_the_classifier_judges(name: str, side: int):
+def test_the_classifier_judges(name: str, side: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        nn.init, "trunc_normal_", lambda weight, **_: weight
+    )  # which asks for the content of its bounds
     network = classifier.Network(name=name, side=side, pretrained=None, frozen=False)
     judge = classifier.Classifier(built(network.build), side)
     assert len(judge.female(FACES)) == 3
