@@ -100,7 +100,8 @@ def test_each_param_that_a_message_names_is_there():
     """Texts of the code that name a param by its dotted key; what is put into a text while it runs is not seen."""
     content = read_yaml(ROOT / "params.yaml")
     keys = {".".join(map(str, path[:n])) for path in leaves(content) for n in range(1, 9)}
-    dotted = re.compile(rf"(?<![\w./])(?:{'|'.join(content)})(?:\.[a-z]\w*)+")
+    sections = [name for name, values in content.items() if isinstance(values, dict)]
+    dotted = re.compile(rf"(?<![\w./])(?:{'|'.join(sections)})(?:\.[a-z]\w*)+")
     named = {
         (key, file.relative_to(ROOT).as_posix())
         for file in (ROOT / "stages").rglob("*.py")
