@@ -374,6 +374,7 @@ def test_a_photo_saved_again_is_the_same_and_another_is_not():
     assert duplicates.near(hashes, 24) == [(0, 2), (0, 3), (2, 3)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=12), st.integers(0, 20), st.data())
 def test_near_finds_exactly_the_near_ones(hashes: list[bytes], distance: int, data: st.DataObject):
     if hashes:  # add a neighbor: some bits of the first flipped
@@ -391,3 +392,25 @@ def test_near_finds_exactly_the_near_ones(hashes: list[bytes], distance: int, da
         <= distance
     ]
     assert duplicates.near(hashes, distance) == sorted(expected)
+
+
+@pytest.mark.parametrize("agree", [1, 2, 3])
+def test_near_copies_among_many_are_all_found(agree: int, monkeypatch: pytest.MonkeyPatch):
+    """However many bands are to agree: of few photos one, of many more. Among them are three copies of one photo."""
+    rng = np.random.default_rng(agree)
+    bits = rng.integers(2, size=(3000, duplicates.BITS), dtype=np.uint8)
+    bits[1000:2000] = bits[:1000]
+    bits[2000:2010] = bits[:10]
+    for row in bits[1000:2010]:
+        row[rng.permutation(duplicates.BITS)[: rng.integers(7)]] ^= 1  # 12 at most from another copy
+    bits[2999] = bits[2998]
+    bits[2999, rng.permutation(duplicates.BITS)[:13]] ^= 1  # one more than is near
+    planted = [(number, number + 1000) for number in range(1000)]
+    planted += [pair for number in range(10) for pair in ((number, number + 2000), (number + 1000, number + 2000))]
+    monkeypatch.setattr(duplicates, "_agreeing", lambda *_: agree)
+    assert duplicates.near([row.tobytes() for row in np.packbits(bits, axis=1)], 12) == sorted(planted)
+
+
+def test_more_photos_ask_more_bands_to_agree():
+    assert [duplicates._agreeing(n, 12) for n in (0, 400, 10**5)] == [1, 1, 1]
+    assert duplicates._agreeing(10**7, 12) == duplicates._agreeing(10**6, 24) == 2

@@ -1,9 +1,12 @@
 """Photos that are the same photo: equal bytes, or a perceptual hash that is nearly equal."""
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import imagehash
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from stages.core.images import Pixels
@@ -12,6 +15,7 @@ from stages.core.images import Pixels
 # distance of 26 are copies (looked at), and no two photos of ORL come below 14.
 HASH_SIDE = 16
 BITS = HASH_SIDE * HASH_SIDE
+AT_ONCE = 10_000  # hashes of which the bits are spread out at a time
 
 
 def perceptual_hash(image: Pixels) -> bytes:
@@ -23,21 +27,56 @@ def perceptual_hash(image: Pixels) -> bytes:
 def near(hashes: Sequence[bytes], distance: int) -> list[tuple[int, int]]:
     """Return the pairs (i, j), i < j, of hashes that differ in at most `distance` bits, sorted.
 
-    Cut into `distance + 1` bands, two such hashes agree in at least one band; only those are compared, so the time
-    grows with the number of near pairs and not with the square of the number of photos.
+    Cut into `distance + k` bands, two such hashes agree in `k` of them at least: multi-index hashing (Norouzi, Punjani
+    and Fleet, CVPR 2012) for pairs. So for each choice of `k` bands the hashes are sorted by these, and neighbors that
+    agree are compared. `k` grows with the hashes, so that few agree by chance, and time grows with their number.
+    Memory is 150 bytes a hash.
     """
-    if not hashes:
+    n = len(hashes)
+    if n < 2:
         return []
-    packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1)
-    bits = np.unpackbits(packed, axis=1)
-    pairs = set()
-    for band in np.array_split(np.arange(BITS), distance + 1):
-        rows = np.packbits(bits[:, band], axis=1)
-        _, group_of, sizes = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-        order = np.argsort(group_of.ravel(), kind="stable")
-        for group in np.split(order, np.cumsum(sizes)[:-1]):  # the indices of equal rows, ascending
-            for place, index in enumerate(group[:-1]):
-                rest = group[place + 1 :]
-                differing = (bits[rest] != bits[index]).sum(1)
-                pairs.update((int(index), int(other)) for other in rest[differing <= distance])
-    return sorted(pairs)
+    agree = _agreeing(n, distance)
+    bands = _sums(hashes, distance + agree)
+    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(n, -1)
+    found = np.empty(0, np.int64)  # i * n + j of each pair
+    for some in itertools.combinations(bands, agree):
+        key = np.sum(some, 0, dtype=np.uint32)
+        order = np.argsort(key)
+        key, place, apart, pairs = key[order], np.arange(n), 0, []
+        while place.size:
+            apart += 1
+            place = place[: np.searchsorted(place, n - apart)]
+            place = place[key[place] == key[place + apart]]
+            one, other = order[place], order[place + apart]
+            is_near = np.bitwise_count(words[one] ^ words[other]).sum(1, dtype=np.int64) <= distance
+            one, other = one[is_near], other[is_near]
+            pairs.append(np.minimum(one, other) * n + np.maximum(one, other))
+        found = np.union1d(found, np.concatenate(pairs))
+    return [divmod(pair, n) for pair in found.tolist()]
+
+
+def _agreeing(n: int, distance: int) -> int:
+    """Return in how many bands hashes are to agree: what sorting them and comparing those that agree costs least."""
+
+    def cost(agree: int) -> float:
+        by_chance = n / 2 ** (agree * BITS / (distance + agree))
+        return math.comb(distance + agree, agree) * n * (1 + by_chance)
+
+    return min((1, 2, 3), key=cost)
+
+
+def _sums(hashes: Sequence[bytes], n_bands: int) -> NDArray[np.uint32]:
+    """Return a number for each band of each hash, (n_bands, n), such that sums are equal where the bands are.
+
+    Each bit has a number drawn by chance that it adds if it is set; where bands differ, sums are as good as never
+    equal. Every `n_bands`-th bit is in one band, as neighbors of a perceptual hash are alike.
+    """
+    drawn = np.random.default_rng(0).integers(2**32, size=BITS, dtype=np.uint32)
+    found = np.empty((n_bands, len(hashes)), np.uint32)
+    for start in range(0, len(hashes), AT_ONCE):
+        some = hashes[start : start + AT_ONCE]
+        bits = np.unpackbits(np.frombuffer(b"".join(some), np.uint8).reshape(len(some), -1), axis=1)
+        for band in range(n_bands):
+            values = bits[:, band::n_bands] * drawn[band::n_bands]
+            found[band, start : start + AT_ONCE] = values.sum(1, dtype=np.uint32)
+    return found
