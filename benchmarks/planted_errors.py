@@ -4,14 +4,14 @@ python -m benchmarks.planted_errors data/aligned/lfw [seeds]
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from stages.core import tables
 from stages.data import review_identities
-from stages.recognition import identity_errors
-from stages.recognition.dlib_embedding import Embedder, network
+from stages.recognition import identity_errors, import_recognizer
 
 PLANTED, PROPOSED = 0.02, 0.05  # of all photos
 
@@ -21,7 +21,11 @@ def main() -> None:
     folder, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5
     rows = tables.read(folder, ["identity", "landmarks"])
     identities = np.array([face["identity"] for face in rows if face["landmarks"] is not None])
-    embeddings = review_identities.embedded(folder, Embedder(network()))
+    with tempfile.TemporaryDirectory() as temporary:
+        weights = Path(temporary) / "dlib.safetensors"
+        described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
+        import_recognizer.import_recognizer("dlib", Path(temporary), weights, described)
+        embeddings = review_identities.embedded(folder, weights)
     people = np.unique(identities)
     print(f"{len(identities)} photos of {len(people)} people, {PLANTED:.0%} planted")
     for seed in range(seeds):

@@ -71,7 +71,9 @@ def train(faces: Path, to: Path, **changes: object) -> dict:
     )
 
 
-def test_it_learns_and_is_judged_by_people_it_did_not_see(faces: dict[str, Path], tmp_path: Path):
+def test_it_learns_and_is_judged_by_people_it_did_not_see(
+    faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     result = train(faces["bare"], tmp_path)
     assert result["identities"] == {"female": 3, "male": 3}
     _, fold_of = classifier.load_all(tmp_path / "w.safetensors")
@@ -89,6 +91,8 @@ def test_it_learns_and_is_judged_by_people_it_did_not_see(faces: dict[str, Path]
     assert found["test_people"]["bare"]["images"] == 6
     assert "prove next to nothing" in found["warning"]
     assert not list(Path(".scratch").rglob("*.pth"))
+    monkeypatch.setenv("UNMASK_WORKERS", "2")
+    assert evaluate(faces, tmp_path) == found
 
 
 def test_the_scores_to_choose_by_hold_no_test_person(faces: dict[str, Path], tmp_path: Path):

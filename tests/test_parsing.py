@@ -269,7 +269,7 @@ def test_the_people_to_choose_by_have_scores_of_their_own(
         def __call__(self, pictures: list[Pixels]) -> list[Pixels]:
             return [np.ones(picture.shape[:2], np.uint8) for picture in pictures]
 
-    monkeypatch.setattr(parser, "load", lambda *_: Stub())
+    monkeypatch.setattr(evaluate_parser, "_parser", lambda *_: Stub())
     monkeypatch.setattr(evaluate_parser.drawn, "occlude", hiding_nothing)
     skin = np.ones((112, 112), np.uint8)
     half = np.pad(skin[:56], ((0, 56), (0, 0)))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core import params
+from stages.compute import weights
+from stages.core import images, params
 from stages.core.errors import UnmaskError
 from stages.core.results import Results
 from stages.masks import looks, share
@@ -200,6 +201,46 @@ def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp
     assert np.allclose(first.embeddings[0], bare[first.face_ids[0]], atol=1e-5)
     upper = stored["upper"].there()
     assert not np.allclose(upper.embeddings[0], bare[upper.face_ids[0]], atol=1e-2)
+
+
+def test_workers_write_the_bytes_that_one_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Also such of a cluster; and by the network of a fold who is of that fold."""
+    from distributed import LocalCluster
+
+    torch.manual_seed(0)
+    kept, size = tmp_path / "w.safetensors", tiny_recognizer()
+    turned = [recognizer._with_turn(size.build(), size.embedding) for _ in range(2)]
+    fold_of = {f"p{person}": person % 2 for person in range(5)}
+    weights.save(kept, recognizer.joined(size.build(), turned), recognizer.header("arcface", "bare", size, fold_of))
+    rows = rows_of(40)
+    for row in rows[20:]:
+        row["split"] = "test"
+    rows[3]["landmarks"] = None
+    lay_out(tmp_path, "drawn", rows, behind=[row["face_id"] for row in rows[5:]])
+    monkeypatch.setattr(embed, "FACES_A_TASK", embed.BATCH)
+
+    def written(name: str, **settings: str) -> tuple[dict, bytes]:
+        for setting, value in settings.items():
+            monkeypatch.setenv(f"UNMASK_{setting}", value)
+        numbers = embed.embed(tmp_path, "drawn", "drawn", kept, tmp_path / name, DRAWN)
+        return numbers, (tmp_path / name).read_bytes()
+
+    one = written("one", WORKERS="1")
+    assert written("two", WORKERS="2") == one
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+        assert written("cluster", SCHEDULER=cluster.scheduler_address) == one
+    assert not list(Path(".scratch").iterdir())
+    stored = embeddings.read(tmp_path / "one")["bare"]
+    whole, splits = recognizer.load(kept), {row["face_id"]: row["split"] for row in rows}
+    pictures = {row["face_id"]: images.decode(row["image"]) for row in rows}
+    found = stored.there()
+    assert len(found) == 39
+    for face_id, name, fold, embedding in zip(
+        found.face_ids, found.identities, found.folds, found.embeddings, strict=True
+    ):
+        of_a_fold = splits[face_id] == "train"
+        assert fold == (fold_of[name] if of_a_fold else None)
+        assert np.allclose(embedding, whole.embed([pictures[face_id]])[0], atol=1e-5) != of_a_fold
 
 
 def test_the_test_people_may_be_of_another_dataset_and_wear_real_masks(dlib_recognizer: Path, tmp_path: Path):

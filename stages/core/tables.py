@@ -94,10 +94,12 @@ def part_name(part: int) -> str:
 def parts(folder: Path, needs: Collection[str] = ()) -> list[Path]:
     """Return the parts of a table in order, after checking that each has the columns `needs`, of the right type.
 
+    One part alone is a table, too: whatever reads a table reads a part of it by its path.
+
     Raises:
         UnmaskError: no table there, a part is damaged, or a column is missing or of another type.
     """
-    paths = sorted(folder.glob(PARTS))
+    paths = [folder] if folder.is_file() else sorted(folder.glob(PARTS))
     if not paths:
         raise UnmaskError(f"{folder} is no face table: it holds no {PARTS} file")
     for path in paths:
@@ -175,7 +177,8 @@ def joined(
 
     The columns wanted of each hold `face_id`.
     """
-    others = {path.name: path for path in parts(second, only_second)}
+    beside = second / first.name if first.is_file() else second
+    others = {path.name: path for path in parts(beside, only_second)} if beside == second or beside.exists() else {}
     for path in parts(first, only_first):
         if path.name in others:
             both = (read_part(path, only_first), read_part(others[path.name], only_second))
@@ -281,6 +284,22 @@ def _table(faces: list[Face], schema: pa.Schema) -> pa.Table:
         return pa.Table.from_pylist(rows, schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UnmaskError(f"faces {faces[0]['face_id']} to {faces[-1]['face_id']}: {error}") from None
+
+
+def map_parts(function: Callable[[Path], T], folder: Path, *, needs: Sequence[str], label: str) -> list[T]:
+    """Return what a function returns of each part of a table, in their order, computed in parallel.
+
+    Args:
+        function: takes a part's path. Must be picklable, and paths in it absolute.
+        folder: the table.
+        needs: columns that `function` reads.
+        label: what the progress bar is called.
+
+    Raises:
+        UnmaskError: the table is missing, damaged or without such a column, or one of the function's own.
+    """
+    paths = [path.absolute() for path in parts(folder, needs)]
+    return parallel.run(function, paths, sizes=[pq.read_metadata(path).num_rows for path in paths], label=label)
 
 
 Mapped = tuple[Face | None, Mapping[str, float]]

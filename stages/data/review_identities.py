@@ -8,6 +8,7 @@ Write yes or no into the column `accept` of the file, then leave the accepted ph
 python -m stages.data.accept_review --reviewed data/review/lfw.csv --curation data/curation/lfw.csv
 """
 
+import functools
 import itertools
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def review_identities(
     people = np.unique([face["identity"] for face in kept]) if kept else np.zeros(0, str)
     if len(people) < 2:
         raise UnmaskError(f"{faces} has {len(people)} people with landmarks: there is nobody to compare them with")
-    found = identity_errors.doubts(embedded(faces, embedders.load(weights)), [face["identity"] for face in kept])
+    found = identity_errors.doubts(embedded(faces, weights), [face["identity"] for face in kept])
     order = np.argsort(-found.doubt, kind="stable")[: max(1, round(params.share * len(kept)))]
     twice = [index for index, face in enumerate(kept) if face["face_id"] in other_names]
     doubtful = [index for index in order.tolist() if np.isfinite(found.doubt[index])]
@@ -110,13 +111,23 @@ def _other_names(rejected: Path | None) -> dict[str, list[str]]:
     return found
 
 
-def embedded(faces: Path, find: embedders.Embed) -> NDArray[np.float32]:
+def embedded(faces: Path, weights: Path) -> NDArray[np.float32]:
     """Return the embeddings of a table's faces with landmarks, in their order, (n, d) of length 1."""
-    rows = (face for face in tables.read(faces, ["face_id", "image", "landmarks"]) if face["landmarks"] is not None)
+    work = functools.partial(_of_part, weights=weights.absolute())
+    parts = tables.map_parts(work, faces, needs=["image", "landmarks"], label="embeddings")
+    return np.concatenate([some for found in parts for some in found])
+
+
+_recognizer = functools.cache(embedders.load)  # once in a worker
+
+
+def _of_part(faces: Path, weights: Path) -> list[NDArray[np.float32]]:
+    find = _recognizer(weights)
+    rows = (face for face in tables.read(faces, ["image", "landmarks"]) if face["landmarks"] is not None)
     found = []
     while batch := list(itertools.islice(rows, BATCH)):
         found.append(find([images.decode(face["image"]) for face in batch], [face["landmarks"] for face in batch]))
-    return np.concatenate(found)
+    return found
 
 
 def _draw(faces: Path, figure: Path, proposed: list[tuple[Face, str]]) -> None:

@@ -4,6 +4,7 @@ python -m stages.gender.evaluate_gender --faces data/aligned/orl --masked data/m
     --weights models/gender.safetensors --results metrics/evaluate_gender
 """
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.compute import device
-from stages.core import intervals
+from stages.core import intervals, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
@@ -67,16 +68,11 @@ def evaluate_gender(faces: Path, masked: Path, weights: Path, results: Results, 
     Raises:
         UnmaskError: no face of a person whom `train_gender` put into a fold.
     """
-    networks, fold_of = classifier.load_all(weights)
     cases: dict[str, dict[str, list[Case]]] = {judge: {"bare": [], "masked": []} for judge in ("folds", "test_people")}
-    pairs = training.pairs(faces, masked, fold_of)
-    while some := list(itertools.islice(pairs, BATCH)):
-        rows = [(condition, face, image) for face, data in some for condition, image in data.items()]
-        tested = [row for row in rows if row[1]["split"] == "test"]
-        by_fold = [f"fold_{fold_of[face['identity']]}" for _, face, _ in rows]
-        for judge, of, names in (("folds", rows, by_fold), ("test_people", tested, ["all"] * len(tested))):
-            for (condition, face, _), right in zip(of, _judged(networks, names, of), strict=True):
-                cases[judge][condition].append(Case(face["identity"], face["sex"], face["split"], right))
+    work = functools.partial(_of_part, masked=masked.absolute(), weights=weights.absolute())
+    for found in tables.map_parts(work, faces, needs=["sex", "split", "image"], label=results.metrics.stem):
+        for judge, condition, case in found:
+            cases[judge][condition].append(case)
     every = [case for of_condition in cases["folds"].values() for case in of_condition]
     if not every:
         raise UnmaskError(f"{faces} holds nobody whom {weights} was trained and folded on: train it again")
@@ -103,6 +99,24 @@ def _summary(cases: Mapping[str, Sequence[Case]], params: Params) -> dict[str, A
             f"that sex's share, so these figures prove next to nothing about people at large"
         )
     return result
+
+
+_networks = functools.cache(classifier.load_all)  # once in a worker
+
+
+def _of_part(faces: Path, masked: Path, weights: Path) -> list[tuple[str, str, Case]]:
+    """Return of each face of a part who judged it, the condition, and whether that was right."""
+    networks, fold_of = _networks(weights)
+    found = []
+    pairs = training.pairs(faces, masked, fold_of)
+    while some := list(itertools.islice(pairs, BATCH)):
+        rows = [(condition, face, image) for face, data in some for condition, image in data.items()]
+        tested = [row for row in rows if row[1]["split"] == "test"]
+        by_fold = [f"fold_{fold_of[face['identity']]}" for _, face, _ in rows]
+        for judge, of, names in (("folds", rows, by_fold), ("test_people", tested, ["all"] * len(tested))):
+            for (condition, face, _), right in zip(of, _judged(networks, names, of), strict=True):
+                found.append((judge, condition, Case(face["identity"], face["sex"], face["split"], right)))
+    return found
 
 
 def _judged(

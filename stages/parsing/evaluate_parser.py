@@ -5,10 +5,11 @@ python -m stages.parsing.evaluate_parser --model scanet --faces data/labeled/orl
     --results metrics/evaluate_parser-scanet
 """
 
+import functools
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -27,9 +28,13 @@ from stages.faces import parts, regions
 from stages.figures import plots, sheets
 from stages.masks import occluders as drawn
 from stages.masks.looks import Looks
+from stages.masks.rendering import Template
 from stages.parsing import parser, scores
 
 BATCH = 16
+COLUMNS = ["face_id", "split", "image", "labels", "labels_by"]
+Shown = tuple[str, Pixels, Pixels]
+"""Caption, image and label map that was found."""
 WARM_UP = 5  # images before time is taken
 
 
@@ -101,26 +106,19 @@ def evaluate_parser(
     Raises:
         UnmaskError: there is no face with labels in the split, or the weights are not this model's.
     """
-    trained = parser.load(weights, model)
+    trained = _parser(weights.absolute(), model)
+    cases: Callable[..., Iterator[Case]] = functools.partial(_behind_masks, masked=masked.absolute())
+    if model == "extractor":
+        own = params.render_masks.own_styles(templates)
+        cases = functools.partial(_behind_occluders, own=own, folder=occluders.absolute(), params=params)
 
-    def found(split: str) -> Iterator[tuple[Case, Pixels]]:
-        if model == "scanet":
-            return _found(trained, _behind_masks(faces, masked, split))
-        return _found(trained, _behind_occluders(faces, templates, occluders, split, params))
+    def judged(split: str, to_show: Collection[str] = ()) -> tuple[Tally, list[Shown]]:
+        of_split = functools.partial(cases, split=split)
+        work = functools.partial(_judged, cases=of_split, weights=weights.absolute(), model=model, to_show=to_show)
+        return _together(tables.map_parts(work, faces, needs=COLUMNS, label=f"{results.metrics.stem} {split}"))
 
     to_show = set(tables.evenly(_labeled(faces, params.split), sheets.SHEET_FACES // (2 if model == "scanet" else 1)))
-    shown: list[tuple[str, Pixels, Pixels]] = []
-    timed: list[Pixels] = []
-
-    def watched() -> Iterator[tuple[Case, Pixels]]:
-        for case, labels in found(params.split):
-            if case.face_id in to_show:
-                shown.append((f"{case.face_id.split('/', 1)[1]} {case.kind}", case.image, labels))
-            if len(timed) < params.timed_images:
-                timed.append(case.image)
-            yield case, labels
-
-    tally = _tally(watched(), len(trained.classes))
+    tally, shown = judged(params.split, to_show)
     if not tally.counts:
         raise UnmaskError(f"{faces} has no face in split {params.split!r} with labels and landmarks")
     classes = sheets.in_words(trained.classes)
@@ -130,30 +128,48 @@ def evaluate_parser(
     plots.confusion_matrix(
         results.confusion, tally.counts["all"], classes, title=f"{model}: of each true class, what was found"
     )
-    metrics.write(results.costs, _times(trained, timed, params.timed_images))
+    some = itertools.islice(cases(faces, split=params.split), params.timed_images)
+    metrics.write(results.costs, _times(trained, [case.image for case in some], params.timed_images))
     result = {**_scores(tally, trained.classes, model), "split": params.split}
     if params.split != "val":
-        to_choose_by = _tally(found("val"), len(trained.classes))
+        to_choose_by, _ = judged("val")
         result["val"] = _scores(to_choose_by, trained.classes, model) if to_choose_by.counts else None
     return result
 
 
-def _found(trained: parser.Parser, cases: Iterator[Case]) -> Iterator[tuple[Case, Pixels]]:
-    """Yield each case, and the label map that the parser gives it."""
-    while batch := list(itertools.islice(cases, BATCH)):
-        yield from zip(batch, trained([case.image for case in batch]), strict=True)
+_parser = functools.cache(parser.load)  # once in a worker
+_pictures = functools.cache(drawn.read_pictures)
 
 
-def _tally(found: Iterable[tuple[Case, Pixels]], n_classes: int) -> Tally:
-    tally = Tally({}, {}, {})
-    for case, labels in found:
-        counts = scores.confusion(case.truth, labels, n_classes)
-        of_image = regions.scores(case.truth == 1, labels == 1)
-        for kind in ("all", case.kind):
-            tally.counts[kind] = tally.counts.get(kind, 0) + counts
-            tally.by_image.setdefault(kind, []).append(of_image)
-        tally.labels_by[case.face_id] = case.labels_by
-    return tally
+def _judged(
+    part: Path, cases: Callable[[Path], Iterator[Case]], weights: Path, model: str, to_show: Collection[str]
+) -> tuple[Tally, list[Shown]]:
+    """Return what a parser finds in the cases of a part, and those of the faces that are to be shown."""
+    trained, tally, shown = _parser(weights, model), Tally({}, {}, {}), list[Shown]()
+    some = cases(part)
+    while batch := list(itertools.islice(some, BATCH)):
+        for case, labels in zip(batch, trained([case.image for case in batch]), strict=True):
+            counts = scores.confusion(case.truth, labels, len(trained.classes))
+            of_image = regions.scores(case.truth == 1, labels == 1)
+            for kind in ("all", case.kind):
+                tally.counts[kind] = tally.counts.get(kind, 0) + counts
+                tally.by_image.setdefault(kind, []).append(of_image)
+            tally.labels_by[case.face_id] = case.labels_by
+            if case.face_id in to_show:
+                shown.append((f"{case.face_id.split('/', 1)[1]} {case.kind}", case.image, labels))
+    return tally, shown
+
+
+def _together(found: Iterable[tuple[Tally, list[Shown]]]) -> tuple[Tally, list[Shown]]:
+    """Return what was found in all parts."""
+    whole, every = Tally({}, {}, {}), list[Shown]()
+    for tally, shown in found:
+        for kind, counts in tally.counts.items():
+            whole.counts[kind] = whole.counts.get(kind, 0) + counts
+            whole.by_image.setdefault(kind, []).extend(tally.by_image[kind])
+        whole.labels_by.update(tally.labels_by)
+        every += shown
+    return whole, every
 
 
 def _scores(tally: Tally, classes: Sequence[str], model: str) -> dict[str, Any]:
@@ -199,8 +215,7 @@ def _labeled(faces: Path, split: str) -> list[str]:
 
 def _behind_masks(faces: Path, masked: Path, split: str) -> Iterator[Case]:
     """Yield each face of the split bare, and masked if a mask was drawn on it."""
-    bare_columns = ["face_id", "split", "image", "labels", "labels_by"]
-    for bare, other in tables.joined(faces, masked, bare_columns, ["face_id", "image", "mask"]):
+    for bare, other in tables.joined(faces, masked, COLUMNS, ["face_id", "image", "mask"]):
         if bare["split"] != split or bare["labels"] is None:
             continue
         labels = images.decode_gray(bare["labels"])
@@ -210,11 +225,11 @@ def _behind_masks(faces: Path, masked: Path, split: str) -> Iterator[Case]:
             yield Case(bare["face_id"], bare["labels_by"], "masked", images.decode(other["image"]), truth)
 
 
-def _behind_occluders(faces: Path, templates: Path, folder: Path, split: str, params: Params) -> Iterator[Case]:
+def _behind_occluders(
+    faces: Path, split: str, own: Mapping[str, Template], folder: Path, params: Params
+) -> Iterator[Case]:
     """Yield each face of the split behind an occluder that its name alone decides."""
-    own, pictures = params.render_masks.own_styles(templates), drawn.read_pictures(folder)
-    columns = ["face_id", "split", "image", "landmarks", "face_type", "labels", "labels_by"]
-    for face in tables.read(faces, columns):
+    for face in tables.read(faces, [*COLUMNS, "landmarks", "face_type"]):
         if face["split"] != split or face["labels"] is None or face["landmarks"] is None:
             continue
         rng = generator(params.seed, "evaluate_parser", face["face_id"])
@@ -225,7 +240,7 @@ def _behind_occluders(faces: Path, templates: Path, folder: Path, split: str, pa
             rng,
             looks=params.render_masks,
             own=own,
-            pictures=pictures,
+            pictures=_pictures(folder),
         )
         visible = parts.covered(parts.visible_face(images.decode_gray(face["labels"])), region, by=parts.HIDDEN)
         yield Case(face["face_id"], face["labels_by"], what, hidden, visible)

@@ -4,9 +4,11 @@ python -m stages.recognition.embed --data data --dataset orl --test-dataset orl 
     --weights models/recognizer-dlib.safetensors --out data/embeddings/dlib.parquet --results metrics/embed-dlib
 """
 
+import functools
 import itertools
 import math
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +20,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.compute import device
-from stages.core import images, tables
+from stages.core import images, parallel, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.core.outputs import whole_file
 from stages.core.params import StageParams
 from stages.core.seeding import fraction
 from stages.core.tables import Face
@@ -30,7 +33,10 @@ from stages.masks.looks import Looks
 from stages.masks.share import is_drawn
 from stages.recognition import embedders, embeddings, folding, overlap, protocol
 
-BATCH = 32
+BATCH = 32  # faces that are decoded and embedded together: on their neighbors, last digits depend
+FACES_A_TASK = 10 * BATCH
+COLUMNS = ["face_id", "image", "landmarks"]
+SCRATCH = Path(".scratch")
 FEWEST = 2  # people that heads learn from
 REALISTIC, ORACLE = "realistic", "oracle"  # folders of tables, by what their faces were aligned by
 Change = Callable[[Pixels], Pixels]
@@ -78,96 +84,63 @@ def embed(data: Path, dataset: str, test_dataset: str, weights: Path, out: Path,
     Raises:
         UnmaskError: a condition has no face, or an embedding is not finite.
     """
-    networks = _Networks(weights, params.folds)
     sources = (
         {dataset: tables.SPLITS} if dataset == test_dataset else {dataset: ("train",), test_dataset: ("val", "test")}
     )
-    done, lost, numbers = Counter[str](), Counter[str](), Counter[str]()
+    numbers = Counter[str]()
     people: dict[str, set[str]] = {split: set() for split in tables.SPLITS}
+    planned: list[_Planned] = []
+    for name, splits in sources.items():
+        photos = _photos(data / "landmarks" / name, splits)
+        for face in photos:
+            people[face["split"]].add(face["identity"])
+        photos = _in_folds(_fewer(photos, params), weights, params.folds)
+        numbers.update(_counted(photos, params, name))
+        for condition, source in _sources(data, name).items():
+            wanted = {face["face_id"]: face for face in photos if source.wants(face, params)}
+            planned.append(_plan(condition, source, wanted))
+            asked = any(face["split"] == splits[-1] for task in planned[-1].tasks for face in task.faces)
+            if not asked and source.shows != "oracle":
+                raise UnmaskError(
+                    f"{source.table} has no face of split {splits[-1]!r} to embed under the condition {condition!r}; "
+                    f"embed.masks is {params.masks}"
+                )
+    tasks = [task for one in planned for task in one.tasks]
+    done, lost = Counter[str](), Counter[str]()
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        files = [Path(folder).absolute() / f"{number}.npy" for number in range(len(tasks))]
+        parallel.run(
+            functools.partial(_embedded, weights=weights.absolute()),
+            list(zip(tasks, files, strict=True)),
+            sizes=[len(task.faces) for task in tasks],
+            label=out.as_posix(),
+        )
+        size = np.load(files[0]).shape[1]
 
-    def batches() -> Iterator[tuple[str, embeddings.Faces]]:
-        for name, splits in sources.items():
-            photos = _photos(data / "landmarks" / name, splits)
-            for face in photos:
-                people[face["split"]].add(face["identity"])
-            photos = _fewer(photos, params)
-            numbers.update(_counted(photos, params, name))
-            networks.see({face["identity"] for face in photos if face["split"] == "train"})
-            for condition, source in _sources(data, name).items():
-                wanted = {face["face_id"]: face for face in photos if source.wants(face, params)}
-                asked = 0  # found faces of the last of the splits: train, or those under test
-                for faces in _embedded(source, wanted, networks):
-                    done[condition] += (there := int(faces.found.sum()))
-                    lost[condition] += len(faces) - there
-                    asked += int((faces.found & (np.array(faces.splits) == splits[-1])).sum())
-                    yield condition, faces
-                if not asked and source.shows != "oracle":
-                    raise UnmaskError(
-                        f"{source.table} has no face of split {splits[-1]!r} to embed under the condition "
-                        f"{condition!r}; embed.masks is {params.masks}"
-                    )
+        def batches() -> Iterator[tuple[str, embeddings.Faces]]:
+            written = iter(files)
+            for one in planned:
+                for task in one.tasks:
+                    found = np.load(next(written))
+                    for start in range(0, len(found), BATCH):
+                        some = slice(start, start + BATCH)
+                        yield one.condition, _rows(task.faces[some], found[some])
+                done[one.condition] += sum(len(task.faces) for task in one.tasks)
+                if one.missing:
+                    yield one.condition, _rows(one.missing, np.full((len(one.missing), size), np.nan, np.float32))
+                lost[one.condition] += len(one.missing)
 
-    stream = batches()
-    first = next(stream)
-    embeddings.write(out, itertools.chain([first], stream), networks.size)
+        embeddings.write(out, batches(), size)
     return {
-        "faces": dict(done),
-        "not_found": {condition: lost[condition] for condition in done},
+        "faces": {condition: n for condition, n in done.items() if n or lost[condition]},
+        "not_found": {condition: n for condition, n in lost.items() if n or done[condition]},
         "unknown_whether_masked": numbers["unknown"],
         "real_masks": numbers["real"],
         "masks_left_out": numbers["left out"],
         "test_people_seen_in_training": len(overlap.seen(people["train"], people["test"])) if len(sources) > 1 else 0,
-        "numbers": networks.size,
+        "numbers": size,
     }
-
-
-class _Networks:
-    """A recognizer, and for people it was trained on the networks that never saw them.
-
-    Args:
-        weights: the recognizer's file.
-        folds: into which the people are divided if it never saw any of them, for its heads.
-
-    Attributes:
-        size: numbers in an embedding; 0 before the first one.
-    """
-
-    def __init__(self, weights: Path, folds: int | None) -> None:
-        self.embed = {"all": embedders.load(weights)}
-        self.folds = folds if embedders.knows_nobody(weights) else None
-        self.fold_of: Mapping[str, int] = {}
-        self.size = 0
-        if apart := embedders.load_folds(weights):
-            self.embed |= {str(fold): network for fold, network in enumerate(apart.embed)}
-            self.fold_of = apart.fold_of
-
-    def see(self, people: Collection[str]) -> None:
-        """Learn who may be in training, to be divided into folds; not if too few are left to learn from."""
-        if self.folds:
-            largest = math.ceil(len(people) / self.folds)
-            self.fold_of = folding.folds(people, self.folds) if len(people) - largest >= FEWEST else {}
-
-    def fold(self, face: Face) -> int | None:
-        """Return the fold of a face's person, if this is one to train on."""
-        return self.fold_of.get(face["identity"]) if face["split"] == "train" else None
-
-    def __call__(self, faces: Sequence[Face], change: Change) -> embeddings.Faces:
-        """Return the embeddings of faces with `image` and `landmarks`."""
-        folds = (str(self.fold(face)) for face in faces)
-        networks = [fold if fold in self.embed else "all" for fold in folds]
-
-        def work(network: str, indices: list[int]) -> list[NDArray[np.float32]]:
-            pictures = [change(images.decode(faces[index]["image"])) for index in indices]
-            return list(self.embed[network](pictures, [faces[index]["landmarks"] for index in indices]))
-
-        found = np.stack(device.by_name(networks, work))
-        self.size = found.shape[1]
-        return self.rows(faces, found)
-
-    def rows(self, faces: Sequence[Face], found: NDArray[np.float32]) -> embeddings.Faces:
-        """Return faces with their embeddings (n, d)."""
-        names, people, splits = ([face[name] for face in faces] for name in ("face_id", "identity", "split"))
-        return embeddings.Faces(names, people, splits, [self.fold(face) for face in faces], found)
 
 
 @dataclass(frozen=True)
@@ -236,18 +209,87 @@ def _counted(photos: Sequence[Face], params: Params, dataset: str) -> dict[str, 
     return {"unknown": unknown, "real": tested, "left out": worn - tested}
 
 
-def _embedded(source: _Source, wanted: Mapping[str, Face], networks: _Networks) -> Iterator[embeddings.Faces]:
-    """Yield the faces wanted that a table has, and then the others, which have no embedding."""
-    missing = dict(wanted)
-    columns = ["face_id", "identity", "split", "image", "landmarks"]
-    rows = (face for face in tables.read(source.table, columns) if face["face_id"] in wanted)
-    while batch := list(itertools.islice(rows, BATCH)):
-        for face in batch:
-            del missing[face["face_id"]]
-        yield networks(batch, source.change)
-    if missing and networks.size:
-        nothing = np.full((len(missing), networks.size), np.nan, np.float32)
-        yield networks.rows(list(missing.values()), nothing)
+def _in_folds(photos: list[Face], weights: Path, n: int | None) -> list[Face]:
+    """Return photos with the `fold` of each person to train on, as an embedding there is to be of a stranger's network.
+
+    It is that of a recognizer's file. If the recognizer never saw any of these people, they are divided into `n` folds
+    for its heads, unless too few would be left to learn from.
+    """
+    fold_of = embedders.fold_of(weights)
+    people = {face["identity"] for face in photos if face["split"] == "train"}
+    if n and embedders.knows_nobody(weights):
+        fold_of = folding.folds(people, n) if len(people) - math.ceil(len(people) / n) >= FEWEST else {}
+    return [{**face, "fold": fold_of.get(face["identity"]) if face["split"] == "train" else None} for face in photos]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Some faces of a table, neighbors there: what a worker embeds at a time.
+
+    Attributes:
+        parts: of the table, in which they are.
+        faces: rows without their images.
+        change: of their images.
+    """
+
+    parts: list[Path]
+    faces: list[Face]
+    change: Change
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What is to be embedded under a condition; and the faces wanted that the table does not have."""
+
+    condition: str
+    tasks: list[_Task]
+    missing: list[Face]
+
+
+def _plan(condition: str, source: _Source, wanted: Mapping[str, Face]) -> _Planned:
+    found = [
+        (path.absolute(), wanted[row["face_id"]])
+        for path in tables.parts(source.table, COLUMNS)
+        for row in tables.read_part(path, ["face_id"])
+        if row["face_id"] in wanted
+    ]
+    missing = wanted.keys() - {face["face_id"] for _, face in found}
+    groups = (found[start : start + FACES_A_TASK] for start in range(0, len(found), FACES_A_TASK))
+    tasks = [
+        _Task(list(dict.fromkeys(path for path, _ in some)), [face for _, face in some], source.change)
+        for some in groups
+    ]
+    return _Planned(condition, tasks, [face for face_id, face in wanted.items() if face_id in missing])
+
+
+@functools.cache
+def _networks(weights: Path) -> dict[str, embedders.Embed]:
+    """Return a recognizer's networks, loaded once in a process: `all`, and by their numbers those of the folds."""
+    apart = embedders.load_folds(weights)
+    return {"all": embedders.load(weights)} | {str(fold): one for fold, one in enumerate(apart.embed if apart else ())}
+
+
+def _embedded(task: tuple[_Task, Path], weights: Path) -> None:
+    """Write the embeddings of faces, in their order."""
+    (some, out), networks = task, _networks(weights)
+    names = {face["face_id"]: str(face["fold"]) for face in some.faces}
+    rows = (face for path in some.parts for face in tables.read_part(path, COLUMNS) if face["face_id"] in names)
+    found: list[NDArray[np.float32]] = []
+    while faces := list(itertools.islice(rows, BATCH)):
+
+        def work(network: str, indices: list[int], faces: Sequence[Face] = faces) -> list[NDArray[np.float32]]:
+            pictures = [some.change(images.decode(faces[index]["image"])) for index in indices]
+            return list(networks[network](pictures, [faces[index]["landmarks"] for index in indices]))
+
+        of = (names[face["face_id"]] for face in faces)
+        found += device.by_name([name if name in networks else "all" for name in of], work)
+    with whole_file(out, in_whole_folder=True) as staging, staging.open("wb") as file:
+        np.save(file, np.stack(found))
+
+
+def _rows(faces: Sequence[Face], found: NDArray[np.float32]) -> embeddings.Faces:
+    """Return faces with their embeddings (n, d)."""
+    return embeddings.Faces(*([face[name] for face in faces] for name in embeddings.KEYS), found)
 
 
 if __name__ == "__main__":

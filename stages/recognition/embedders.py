@@ -89,6 +89,16 @@ def load_folds(path: Path) -> Folds | None:
     return Folds(fold_of, [_of_trained(one) for one in found])
 
 
+def fold_of(path: Path) -> Mapping[str, int]:
+    """Return the fold of each person that a recognizer was trained on; nothing, if it was trained without, or not here.
+
+    Raises:
+        UnmaskError: no such file, or it holds something else.
+    """
+    found: Mapping[str, int] = weights.load(path, recognizer.KIND)[0].get("fold_of") or {}
+    return found
+
+
 def knows_nobody(path: Path) -> bool:
     """Tell whether a recognizer came pretrained and learned nothing here: all people of the pipeline are new to it.
 
