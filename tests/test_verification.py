@@ -158,6 +158,25 @@ def test_two_sets_of_photos_are_paired_each_with_each():
     assert (found.accepted_genuine[-1], found.accepted_impostor[-1]) == (7 * 2 * 2, 14 * 14 - 7 * 2 * 2)
 
 
+def test_workers_count_what_one_process_counts(monkeypatch: pytest.MonkeyPatch):
+    """In shares of the probes, also such as are empty."""
+    embeddings, names = faces(7, 4)
+    lost = embeddings.copy()
+    lost[5] = np.nan
+    own = np.where(np.arange(10) < 7, np.arange(10) + 3, -1)
+    monkeypatch.setattr(verification, "AT_A_TIME", 56)  # two probes
+    cases = [(lost, lost, (names, names), np.arange(28)), (embeddings, lost[3:13], (names, names[3:13]), own)]
+    for case in cases:
+        alone = verification.of_all_pairs(*case)
+        with monkeypatch.context() as patch:
+            patch.setattr(verification, "SHARED_FROM", 1)
+            shared = verification.of_all_pairs(*case)
+        assert np.array_equal(shared.genuine, alone.genuine)
+        assert np.array_equal(shared.impostor, alone.impostor)
+        assert (shared.lost_genuine, shared.lost_impostor) == (alone.lost_genuine, alone.lost_impostor)
+        assert alone.lost_genuine > 0
+
+
 def test_no_photo_is_paired_with_itself_wherever_it_stands():
     embeddings, names = faces(5, 3)
     order = np.random.default_rng(0).permutation(15)[:10]

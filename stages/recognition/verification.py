@@ -5,14 +5,19 @@ thousand million pairs take no more memory than a thousand. A pair of which a fa
 has the lowest score, `LOST`, so that every threshold above rejects it (ISO/IEC 19795-1).
 """
 
-from collections.abc import Sequence
+import functools
+import itertools
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from stages.core import intervals
+from stages.core import intervals, parallel
 from stages.core.errors import UnmaskError
 from stages.core.intervals import Scatter
 from stages.recognition import similarity
@@ -21,6 +26,10 @@ from stages.recognition.similarity import STEPS, Scores
 
 Counts = NDArray[np.int64]
 AT_A_TIME = 2**23  # pairs that are scored at a time
+SHARED_FROM = 2**30  # pairs; starting workers for fewer takes longer than it saves
+SHARES = 16  # of the probes, of which a worker takes one after the other
+SIDES = ("references", "probes", "of_references", "of_probes", "own")  # of all pairs: embeddings, people, same photos
+SCRATCH = Path(".scratch")
 RESAMPLED_AT_A_TIME = 50  # of which all pairs are in memory
 LOST = -1.0
 
@@ -156,6 +165,15 @@ class Counted:
     lost_genuine: int
     lost_impostor: int
 
+    def __add__(self, other: "Counted") -> "Counted":
+        """Return the pairs of both."""
+        return Counted(
+            self.genuine + other.genuine,
+            self.impostor + other.impostor,
+            self.lost_genuine + other.lost_genuine,
+            self.lost_impostor + other.lost_impostor,
+        )
+
     def attempts(self) -> Curve:
         """Return the curve of all pairs, of which those that could not be compared are rejected.
 
@@ -178,7 +196,7 @@ def of_all_pairs(
     people: tuple[Sequence[str], Sequence[str]],
     own: NDArray[np.int64],
 ) -> Counted:
-    """Count all pairs of a reference and a probe, in little memory.
+    """Count all pairs of a reference and a probe, in little memory; from `SHARED_FROM` pairs on, by all workers.
 
     Args:
         references: embeddings of length 1, (n, d); NaN where there is none.
@@ -188,22 +206,45 @@ def of_all_pairs(
             (m,); -1 if there is none.
     """
     names = {name: number for number, name in enumerate(sorted({*people[0], *people[1]}))}
-    of_references, of_probes = (np.array([names[name] for name in some], np.int32) for some in people)
+    numbers = [np.array([names[name] for name in some], np.int32) for some in people]
+    work = functools.partial(_counted, alike=references is probes)
+    sides = dict(zip(SIDES, (references, probes, *numbers, own), strict=True))
+    if len(references) * len(probes) < SHARED_FROM:
+        return work(sides, range(len(probes)))
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        for name, values in sides.items():
+            np.save(Path(folder) / f"{name}.npy", values)
+        shares = [range(*share) for share in itertools.pairwise(np.linspace(0, len(probes), SHARES + 1).astype(int))]
+        on_disk = functools.partial(_counted_on_disk, folder=Path(folder).absolute(), work=work)
+        found = parallel.run(on_disk, shares, sizes=[len(share) for share in shares], label="pairs", unit="probes")
+    return functools.reduce(Counted.__add__, found)
+
+
+def _counted_on_disk(
+    share: range, folder: Path, work: Callable[[Mapping[str, NDArray[Any]], range], Counted]
+) -> Counted:
+    return work({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SIDES}, share)
+
+
+def _counted(sides: Mapping[str, NDArray[Any]], share: range, *, alike: bool) -> Counted:
+    """Count the pairs of a share of the probes; `alike`: the probes are the references."""
+    references, probes, of_references, of_probes, own = (sides[name] for name in SIDES)
     genuine, every = (np.zeros(2 * STEPS + 1, np.int64) for _ in range(2))
     lost_genuine = lost = 0
     known, asked = there(references), there(probes)
     compared = similarity.against(filled(references))
     columns = np.arange(len(references))
     block = max(1, AT_A_TIME // len(references))
-    for start in range(0, len(probes), block):
-        part = slice(start, start + block)
+    for start in share[::block]:
+        part = slice(start, min(start + block, share.stop))
         steps = compared(filled(probes[part]))
         same = of_probes[part, None] == of_references
         gone = ~(asked[part, None] & known)
         steps[gone] = -STEPS
-        if references is probes or own[part].max() >= 0:
+        if alike or own[part].max() >= 0:
             rows = np.arange(start, start + len(steps))[:, None]
-            wanted = columns > rows if references is probes else columns != own[part, None]
+            wanted = columns > rows if alike else columns != own[part, None]
             steps, same, gone = steps[wanted], same[wanted], gone[wanted]
         genuine += _count_steps(steps[same])
         every += _count_steps(steps)
