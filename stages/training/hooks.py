@@ -1,6 +1,7 @@
 """What happens beside the training itself: progress, curves, and a stop when the loss is not finite."""
 
 import math
+import statistics
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -73,19 +74,27 @@ class CurveHook(Hook):
     Attributes:
         rows: one a checkpoint: `step`, `lr`, and each of the losses.
         seconds: of training, over all runs.
+        each: seconds of each step of this run, its samples included.
     """
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
+        self.each: list[float] = []
         self._sums: dict[str, float] = {}
         self._steps = 0
-        self._since = 0.0
+        self._since = self._last = 0.0
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Return the median over the steps of this run but the first, which is slow; None if this run made none."""
+        return statistics.median(self.each[1:] or self.each) if self.each else None
 
     def before_train_epoch(self, runner: Any) -> None:
         """Start the clock."""
         del runner
-        self._sums, self._steps, self._since = {}, 0, time.perf_counter()
+        self._sums, self._steps = {}, 0
+        self._since = self._last = time.perf_counter()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
@@ -93,6 +102,8 @@ class CurveHook(Hook):
         """Add up the losses."""
         del runner, batch_idx, data_batch
         self._steps += 1
+        before, self._last = self._last, time.perf_counter()
+        self.each.append(self._last - before)
         for name, value in (outputs or {}).items():
             if "loss" in name:
                 self._sums[name] = self._sums.get(name, 0.0) + float(value)

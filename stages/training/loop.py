@@ -143,6 +143,7 @@ def train(
         "seconds": curve.seconds,
         "images": images,
         "images_per_second": images / max(curve.seconds, 1e-9),
+        "step_seconds": curve.step_seconds,
         "peak_memory_mb": device.peak_memory() / 2**20,
         "device": device.name(),
         "threads": torch.get_num_threads(),

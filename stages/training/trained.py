@@ -23,8 +23,8 @@ class Trained:
     Attributes:
         model: with its last weights, in evaluation mode, on the CPU.
         rows: the curve, see `hooks.CurveHook`.
-        cost: seconds, images per second and peak memory in MB: measured, so never the same twice; and what they are of:
-            the images seen, the device, its threads and the precision.
+        cost: seconds, images per second, seconds of a step (the median) and peak memory in MB: measured, so never the
+            same twice; and what they are of: the images seen, the device, its threads and the precision.
         work: folder of the checkpoints.
     """
 
