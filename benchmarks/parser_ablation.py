@@ -49,6 +49,8 @@ def measure(changes: dict[str, bool], seed: int, steps: int | None, work: Path) 
         "scanet",
         **inputs,
         masked=Path(f"data/masked/oracle/{role}"),
+        photos=Path(f"data/clean/{role}"),
+        occluded=Path(f"data/clean/{role}"),
         weights=weights,
         results=Results(work / "evaluation"),
         params=params.load(evaluate_parser.Params, "evaluate_parser"),

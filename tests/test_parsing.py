@@ -14,6 +14,7 @@ from stages.core import images, params, tables
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.results import Results
+from stages.data import clean
 from stages.faces import parts, regions
 from stages.parsing import evaluate_parser, networks, parser, samples, scores, train_parser
 from stages.training import openmmlab
@@ -96,6 +97,15 @@ def test_confusion_and_scores_have_known_answers():
     assert result["mean_iou"] == pytest.approx((1 / 3 + 2 / 3 + 1 / 2) / 3)
     assert result["pixel_accuracy"] == pytest.approx(4 / 6)
     assert result["absent"] == ["c"]
+
+
+def test_classes_that_are_taken_together_are_not_confused_with_each_other():
+    names = ("background", "l_eye", "r_eye", "nose")
+    counts = np.array([[5, 1, 0, 0], [1, 2, 3, 0], [0, 0, 1, 2], [0, 0, 0, 4]])
+    found = scores.merged(counts, names, {"eyes": ("l_eye", "r_eye"), "nose": ("nose",)})
+    assert found == {"eyes": pytest.approx(2 * 6 / (9 + 7)), "nose": pytest.approx(2 * 4 / (4 + 6))}
+    assert scores.merged(np.diag([3, 0, 0, 1]), names, {"eyes": ("l_eye", "r_eye")}) == {}
+    assert {name for group in parts.MERGED.values() for name in group} < set(parts.CLASSES)
 
 
 def test_a_perfect_map_scores_1_and_counts_add_up():
@@ -207,6 +217,8 @@ def tables_of_faces(tmp_path: Path) -> dict[str, Path]:
     return {
         "faces": faces,
         "masked": write_table(tmp_path / "masked", masked),
+        "photos": faces,
+        "occluded": faces,
         "templates": tmp_path / "none",
         "occluders": tmp_path / "none",
     }
@@ -219,9 +231,11 @@ def train(model: str, inputs: dict[str, Path], out: Path, chosen: train_parser.P
     )
 
 
-def evaluate(model: str, inputs: dict[str, Path], out: Path, split: str = "test") -> dict:
-    content = params.read_yaml(ROOT / "params.yaml")
-    values = {"seed": 0, "render_masks": content["render_masks"], "split": split, "timed_images": 2}
+def evaluate(
+    model: str, inputs: dict[str, Path], out: Path, split: str = "test", *, as_published: bool = False
+) -> dict:
+    looks = params.read_yaml(ROOT / "params.yaml")["render_masks"]
+    values = {"seed": 0, "render_masks": looks, "split": split, "timed_images": 2, "as_published": as_published}
     return evaluate_parser.evaluate_parser(
         model,
         **inputs,
@@ -238,7 +252,7 @@ def test_a_parser_is_trained_and_scored(model: str, tables_of_faces: dict[str, P
     assert numbers["identities"] == 2
     assert numbers["labels_by"] == {"landmarks": 8}
     costs = json.loads((tmp_path / "costs/training.json").read_text())
-    measured = {"seconds", "images_per_second", "peak_memory_mb"}
+    measured = {"seconds", "images_per_second", "step_seconds", "peak_memory_mb"}
     assert costs.keys() == measured | {"images", "device", "threads", "precision"}
     result = evaluate(model, tables_of_faces, tmp_path)
     assert result["images"] == (8 if model == "scanet" else 4)
@@ -310,6 +324,118 @@ def test_weights_of_another_model_are_refused(tables_of_faces: dict[str, Path], 
     weights.save(tmp_path / "extractor.safetensors", network, {**about, "model": config})
     with pytest.raises(UnmaskError, match=r"is from another config: tensor .*conv_seg"):
         evaluate("extractor", tables_of_faces, tmp_path)
+
+
+# ---------------------------------------------------------------- as the papers do it
+
+
+class SaysSkin:
+    """A parser that takes the left half of every picture for skin, or the visible face."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self.classes = classes
+
+    def __call__(self, pictures: list[Pixels]) -> list[Pixels]:
+        found = [np.zeros(picture.shape[:2], np.uint8) for picture in pictures]
+        for labels in found:
+            labels[:, : labels.shape[1] // 2] = 1
+        return found
+
+
+def cleaned(dataset: str, files: dict[str, Pixels | str], folder: Path) -> Path:
+    """Return the table that `clean` makes of a publisher's files."""
+    for name, content in files.items():
+        path = folder / "raw" / dataset / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else images.encode_png(content))
+    (folder / "curation.csv").write_text("face_id,reason\n")
+    section = {**params.read_yaml(ROOT / "params.yaml")["clean"], "near_duplicates": None, "min_side": 8}
+    clean.clean(
+        folder / "raw" / dataset,
+        folder / "curation.csv",
+        folder / dataset,
+        folder / "rejected.csv",
+        Results(folder / "clean"),
+        params.check(clean.Params, section, ROOT / "params.yaml"),
+    )
+    return folder / dataset
+
+
+def marked(*places: tuple[slice, slice], size: int = 16) -> Pixels:
+    """Return a black map (size, size) that is white in some places."""
+    picture = np.zeros((size, size), np.uint8)
+    for place in places:
+        picture[place] = 255
+    return picture
+
+
+def photo(seed: int, size: int = 16) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+
+
+def test_celebamask_hq_is_scored_by_its_official_split(
+    tables_of_faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In the publisher's layout: CelebA's lists make photo 7 a test photo, 3 one to choose by."""
+    root = "CelebAMask-HQ/"
+    mapping = "idx    orig_idx    orig_file\n"
+    mapping += "".join(f"{i}         {n}           {n + 1}.jpg\n" for i, n in ((0, 5), (3, 182637), (7, 182638)))
+    files: dict[str, Pixels | str] = {f"{root}CelebA-HQ-to-CelebA-mapping.txt": mapping}
+    for index in (0, 3, 7):
+        files[f"{root}CelebA-HQ-img/{index}.jpg"] = photo(index)
+        for part, place in (("skin", np.s_[:, :12]), ("l_eye", np.s_[:4, :4]), ("hair", np.s_[12:, :])):
+            files[f"{root}CelebAMask-HQ-mask-anno/0/{index:05d}_{part}.png"] = marked(place)
+    table = cleaned("celebamask_hq", files, tmp_path)
+    assert {face["face_id"][-5:]: face["split"] for face in tables.read(table)} == {
+        "00000": "train",
+        "00003": "val",
+        "00007": "test",
+    }
+    monkeypatch.setattr(evaluate_parser, "_parser", lambda *_: SaysSkin(parts.NAMES))
+    found = evaluate("scanet", tables_of_faces | {"photos": table}, tmp_path, as_published=True)["as_published"]
+    assert found["images"] == 1
+    # Skin: 12 columns of 12 rows, without the eye, is 128 pixels; found are 8 columns, 128 pixels, 80 of them skin.
+    assert found["f1"] == {"skin": pytest.approx(2 * 80 / (128 + 128)), "l_eye": 0.0, "hair": 0.0}
+    assert found["mean_f1"] == pytest.approx(2 * 80 / 256 / 3)
+    assert found["merged_f1"] == {"eyes": 0.0}
+    assert found["absent"][-1] == "mask"
+    assert len(found["absent"]) + len(found["f1"]) + 1 == len(parts.NAMES)
+
+
+def test_cofw_is_scored_photo_by_photo(
+    tables_of_faces: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In FaceOcc's layout, its test photos of COFW: masks are 255 where the face is visible."""
+    visible = {"a": np.s_[:, :4], "b": np.s_[:, 4:12]}
+    files: dict[str, Pixels | str] = {}
+    for seed, (name, place) in enumerate(visible.items()):
+        files[f"FaceOcc/COFW_test/img/{name}.jpg"] = photo(seed)
+        files[f"FaceOcc/COFW_test/mask/{name}.png"] = marked(place)
+    table = cleaned("faceocc", files, tmp_path)
+    monkeypatch.setattr(evaluate_parser, "_parser", lambda *_: SaysSkin(("hidden", "face")))
+    monkeypatch.setattr(evaluate_parser.drawn, "occlude", hiding_nothing)
+    found = evaluate("extractor", tables_of_faces | {"occluded": table}, tmp_path, as_published=True)
+    # Found are columns 0 to 7 of 16; visible are 0 to 3 of a, and 4 to 11 of b.
+    assert found["as_published"] == {
+        "images": 2,
+        "iou": pytest.approx((1 / 2 + 1 / 3) / 2),
+        "accuracy": pytest.approx((0.75 + 0.5) / 2),
+        "recall": pytest.approx((1 + 0.5) / 2),
+        "precision": pytest.approx((0.5 + 0.5) / 2),
+    }
+    assert "as_published" not in evaluate("extractor", tables_of_faces, tmp_path)
+    with pytest.raises(UnmaskError, match=r"has no photo in split 'val' with labels .* evaluate_parser\.as_published"):
+        evaluate(
+            "extractor",
+            tables_of_faces | {"faces": val_only(tmp_path), "occluded": table},
+            tmp_path,
+            "val",
+            as_published=True,
+        )
+
+
+def val_only(tmp_path: Path) -> Path:
+    return write_table(tmp_path / "val", [{**face, "split": "val"} for face in rows()])
 
 
 def test_no_face_to_train_or_score_is_said(tables_of_faces: dict[str, Path], tmp_path: Path):

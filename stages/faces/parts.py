@@ -38,6 +38,10 @@ FACE = tuple(
     CLASSES.index(name) for name in CLASSES if name in {"skin", "nose", "mouth"} or name[2:] in {"eye", "brow", "lip"}
 )
 
+# What papers on face parsing take together beside the single parts, as DML-CSR's evaluation does (arXiv:2203.14448).
+# The mean of CelebAMask-HQ's papers is over the 18 single parts.
+MERGED = {"eyes": ("l_eye", "r_eye"), "brows": ("l_brow", "r_brow"), "mouth": ("mouth", "u_lip", "l_lip")}
+
 # What each class becomes in the mirrored image.
 FLIPPED = np.arange(256, dtype=np.uint8)
 for _left, _right in (("l_eye", "r_eye"), ("l_brow", "r_brow"), ("l_ear", "r_ear")):

@@ -1,8 +1,8 @@
 """Score a parser on people it was not trained on: the test people, and those to choose by.
 
 python -m stages.parsing.evaluate_parser --model scanet --faces data/labeled/orl --masked data/masked/oracle/orl \
-    --templates data/mask_templates --occluders data/occluders --weights models/parser-scanet.safetensors \
-    --results metrics/evaluate_parser-scanet
+    --photos data/clean/orl --occluded data/clean/orl --templates data/mask_templates --occluders data/occluders \
+    --weights models/parser-scanet.safetensors --results metrics/evaluate_parser-scanet
 """
 
 import functools
@@ -49,6 +49,8 @@ class Params(StageParams):
     """Whose scores stand at the top; those of `val` stand below `val` in any case."""
     timed_images: int = Field(ge=1)
     """Over so many, one at a time and on one thread, the time an image takes is measured."""
+    as_published: bool
+    """Whether photos are scored, too, as they are: whole, with the publisher's label maps and nothing drawn."""
 
 
 class Case(NamedTuple):
@@ -79,6 +81,8 @@ def evaluate_parser(
     model: str,
     faces: Path,
     masked: Path,
+    photos: Path,
+    occluded: Path,
     templates: Path,
     occluders: Path,
     weights: Path,
@@ -91,6 +95,8 @@ def evaluate_parser(
         model: `scanet` or `extractor`.
         faces: a table of bare faces with labels.
         masked: the same faces with masks; read for SCANet.
+        photos: whole photos with labels, which are scored as published for SCANet; read if `as_published`.
+        occluded: the same for the extractor, such as FaceOcc's test photos of COFW, whose faces something real hides.
         templates: folder of the user's own masks.
         occluders: folder of the user's own occluders.
         weights: what `train_parser` wrote.
@@ -101,10 +107,10 @@ def evaluate_parser(
     Returns:
         Scores, see `stages.parsing.scores`, and how many images there were and who labeled the faces. Below `val` the
         same of the people of split `val`, by which one may choose; null if none of their faces can be scored, and left
-        out if they are the split that is scored anyway.
+        out if they are the split that is scored anyway. Below `as_published` the scores of whole photos, if asked for.
 
     Raises:
-        UnmaskError: there is no face with labels in the split, or the weights are not this model's.
+        UnmaskError: there is no face, or photo, with labels in the split, or the weights are not this model's.
     """
     trained = _parser(weights.absolute(), model)
     cases: Callable[..., Iterator[Case]] = functools.partial(_behind_masks, masked=masked.absolute())
@@ -134,11 +140,50 @@ def evaluate_parser(
     if params.split != "val":
         to_choose_by, _ = judged("val")
         result["val"] = _scores(to_choose_by, trained.classes, model) if to_choose_by.counts else None
+    if params.as_published:
+        table = photos if model == "scanet" else occluded
+        label = f"{results.metrics.stem} as published"
+        result["as_published"] = _as_published(table, model, params.split, weights, label)
     return result
 
 
 _parser = functools.cache(parser.load)  # once in a worker
 _pictures = functools.cache(drawn.read_pictures)
+
+
+def _as_published(table: Path, model: str, split: str, weights: Path, label: str) -> dict[str, Any]:
+    """Return the scores of whole photos, as papers have them: nobody was aligned, and nobody was left out for that.
+
+    Of SCANet these are those of CelebAMask-HQ's papers, over the parts of a face alone; what it takes for a mask is
+    wrong here. Of the extractor they are FaceExtraction's: means over the photos.
+
+    Raises:
+        UnmaskError: there is no photo with labels in the split.
+    """
+    cases = functools.partial(_photos, model=model, split=split)
+    work = functools.partial(_judged, cases=cases, weights=weights.absolute(), model=model, to_show=())
+    tally, _ = _together(tables.map_parts(work, table, needs=["split", "image"], label=label))
+    if not tally.counts:
+        raise UnmaskError(
+            f"{table} has no photo in split {split!r} with labels of its publisher, which evaluate_parser.as_published "
+            f"scores: name another dataset under `roles`, or set it to false"
+        )
+    counts = tally.counts["all"]
+    if model != "scanet":
+        return _means(tally.by_image["all"])
+    merged = scores.merged(counts, parts.NAMES, parts.MERGED)
+    return {**scores.from_confusion(counts, parts.NAMES), "merged_f1": merged, "images": len(tally.by_image["all"])}
+
+
+def _photos(table: Path, model: str, split: str) -> Iterator[Case]:
+    """Yield each labeled photo of the split as it is, if the table has labels."""
+    if "labels" not in tables.columns(table):
+        return
+    for face in tables.read(table, ["face_id", "split", "image", "labels"]):
+        if face["split"] == split and face["labels"] is not None:
+            labels = images.decode_gray(face["labels"])
+            truth = labels if model == "scanet" else parts.visible_face(labels)
+            yield Case(face["face_id"], "publisher", "photo", images.decode(face["image"]), truth)
 
 
 def _judged(

@@ -1,6 +1,6 @@
 """Scores of label maps, from pooled confusion matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,3 +60,20 @@ def from_confusion(counts: Counts, names: Sequence[str]) -> dict[str, object]:
         "pixel_accuracy": float(hits.sum() / counts.sum()),
         "absent": [name for i, name in enumerate(names) if not present[i]],
     }
+
+
+def merged(counts: Counts, names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Return the F1 of groups of classes, each taken for one class: what is confused within a group is right.
+
+    Args:
+        counts: as of `confusion`.
+        names: of the classes.
+        groups: names of the classes in each, by its name. A group of which the truth has no pixel is left out.
+    """
+    found = {}
+    for group, members in groups.items():
+        ids = [names.index(name) for name in members]
+        truth, said = counts[ids].sum(), counts[:, ids].sum()
+        if truth:
+            found[group] = float(2 * counts[np.ix_(ids, ids)].sum() / (truth + said))
+    return found
