@@ -28,7 +28,7 @@ NUMERIC := $(patsubst %,tests/test_%.py,align_faces costs detection distill_reco
              review similarity training try_photo verification)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help repro report compare try evaluate app release onnx test test-older test-slow test-gpu fuzz lint format deps hooks \
+.PHONY: FORCE help repro plan report compare try evaluate app release onnx test test-older test-slow test-gpu fuzz lint format deps hooks \
         secrets licenses audit check-lock readme-table benchmark lock
 
 help:  ## List the targets
@@ -37,6 +37,10 @@ help:  ## List the targets
 repro: $(VENV)/installed  ## Install what is needed and run the pipeline (dvc repro)
 	@python -m stages.tools.forecast
 	dvc repro
+
+plan: $(VENV)/installed  ## Say what a preset takes, before anything runs: make plan PRESET=lfw
+	@test -n "$$PRESET" || { echo "say which: make plan PRESET=lfw"; exit 1; }
+	@python -m stages.tools.plan --preset="$$PRESET"
 
 REPORT := python -m stages.reports.report --metrics metrics --pipeline dvc.yaml --catalogue data/catalogue.yaml \
             --page report/index.html --summary report/summary.md --card report/model-card.md \

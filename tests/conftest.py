@@ -10,16 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
 from stages.core import tables
 from stages.core.images import Pixels, encode_png
-from stages.faces.landmarks import Points
+from stages.tools.planning import made_up
 
 os.environ["UNMASK_THREADS"] = "1"  # the tests run in two processes; with two threads each, trainings would crawl
+drawn_face, drawn_landmarks = made_up.face, made_up.landmarks
 ROOT = Path(__file__).resolve().parent.parent
 PEOPLE, PHOTOS = 26, 2  # of ORL, by name
 SMALL = PEOPLE * PHOTOS  # faces in the small repository
@@ -30,39 +30,6 @@ NOBODY = {  # whose commits those of a test are
     for key, value in (("NAME", "tests"), ("EMAIL", "tests@localhost"))
 }
 SHARED = Path(os.environ.get("UNMASK_SHARED", ROOT.parent / "shared"))
-
-
-def _arc(center: tuple[float, float], radii: tuple[float, float], start: float, end: float, n: int) -> Points:
-    angle = np.radians(np.linspace(start, end, n))
-    return np.stack([center[0] + radii[0] * np.cos(angle), center[1] + radii[1] * np.sin(angle)], 1).astype(np.float32)
-
-
-def drawn_landmarks(size: int = 112) -> Points:
-    """Return the 68 landmarks of a frontal face in a square image of `size` pixels."""
-    jaw = _arc((56, 52), (36, 50), 180, 0, 17)
-    brows = np.concatenate([_arc((38, 44), (13, 6), 200, 340, 5), _arc((74, 44), (13, 6), 200, 340, 5)])
-    nose = np.array([(56, y) for y in (50, 57, 64, 71)] + [(x, 76) for x in (48, 52, 56, 60, 64)], np.float32)
-    # An eye starts at its left corner, goes over the upper lid, and back over the lower one.
-    eyes = np.concatenate([_arc((x, 52), (7, 3), 180, 480, 6) for x in (39, 73)])
-    lips = np.concatenate([_arc((56, 88), (15, 6), 180, 510, 12), _arc((56, 88), (11, 2), 180, 495, 8)])
-    return np.concatenate([jaw, brows, nose, eyes, lips]) * np.float32(size / 112)
-
-
-def drawn_face(seed: int = 0, size: int = 112, *, gray: bool = False) -> tuple[Pixels, Points]:
-    """Return a drawn face, RGB (size, size, 3), and its landmarks."""
-    rng = np.random.default_rng(seed)
-    points = drawn_landmarks(size)
-    image = np.full((size, size, 3), rng.integers(40, 90, 3), np.uint8)
-    skin = tuple(int(value) for value in rng.integers(120, 220, 3))
-    outline = np.concatenate([points[:17], points[[26, 24, 19, 17]] - [0, size / 4]])
-    cv2.fillPoly(image, [outline.astype(np.int32)], skin, cv2.LINE_AA)
-    for part in (points[36:42], points[42:48], points[48:60]):
-        cv2.fillPoly(image, [part.astype(np.int32)], tuple(value // 3 for value in skin), cv2.LINE_AA)
-    cv2.polylines(image, [points[27:36].astype(np.int32)], False, tuple(value // 2 for value in skin), 1, cv2.LINE_AA)
-    image = np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
-    if gray:
-        image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return image, points
 
 
 def face_row(index: int, *, identity: str = "", gray: bool = False) -> tables.Face:

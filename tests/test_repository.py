@@ -336,6 +336,7 @@ ODD_NAMES = [
         ("evaluate", ["FACES", "OUT", "RECOGNIZER", "PAIRS"], ["--faces", "--out", "--recognizer", "--pairs"]),
         ("app", ["HOST", "PORT", "MODELS", "KNOWN"], ["--host", "--port", "--models", "--known"]),
         ("release", ["PRESET", "FACES"], ["--preset", "--faces"]),
+        ("plan", ["PRESET"], ["--preset"]),
         ("compare", ["BASE", "BY"], ["--base", "--by"]),
     ],
 )

@@ -100,11 +100,17 @@ def forecast(stage: str, speed: Speed) -> float | None:
 
 def _images(stage: str) -> int | None:
     """Return how many images the schedule in params.yaml lets a training see; None if the stage trains nothing."""
+    found = schedule(stage, params.read_yaml(params.PARAMS_FILE)) if params.PARAMS_FILE.exists() else None
+    return int(found["steps"] * found["batch_size"]) if found else None
+
+
+def schedule(stage: str, content: Any) -> dict[str, Any] | None:
+    """Return the schedule of a stage in the content of params.yaml; None if it trains nothing by one."""
     name, _, item = stage.replace("_masked_", "_").partition("@")  # train_masked_recognizer has no schedule of its own
-    section = params.read_yaml(params.PARAMS_FILE).get(name) if params.PARAMS_FILE.exists() else None
+    section = content.get(name)
     for candidate in (section, section.get(item) if isinstance(section, dict) else None):
         if isinstance(candidate, dict) and isinstance(candidate.get("schedule"), dict):
-            return int(candidate["schedule"]["steps"] * candidate["schedule"]["batch_size"])
+            return dict(candidate["schedule"])
     return None
 
 

@@ -8,6 +8,7 @@ python -m stages.tools.presets recipes/extractor_r18
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,11 @@ def load(name: str, folder: Path = FOLDER) -> Preset:
     return preset.model_copy(update={"base": None, "recipes": [], "params": values, "checkpoints": checkpoints})
 
 
-def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogue: Path = CATALOGUE) -> list[str]:
-    """Put a preset's values into params.yaml, in the form that DVC writes; return a line on each key that changed.
+def applied(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER) -> tuple[Any, list[str]]:
+    """Return the content of params.yaml with a preset's values, and a line on each key that changed; write nothing.
 
     Raises:
-        UnmaskError: there is no such preset, params.yaml lacks one of its keys, or the terms of one of its datasets are
-            not accepted there; then nothing is changed.
+        UnmaskError: there is no such preset, or params.yaml lacks one of its keys.
     """
     preset = load(name, folder)
     content = parse_yaml_for_update(params.read_text(encoding="utf-8"), params)
@@ -113,10 +113,26 @@ def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogu
         if place[last] != value:
             changes.append(f"{key}: {_short(place[last])} -> {_short(value)}")
             _put(place, last, value)
-    known, accepted = sources.load(catalogue), content.get(ACCEPTED) or []
+    return content, changes
+
+
+def not_accepted(content: Any, known: Mapping[str, sources.Dataset]) -> dict[str, sources.Dataset]:
+    """Return those of some datasets or models whose terms are not accepted in the content of params.yaml, by name."""
+    accepted = content.get(ACCEPTED) or []
+    return {name: source for name, source in known.items() if source.terms and name not in accepted}
+
+
+def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogue: Path = CATALOGUE) -> list[str]:
+    """Put a preset's values into params.yaml, in the form that DVC writes; return a line on each key that changed.
+
+    Raises:
+        UnmaskError: there is no such preset, params.yaml lacks one of its keys, or the terms of one of its datasets are
+            not accepted there; then nothing is changed.
+    """
+    content, changes = applied(name, params, folder)
+    known = sources.load(catalogue)
     wanted = {name: known[name] for name in content.get("datasets") or [] if name in known}
-    asked = {name: source for name, source in wanted.items() if source.terms and name not in accepted}
-    if asked:
+    if asked := not_accepted(content, wanted):
         told = [
             f"- {name}, {source.title}: {source.terms} License: {source.license.rstrip('.')}. Read more at "
             f"{source.homepage}."
@@ -125,8 +141,8 @@ def apply(name: str, params: Path = PARAMS_FILE, folder: Path = FOLDER, catalogu
         raise UnmaskError(
             f"{params} is unchanged, as {name} needs datasets whose terms you have not accepted:\n"
             + "\n".join(told)
-            + f"\nIf you accept them, write `{ACCEPTED}: [{', '.join([*accepted, *asked])}]` in {params} and "
-            "run this again."
+            + f"\nIf you accept them, write `{ACCEPTED}: [{', '.join([*(content.get(ACCEPTED) or []), *asked])}]` in "
+            f"{params} and run this again."
         )
     if changes:
         with whole_file(params) as staging:
