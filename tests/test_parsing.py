@@ -1,8 +1,10 @@
 """The parsers: networks, samples, scores, training and evaluation on drawn faces."""
 
+import functools
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,10 +17,13 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.results import Results
 from stages.data import clean
-from stages.faces import parts, regions
-from stages.parsing import evaluate_parser, networks, parser, samples, scores, train_parser
+from stages.faces import alignment, parts, regions
+from stages.masks.looks import Looks, masked
+from stages.parsing import evaluate_parser, networks, parser, photo_samples, samples, scores, train_parser
 from stages.training import openmmlab
 from tests.conftest import ROOT, face_row, write_table
+
+LOOKS = params.load(Looks, "render_masks", ROOT / "params.yaml")
 
 # ---------------------------------------------------------------- networks
 
@@ -485,3 +490,78 @@ def test_soft_f1_has_known_answers():
     # Class 2 is absent and counts for nothing; even logits give each class a third of each of the 3 pixels.
     f1 = [2 * (2 / 3) / (2 + 1), 2 * (1 / 3) / (1 + 1)]
     assert networks.soft_f1(torch.zeros(1, 3, 1, 4), labels) == pytest.approx(1 - sum(f1) / 2)
+
+
+# ---------------------------------------------------------------- photos
+
+
+def photo_row(index: int) -> tables.Face:
+    """Return a photo of twice the size, with labels."""
+    face = face_row(index)
+    image = np.asarray(cv2.resize(images.decode(face["image"]), (224, 224)), np.uint8)
+    points = (face["landmarks"] + 0.5) * 2 - 0.5
+    labels = parts.from_landmarks(points, 224, 224)
+    return {
+        **face,
+        "split": "train",
+        "image": images.encode_png(image),
+        "landmarks": points,
+        "labels": images.encode_png(labels),
+        "labels_by": "publisher",
+    }
+
+
+def test_a_window_holds_both_crops_of_the_finder():
+    """Cut out of the window where nothing is changed by chance, the aligned face is the one of the photo."""
+    face = photo_row(0)
+    (window,) = photo_samples.windows([face], 112)
+    matrix = alignment.arcface_transform(face["landmarks"], 112)
+    for one in (matrix, alignment.lower(matrix, 112)):
+        corners = np.array([[0, 0], [111, 0], [0, 111], [111, 111]], np.float32)
+        in_photo = alignment.apply(cv2.invertAffineTransform(one), corners)
+        there = alignment.apply(photo_samples.in_window(matrix, 112), in_photo)
+        assert there.min() > 0
+        assert there.max() < 112 * photo_samples.WINDOW * photo_samples.DETAIL - 1
+    aligned = alignment.apply(matrix, face["landmarks"])
+    expected = (aligned + photo_samples.MARGIN * 112 + 0.5) * photo_samples.DETAIL - 0.5
+    assert np.abs(window["landmarks"] - expected).max() < 1e-2
+
+
+def test_what_is_drawn_before_a_face_is_labeled_as_what_it_is():
+    rng = np.random.default_rng(0)
+    (window,) = photo_samples.windows([photo_row(1)], 112)
+    image, labels = images.decode(window["image"]), images.decode_gray(window["labels"])
+    draw = functools.partial(masked, looks=LOOKS, own={})
+    shares = {"beard_prob": 0.3, "draw": draw}
+    for _ in range(20):
+        bare = photo_samples.changed(window, image, labels, rng, mask_prob=0.0, **shares)
+        assert not (bare[1] == parts.MASK).any()
+    seen = [photo_samples.changed(window, image, labels, rng, mask_prob=1.0, **shares) for _ in range(20)]
+    for changed, found in seen:
+        assert (found == parts.MASK).mean() > 0.02
+        mask = found == parts.MASK
+        assert np.abs(changed[mask].astype(int) - image[mask]).mean() > 1
+    assert len({(found == parts.MASK).sum() for _, found in seen}) > 15  # each is of another cut
+
+
+def test_photo_samples_have_the_size_asked_for_and_are_the_same_each_time():
+    rows = list(photo_samples.windows([photo_row(index) for index in range(3)], 64))
+    change = functools.partial(
+        photo_samples.changed, mask_prob=0.7, beard_prob=0.3, draw=functools.partial(masked, looks=LOOKS, own={})
+    )
+    one, same = (photo_samples.PhotoSamples(rows, change, 64, 5) for _ in range(2))
+    for key in range(9):
+        first, second = one[key], same[key]
+        assert first["inputs"].shape == (3, 64, 64)
+        assert torch.equal(first["inputs"], second["inputs"])
+        labels = first["data_samples"].gt_sem_seg.data
+        assert labels.max() <= parts.MASK
+        assert torch.equal(labels, second["data_samples"].gt_sem_seg.data)
+
+
+def test_photos_without_labels_are_refused(tmp_path: Path):
+    table = write_table(tmp_path / "photos", [{**face_row(0), "split": "train"}])
+    with pytest.raises(UnmaskError, match="has no labels by its publisher"):
+        train_parser._photos(table)
+    with pytest.raises(UnmaskError, match="name the table of photos by --photos"):
+        train_parser._photos(None)

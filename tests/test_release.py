@@ -105,6 +105,20 @@ def test_a_release_fills_as_its_model_did_and_says_where_it_is_from(made: Path, 
     assert own["align_faces"] == params.read_yaml(ROOT / "params.yaml")["align_faces"]
 
 
+def test_weights_that_have_not_changed_keep_the_commit_that_made_them(made: Path, faces: Path):
+    released(made, faces)
+    out = made.parent / f"models/released/{NAME}.safetensors"
+    first = weights.load(out, inpainter.KIND)[0][stage.KEY]["commit"]
+    (made / "notes").write_text("another commit")
+    commit(made, "another commit")
+    released(made, faces)
+    assert weights.load(out, inpainter.KIND)[0][stage.KEY]["commit"] == first
+    save(made / f"models/{NAME}.safetensors", 0.06)
+    lock(made)
+    released(made, faces)
+    assert weights.load(out, inpainter.KIND)[0][stage.KEY]["commit"] != first
+
+
 def test_the_same_run_gives_the_same_bytes_and_another_one_is_told_apart(made: Path, faces: Path):
     released(made, faces)
     first = (made.parent / f"models/released/{NAME}.safetensors").read_bytes()

@@ -1,6 +1,7 @@
 """Masks are taken off face tables and photos, by a parser or a detector."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -285,6 +286,39 @@ def test_an_edge_that_the_photo_does_not_show_stays_where_it_was_found():
     region = np.where(blob(150), np.uint8(255), np.uint8(0))
     found = refinement.refined(np.full((150, 150, 3), 90, np.uint8), region, 4)
     assert regions.scores(region > 0, found > 0)["iou"] > 0.95
+
+
+def test_a_torn_region_is_mended():
+    """Cracks, holes and crumbs go; both pieces beside a hand stay; what is whole does not change."""
+    whole = np.zeros((140, 112), np.uint8)
+    whole[60:139, 20:90] = 255
+    assert np.array_equal(refinement.mended(whole), whole)
+    torn = whole.copy()
+    torn[80:82, 20:60] = 0  # a crack
+    torn[100:112, 50:62] = 0  # a hole
+    torn[5:9, 5:9] = 255  # a crumb
+    assert np.array_equal(refinement.mended(torn), whole)
+    hand = whole.copy()
+    hand[60:139, 45:57] = 0
+    assert np.array_equal(refinement.mended(hand), hand)
+    assert not refinement.mended(np.zeros_like(whole)).any()
+
+
+def test_a_face_and_its_mirror_image_are_looked_at_and_agree(monkeypatch: pytest.MonkeyPatch):
+    """What is seen in one of both looks counts; the region lies as in the face, not as in its mirror image."""
+    face, points = drawn_face()
+    monkeypatch.setattr(finder, "probabilities", lambda _, faces, __: [0.99] * len(faces))
+
+    def left(faces: Sequence[Pixels]) -> list[Pixels]:
+        region = np.zeros((112, 112), np.uint8)
+        region[:, :40] = 255
+        return [region] * len(faces)
+
+    settings = {name: params.load(model, name, ROOT / "params.yaml") for name, model in SETTINGS.items()}
+    (crop,) = finder.crops_of(face, [points], left, *settings.values())
+    assert crop is not None
+    assert crop.region[90, 37] == crop.region[90, 111 - 37] == 255
+    assert not crop.region[90, 45:67].any()
 
 
 @pytest.mark.parametrize("scale", [1, 3])

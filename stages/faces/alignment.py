@@ -14,6 +14,8 @@ ARCFACE_112 = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
 )
 
+LOWER = 0.25  # of a crop's side by which a second one lies lower: an aligned face ends at the chin, a mask below it
+
 
 class DegenerateLandmarksError(ValueError):
     """The landmarks coincide, so no transform can be found."""
@@ -81,6 +83,11 @@ def ffhq_transform(points: Points, size: int) -> Matrix:
 def apply(matrix: Matrix, points: Points) -> Points:
     """Return points (n, 2) moved by a transform (2, 3); they may leave the image."""
     return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def lower(matrix: Matrix, side: int) -> Matrix:
+    """Return the transform (2, 3) to the crop that lies `LOWER` of its side below that of a transform."""
+    return matrix - np.array([[0, 0, 0], [0, 0, LOWER * side]])
 
 
 def scale_of(matrix: Matrix) -> float:

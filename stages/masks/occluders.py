@@ -138,7 +138,7 @@ def _glasses(image: Pixels, points: Points, rng: Rng) -> Layer:
 def _hand(image: Pixels, points: Points, rng: Rng) -> Layer:
     """Draw a palm and fingers in the color of the face's own skin."""
     size = face_size(points)
-    skin = _skin(image, points) * rng.uniform(0.75, 1.15)
+    skin = skin_color(image, points) * rng.uniform(0.75, 1.15)
     layer = _empty(image)
     target = points[int(rng.choice([2, 5, 8, 11, 14, 30, 33, 48, 54, 62, 66]))]
     angle = rng.uniform(-0.9, 0.9) + (0 if rng.random() < 0.8 else np.pi)
@@ -163,7 +163,7 @@ def _hand(image: Pixels, points: Points, rng: Rng) -> Layer:
         _line(layer, np.stack([base, middle, tip]), tone, thickness)
     thumb = palm + side * width * (0.5 if rng.random() < 0.5 else -0.5)
     _line(layer, np.stack([palm, thumb + toward * width * 0.35]), skin * 0.95, max(2, round(width * 0.26)))
-    return _shaded(layer, size, rng)
+    return shaded(layer, size, rng)
 
 
 def _microphone(image: Pixels, points: Points, rng: Rng) -> Layer:
@@ -181,14 +181,15 @@ def _microphone(image: Pixels, points: Points, rng: Rng) -> Layer:
     mesh = np.sin(x * 2.2) * np.sin(y * 2.2) * 18
     inside = (x - head[0]) ** 2 + (y - head[1]) ** 2 < radius**2
     layer[..., :3] += (mesh * inside)[..., None]
-    return _shaded(layer, size, rng)
+    return shaded(layer, size, rng)
 
 
-def _scarf(image: Pixels, points: Points, rng: Rng) -> Layer:
+def scarf(image: Pixels, points: Points, rng: Rng, highest: float = -0.1, lowest: float = 0.9) -> Layer:
+    """Draw a scarf up to a place by chance from `highest` to `lowest`: 0 is the nose tip, 1 the chin."""
     size = face_size(points)
     left, right = eye_centers(points)
     axis = (right - left) / max(float(np.linalg.norm(right - left)), 1e-6)
-    middle = points[NOSE_TIP] + (points[CHIN] - points[NOSE_TIP]) * rng.uniform(-0.1, 0.9)
+    middle = points[NOSE_TIP] + (points[CHIN] - points[NOSE_TIP]) * rng.uniform(highest, lowest)
     steps = np.linspace(-1.4, 1.4, 12)
     edge = middle + np.outer(steps * size, axis)
     edge[:, 1] += size * (rng.normal(0, 0.02, 12) - 0.05 * rng.uniform(0, 2) * steps**2)
@@ -199,7 +200,7 @@ def _scarf(image: Pixels, points: Points, rng: Rng) -> Layer:
     y, x = np.mgrid[: layer.shape[0], : layer.shape[1]].astype(np.float32)
     folds = np.sin((y + 0.25 * x * rng.uniform(-1, 1)) * 2 * np.pi / (size * rng.uniform(0.08, 0.3)))
     layer[..., :3] *= (1 + 0.18 * folds)[..., None]
-    return _shaded(layer, size, rng)
+    return shaded(layer, size, rng)
 
 
 def _patch(image: Pixels, points: Points, rng: Rng) -> Layer:
@@ -215,14 +216,14 @@ def _patch(image: Pixels, points: Points, rng: Rng) -> Layer:
     layer = _empty(image)
     _fill(layer, center + np.stack([np.cos(angle) * radius * stretch, np.sin(angle) * radius], 1), np.zeros(3))
     layer[..., :3] = _texture(layer.shape[:2], size, rng)
-    return _shaded(layer, size, rng)
+    return shaded(layer, size, rng)
 
 
 DRAWN: dict[str, Callable[[Pixels, Points, Rng], Layer]] = {
     "glasses": _glasses,
     "hand": _hand,
     "microphone": _microphone,
-    "scarf": _scarf,
+    "scarf": scarf,
     "patch": _patch,
 }
 
@@ -275,7 +276,7 @@ def _lay(layer: Layer, cover: Pixels, color: NDArray[np.floating]) -> None:
     layer[..., 3:] = total
 
 
-def _skin(image: Pixels, points: Points) -> NDArray[np.float32]:
+def skin_color(image: Pixels, points: Points) -> NDArray[np.float32]:
     """Return the median color of cheeks and nose."""
     height, width = image.shape[:2]
     around = np.concatenate([points[27:36], (points[[2, 14]] + points[[31, 35]]) / 2])
@@ -284,7 +285,7 @@ def _skin(image: Pixels, points: Points) -> NDArray[np.float32]:
     return np.asarray(np.median(image[y, x], axis=0), np.float32)
 
 
-def _shaded(layer: Layer, size: float, rng: Rng) -> Layer:
+def shaded(layer: Layer, size: float, rng: Rng) -> Layer:
     """Darken a layer to one side and towards its edges, as round things are, and add grain."""
     height, width = layer.shape[:2]
     angle = rng.uniform(0, 2 * np.pi)

@@ -15,7 +15,7 @@ from stages.core.images import Pixels, is_gray
 from stages.faces.landmarks import Points, face_size
 from stages.faces.warp import ThinPlateSpline
 from stages.masks import shapes
-from stages.masks.styles import STYLES
+from stages.masks.styles import STYLES, Style
 
 Plane = NDArray[np.floating]
 
@@ -134,7 +134,24 @@ def draw(image: Pixels, points: Points, look: Look, face_type: str, rng: np.rand
     """
     if look.style == POLYGON:
         return _draw_polygon(image, points, look.color, face_type)
-    style = STYLES[look.style]
+    return draw_style(image, points, STYLES[look.style], look, face_type, rng)
+
+
+def draw_style(
+    image: Pixels,
+    points: Points,
+    style: Style,
+    look: Look,
+    face_type: str,
+    rng: np.random.Generator,
+    *,
+    opacity: float = 1.0,
+    straps: bool = True,
+) -> tuple[Pixels, Pixels]:
+    """Return the image with a mask of any style drawn on it, and the region it covers; see `draw`.
+
+    With an `opacity` below 1, more than 0.5, the face is seen through it. Without `straps`, hair hides them.
+    """
     size = face_size(points)
     place = shapes.shape(points, style.cut, look.position)
     sigma = look.softness * size / 100 * (2.5 if face_type.endswith("1") else 1)
@@ -144,6 +161,10 @@ def draw(image: Pixels, points: Points, look: Look, face_type: str, rng: np.rand
     height, width = box.bottom - box.top, box.right - box.left
     body, thin = shapes.fill(place.outline - box.origin, place.straps - box.origin, STRAP_WIDTH * size, height, width)
     body, thin = _soften(body, sigma), _soften(thin, sigma)
+    if opacity < 1:
+        body = np.asarray(np.round(body * opacity), np.uint8)
+    if not straps:
+        thin = np.zeros_like(thin)
 
     to_fabric = ThinPlateSpline(place.places - box.origin, place.fabric, stiffness=1e-3)
     u, v = to_fabric.dense(width, height)

@@ -21,6 +21,8 @@ PLACES = 6  # along each side, at which light and shape are changed on their own
 BEND = 0.012  # standard deviation of how far they are shifted, of the side
 Change = Callable[[Face, Pixels, Pixels, Rng], tuple[Pixels, Pixels]]
 """Maps a face, its image (H, W, 3) and its label map (H, W) to a changed image and label map."""
+Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
+"""Maps a face and its image to the image with something drawn on it, and the region of that."""
 
 
 class Samples(FaceSamples):
@@ -48,7 +50,7 @@ def augment(image: Pixels, labels: Pixels, size: int, rng: Rng) -> tuple[Pixels,
     """
     image = resized_pixels(image, (size, size))
     labels = np.asarray(cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-    x, y = _bent(cv2.invertAffineTransform(jitter(size, rng, degrees=4, scale=0.05, shift=0.02)), size, rng)
+    x, y = bent(cv2.invertAffineTransform(jitter(size, rng, degrees=4, scale=0.05, shift=0.02)), size, rng)
     image = np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR), np.uint8)
     labels = np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST), np.uint8)
     if rng.random() < 0.5:
@@ -56,7 +58,7 @@ def augment(image: Pixels, labels: Pixels, size: int, rng: Rng) -> tuple[Pixels,
     return relight(image, rng), np.ascontiguousarray(labels)
 
 
-def _bent(matrix: NDArray[np.floating], size: int, rng: Rng) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def bent(matrix: NDArray[np.floating], size: int, rng: Rng) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return where each pixel comes from: an affine map, bent smoothly by chance, as no two faces have one shape."""
     grid = np.mgrid[:size, :size].astype(np.float32)[::-1]
     source = np.tensordot(matrix[:, :2], grid, 1) + matrix[:, 2, None, None]

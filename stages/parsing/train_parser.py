@@ -1,11 +1,12 @@
 """Train a parser: SCANet, which tells the parts of a face and its mask, or the extractor of the visible face.
 
 python -m stages.parsing.train_parser --model scanet --faces data/labeled/orl --templates data/mask_templates \
-    --occluders data/occluders --out models/parser-scanet.safetensors --results metrics/train_parser-scanet
+    --occluders data/occluders --photos data/landmarks/orl --out models/parser-scanet.safetensors \
+    --results metrics/train_parser-scanet
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,14 +23,12 @@ from stages.core.tables import Face
 from stages.faces import parts
 from stages.masks import beards, occluders
 from stages.masks.looks import Looks, masked
-from stages.parsing import parser, samples
+from stages.parsing import parser, photo_samples, samples
 from stages.training import checkpoints, launch, loop, openmmlab, pretrained
 from stages.training.rows import on_disk
 
 CLASSES = {"scanet": parts.NAMES, "extractor": ("hidden or not face", "visible face")}
 Rng = np.random.Generator
-Draw = Callable[[Face, Pixels, Rng], tuple[Pixels, Pixels]]
-"""Maps a face and its image to the image with something drawn on it, and the region of that."""
 FREQUENT = 0.1  # share of the pixels from which on a class is not rare
 FACES_FOR_WEIGHTS = 1000  # over so many, class frequencies are counted
 
@@ -64,6 +63,8 @@ class Scanet(Extractor):
     """Of SCANet: whether there is a branch that finds the edges between parts."""
     rare_power: float = Field(ge=0, le=1)
     """A class with less than a tenth of the pixels weighs (0.1 / its share) to this power in the loss, others 1."""
+    photos: bool
+    """Whether it learns from photos, cut as the finder cuts them, behind masks as varied as those that people wear."""
 
     def changes(self, head: Mapping[str, Any]) -> dict[str, Any]:
         """Return what differs from the config file, by dotted key; `head` is its decode head."""
@@ -91,6 +92,7 @@ def train_parser(
     out: Path,
     results: Results,
     params: Params,
+    photos: Path | None = None,
 ) -> dict[str, Any]:
     """Train a parser on the faces of a table's train split, with masks or occluders drawn anew in each round.
 
@@ -102,6 +104,7 @@ def train_parser(
         out: the weights to write.
         results: where the numbers go, and the curve of the losses.
         params: section `train_parser`.
+        photos: a table of the photos from which `faces` come, with the publisher's labels; for SCANet with `photos`.
 
     Returns:
         On how many faces of how many people it was trained, who labeled them, its parameters and its last losses.
@@ -109,7 +112,8 @@ def train_parser(
     if model not in CLASSES:
         raise UnmaskError(f"--model is {model!r}, it must be one of {', '.join(CLASSES)}")
     chosen: Extractor = getattr(params, model)
-    rows = on_disk(labeled(faces, "train"))
+    in_photos = isinstance(chosen, Scanet) and chosen.photos
+    rows = on_disk(photo_samples.windows(_photos(photos), chosen.side) if in_photos else labeled(faces, "train"))
     change = changer(model, params.render_masks.flattened(), templates, occluders, chosen)
     param = f"train_parser.{model}"
     recipe = parser.read_config(chosen.config, len(CLASSES[model]), f"{param}.config")
@@ -123,12 +127,12 @@ def train_parser(
     config = parser.changed(recipe, changes)
     start = pretrained.Start(chosen.pretrained, f"{param}.pretrained", recipe.get("pretrained_tensors"))
     own = [Path(chosen.config)] if Path(chosen.config).is_file() else []
-    key = checkpoints.key_of(
-        {"model": model, **params.model_dump()}, [faces, templates, occluders, *start.files, *own], Path(__file__)
-    )
+    read = [faces, templates, occluders, *([photos] if photos and in_photos else []), *start.files, *own]
+    key = checkpoints.key_of({"model": model, **params.model_dump()}, read, Path(__file__))
+    learned = photo_samples.PhotoSamples if in_photos else samples.Samples
     trained = loop.train(
         lambda: start(openmmlab.build("mmseg", config)),
-        samples.Samples(rows, change, chosen.side, derived(params.seed, f"train_parser-{model}")),
+        learned(rows, change, chosen.side, derived(params.seed, f"train_parser-{model}")),
         chosen.schedule,
         name=f"train_parser-{model}",
         key=key,
@@ -138,13 +142,23 @@ def train_parser(
     return {**written, "labels_by": tables.count_by(rows, "labels_by"), **start.report}
 
 
-def labeled(faces: Path, split: str) -> Iterator[Face]:
-    """Yield the faces of a split that have labels and landmarks.
+def _photos(photos: Path | None) -> Iterator[Face]:
+    if photos is None:
+        raise UnmaskError("train_parser.scanet.photos is true: name the table of photos by --photos")
+    if "labels" not in tables.columns(photos):
+        raise UnmaskError(f"{photos} has no labels by its publisher: set train_parser.scanet.photos to false")
+    for face in labeled(photos, "train", with_source=False):
+        yield {**face, "labels_by": "publisher"}
+
+
+def labeled(faces: Path, split: str, *, with_source: bool = True) -> Iterator[Face]:
+    """Yield the faces of a split that have labels and landmarks, `with_source` also who labeled them.
 
     Raises:
         UnmaskError: there is none, or a label map has an unknown class.
     """
-    wanted = ["face_id", "identity", "split", "image", "landmarks", "face_type", "labels", "labels_by"]
+    wanted = ["face_id", "identity", "split", "image", "landmarks", "face_type", "labels"]
+    wanted += ["labels_by"] * with_source
     found = False
     for face in tables.read(faces, wanted):
         if face["split"] != split or face["labels"] is None or face["landmarks"] is None:
@@ -162,7 +176,11 @@ def changer(model: str, looks: Looks, templates: Path, occluders_folder: Path, c
     """Return what draws on a face: masks for SCANet, occluders for the extractor, and beards."""
     own = looks.own_styles(templates)
     if model == "scanet":
-        return functools.partial(_changed, draw=functools.partial(masked, looks=looks, own=own), chosen=chosen)
+        draw_mask = functools.partial(masked, looks=looks, own=own)
+        if isinstance(chosen, Scanet) and chosen.photos:
+            shares = {"mask_prob": chosen.occluder_prob, "beard_prob": chosen.beard_prob}
+            return functools.partial(photo_samples.changed, draw=draw_mask, **shares)
+        return functools.partial(_changed, draw=draw_mask, chosen=chosen)
     pictures = occluders.read_pictures(occluders_folder)
 
     def draw(face: Face, image: Pixels, rng: Rng) -> tuple[Pixels, Pixels]:
@@ -178,7 +196,7 @@ def _changed(
     labels: Pixels,
     rng: Rng,
     *,
-    draw: Draw,
+    draw: samples.Draw,
     chosen: Extractor,
     face_alone: bool = False,
 ) -> tuple[Pixels, Pixels]:

@@ -19,12 +19,12 @@ from stages.faces.regions import widened
 from stages.landmarks.search import Search, all_faces
 from stages.parsing import parser as parsing
 from stages.removal.judge import Judge, Worn, probabilities
-from stages.removal.refinement import refined
+from stages.removal.refinement import mended, refined
 
 By = Literal["parser", "detector"]
 Find = Callable[[Sequence[Pixels]], Sequence[Pixels]]
 """Maps aligned faces to the region of the mask in each, uint8 (H, W), 0 or 255."""
-LOWER = 0.25  # of a crop's side by which a second one lies lower: an aligned face ends at the chin, a mask below it
+Share = NDArray[np.float32]  # (H, W), 0 to 1
 OVER = 0.06  # of a face's size by which a mask reaches over its outline
 AROUND = 8  # pixels that are looked at around what is filled in by them
 EDGE = 3  # pixels of a crop by which a region's edge may move to that of the photo
@@ -79,8 +79,8 @@ class Crop:
         region: of its mask, uint8 (size, size), 0 or 255.
         matrix: from the photo's pixels to the crop's, float (2, 3).
         worn: whether it wears a mask; None if nobody asked.
-        below: the region of a crop that lies `LOWER` of its size below this one, as a mask goes on where an aligned
-            face ends; None if nobody looked there.
+        below: the region of the crop that `alignment.lower` gives, as a mask goes on where an aligned face ends; None
+            if nobody looked there.
     """
 
     image: Pixels
@@ -110,7 +110,7 @@ class Crop:
         region = self.laid_back(self.region, photo)
         if self.below is None:
             return np.where(region >= 128, np.uint8(255), np.uint8(0))
-        there = _laid_back(self.below, lower(self.matrix, self.region.shape[0]), photo)
+        there = _laid_back(self.below, alignment.lower(self.matrix, self.region.shape[0]), photo)
         whole = np.where(self.inside(photo), region, there) >= 128
         return refined(photo, np.where(whole, np.uint8(255), np.uint8(0)), EDGE / self.scale)
 
@@ -152,11 +152,6 @@ def _laid_back(
     return np.asarray(cv2.warpAffine(picture, matrix, photo.shape[1::-1], flags=flags, borderMode=border), np.uint8)
 
 
-def lower(matrix: NDArray[np.floating], side: int) -> NDArray[np.floating]:
-    """Return the matrix of the crop that lies `LOWER` of the side below that of a matrix (2, 3)."""
-    return matrix - np.array([[0, 0, 0], [0, 0, LOWER * side]])
-
-
 def crops(photo: Pixels, find: Finder, search: Search, align: Align, judge: Judge) -> list[Crop | None]:
     """Return every face of a photo (H, W, 3), the largest first; see `crops_of`."""
     return crops_of(photo, [face.points for face in all_faces(photo, search)], find, search, align, judge)
@@ -177,36 +172,40 @@ def crops_of(
         except alignment.DegenerateLandmarksError:
             aligned.append(None)
     there = [(one, points) for one, points in zip(aligned, faces, strict=True) if one]
-    regions = find([image for (image, _), _ in there])
+    shares = _shares([image for (image, _), _ in there], find)
     likely = probabilities(photo, [points for _, points in there], search.long_side)
     found = iter(
-        _judged(Crop(image, region, matrix), probability, judge)
-        for ((image, matrix), _), region, probability in zip(there, regions, likely, strict=True)
+        _judged(Crop(image, _region(share), matrix), probability, judge, share, photo, points, find)
+        for ((image, matrix), points), share, probability in zip(there, shares, likely, strict=True)
     )
-    judged = [one and next(found) for one in aligned]
-    return _with_below(photo, judged, faces, find)
+    return [one and next(found) for one in aligned]
 
 
-def _judged(crop: Crop, probability: float, judge: Judge) -> Crop:
+def _shares(faces: Sequence[Pixels], find: Find) -> list[Share]:
+    """Return in what share of two looks, at a face and at its mirror image, each pixel is of the mask."""
+    found = find([*faces, *(np.ascontiguousarray(face[:, ::-1]) for face in faces)])
+    pairs = zip(found[: len(faces)], found[len(faces) :], strict=True)
+    return [(np.float32(one) + other[:, ::-1]) / 510 for one, other in pairs]
+
+
+def _region(share: Share) -> Pixels:
+    return mended(np.where(share >= 0.5, np.uint8(255), np.uint8(0)))
+
+
+def _judged(
+    crop: Crop, probability: float, judge: Judge, share: Share, photo: Pixels, points: Points, find: Find
+) -> Crop:
+    """Return a face with what was asked: whether a mask is worn, and if so, its region here and below."""
     worn = judge(probability, crop.region)
-    return replace(crop, worn=worn, region=crop.region if worn else np.zeros_like(crop.region))
-
-
-def _with_below(
-    photo: Pixels, faces: Sequence[Crop | None], landmarks: Sequence[Points], find: Find
-) -> list[Crop | None]:
-    """Return the faces, of those with a region also what is found below it, as far as a mask may reach."""
-    some = [(crop, points) for crop, points in zip(faces, landmarks, strict=True) if crop and crop.region.any()]
-    matrices = [lower(crop.matrix, crop.region.shape[0]) for crop, _ in some]
-    pictures = [
-        alignment.warp(photo, matrix, crop.region.shape[0]) for matrix, (crop, _) in zip(matrices, some, strict=True)
-    ]
-    reaches = [
-        _reach(alignment.apply(matrix, points), crop.region.shape[0])
-        for matrix, (crop, points) in zip(matrices, some, strict=True)
-    ]
-    below = iter(np.minimum(*both) for both in zip(find(pictures), reaches, strict=True))
-    return [replace(crop, below=next(below)) if crop and crop.region.any() else crop for crop in faces]
+    if not worn or not crop.region.any():
+        return replace(crop, worn=worn, region=np.zeros_like(crop.region))
+    side = crop.region.shape[0]
+    matrix, step = alignment.lower(crop.matrix, side), round(alignment.LOWER * side)
+    (below,) = _shares([alignment.warp(photo, matrix, side)], find)
+    below = np.where(_reach(alignment.apply(matrix, points), side) > 0, below, np.float32(0))
+    both = (share[step:] + below[:-step]) / 2
+    whole = _region(np.concatenate([share[:step], both, below[-step:]]))
+    return replace(crop, worn=worn, region=whole[:side], below=whole[step:])
 
 
 def _reach(points: Points, side: int) -> Pixels:

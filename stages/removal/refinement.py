@@ -1,4 +1,4 @@
-"""A region whose edge follows that of the photo: networks see small crops, and their regions have the crop's stairs."""
+"""A region that is whole, and whose edge is that of the photo: networks see small crops, and tear what has a print."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,32 @@ from numpy.typing import NDArray
 
 from stages.core.images import Pixels
 
+CRACK = 0.035  # half the width of a crack that is closed, of the region's width
+CRUMB = 0.2  # of the largest piece: a smaller one is no part of the mask
 SMALL = 256  # pixels of the window's longer side at which the filter's coefficients are computed
 SMOOTH = 1e-4  # squared contrast, of 0 to 1, below which an edge of the photo does not count
 
 Plane = NDArray[np.float32]
+
+
+def mended(region: Pixels) -> Pixels:
+    """Return a region (H, W), 0 or 255, without cracks, holes and crumbs: a mask is of one piece.
+
+    Pieces that are nearly as large as the largest one stay, as a hand may lie between them.
+    """
+    n, pieces, sizes, _ = cv2.connectedComponentsWithStats(region, connectivity=8)
+    if n == 1:
+        return region
+    areas = sizes[1:, cv2.CC_STAT_AREA]
+    large = 1 + np.flatnonzero(areas >= CRUMB * areas.max())
+    whole = np.where(np.isin(pieces, large), np.uint8(255), np.uint8(0))
+    radius = round(CRACK * region.shape[1])
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    padded = cv2.morphologyEx(np.pad(whole, 2 * radius + 1), cv2.MORPH_CLOSE, disk)
+    around = padded.copy()
+    cv2.floodFill(around, None, (0, 0), 255)
+    inner = slice(2 * radius + 1, -2 * radius - 1)
+    return np.asarray((padded | ~around)[inner, inner], np.uint8)
 
 
 def refined(photo: Pixels, region: Pixels, radius: float) -> Pixels:

@@ -5,8 +5,9 @@ python -m stages.tools.release --preset lfw --faces data/masked/oracle/lfw
 `make release PRESET=lfw FACES=data/masked/oracle/lfw` is short for it. `--run` is the checkout in which the run was
 made, if not this one: its models, metrics, params, catalogue and dvc.lock are read. `--faces` is a table with drawn
 masks, on which each model must say in half precision what it said before. `--out` (`models/released`) is replaced as a
-whole, and the README.md beside it is written anew. Which models are released stands in `release:` of params.yaml, what
-is said of each in stages/tools/releasing/models.yaml. A file's header has all of it:
+whole, and the README.md beside it is written anew; a model whose weights are those of the last release keeps its
+commit. Which models are released stands in `release:` of params.yaml, what is said of each in
+stages/tools/releasing/models.yaml. A file's header has all of it:
 
 python -c "import safetensors as s; print(s.safe_open('models/released/detector.safetensors', 'pt').metadata())"
 """
@@ -101,6 +102,7 @@ def release(
             if found.value > found.most:
                 raise UnmaskError(f"{name} differs in half precision from what it was by {found}: leave it out")
             header["difference"] = str(found)
+            header["commit"] = _first_commit(before.get(name), target.read_bytes()) or header["commit"]
             _write(source, target, header)
         sizes = {name: (staging / f"{name}.safetensors").stat().st_size / 1e6 for name in headers}
         if sum(sizes.values()) > params.megabytes:
@@ -221,6 +223,18 @@ def _commit(run: Path) -> str:
     if done.returncode:
         raise UnmaskError(f"{run} is no checkout of Git: nobody could say what its models were made by")
     return done.stdout.strip()
+
+
+def _first_commit(before: bytes | None, now: bytes) -> str | None:
+    """Return the commit of the last release if its weights are these, given the content of both files."""
+    if before is None or _tensors(before) != _tensors(now):
+        return None
+    return str(safetensors_header(before)[KEY]["commit"])
+
+
+def _tensors(content: bytes) -> bytes:
+    length = int.from_bytes(content[:8], "little")
+    return content[8 + length :]
 
 
 def _too_large(sizes: Mapping[str, float], most: float) -> str:
