@@ -203,8 +203,7 @@ def _judged(
     matrix, step = alignment.lower(crop.matrix, side), round(alignment.LOWER * side)
     (below,) = _shares([alignment.warp(photo, matrix, side)], find)
     below = np.where(_reach(alignment.apply(matrix, points), side) > 0, below, np.float32(0))
-    both = (share[step:] + below[:-step]) / 2
-    whole = _region(np.concatenate([share[:step], both, below[-step:]]))
+    whole = _region(np.concatenate([share, below[-step:]]))
     return replace(crop, worn=worn, region=whole[:side], below=whole[step:])
 
 
