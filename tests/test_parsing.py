@@ -538,9 +538,9 @@ def test_what_is_drawn_before_a_face_is_labeled_as_what_it_is():
         assert not (bare[1] == parts.MASK).any()
     seen = [photo_samples.changed(window, image, labels, rng, mask_prob=1.0, **shares) for _ in range(20)]
     for changed, found in seen:
-        assert (found == parts.MASK).mean() > 0.005
         mask = found == parts.MASK
-        assert (changed[mask] != image[mask]).any()
+        assert mask.mean() > 0.005  # one on a small chin
+        assert np.abs(changed[mask].astype(int) - image[mask]).mean() > 1
     assert len({(found == parts.MASK).sum() for _, found in seen}) > 15  # each is of another cut
 
 
