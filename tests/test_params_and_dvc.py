@@ -247,7 +247,7 @@ def test_lists_can_be_emptied_and_filled_again(file: Path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_leaves_the_form_that_dvc_writes(name: str, file: Path):
-    apply_overrides(str(file), ["accept_terms=[celeba,celebamask_hq,mlfw]"])
+    apply_overrides(str(file), ["accept_terms=[celeba,celebamask_hq,faceocc,mlfw]"])
     presets.apply(name, file, ROOT / "presets", ROOT / "data/catalogue.yaml")
     before = lines(file)
     apply_overrides(str(file), ["seed=7"])

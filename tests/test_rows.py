@@ -83,12 +83,15 @@ def test_a_recognizer_learns_the_same_from_the_disk(faces: list[tables.Face]):
         network={"side": 32, "layers": [1] * 4, "channels": [8, 8, 16, 16], "embedding": 16, "dropout": 0.1},
         **dict.fromkeys(("sphereface", "cosface", "arcface"), margin),
         norm_softmax={"scale": 16.0, "folds": None},
+        pretrained=None,
+        sample_rate=1.0,
         schedule={**schedule, "precision": "float32"},
     )
 
     def weights(rows: Sequence[tables.Face]) -> dict[str, torch.Tensor]:
         samples = training.Samples(rows, 32, seed=3)
-        trained = training.fit("arcface", recipe, samples, name="of_rows", key=type(rows).__name__, last=True)
+        options = {"start": recipe.start(), "name": "of_rows", "key": type(rows).__name__, "last": True}
+        trained = training.fit("arcface", recipe, samples, **options)
         return trained.model.state_dict()
 
     one, other = weights(faces), weights(on_disk(faces))
