@@ -19,11 +19,11 @@ from stages.core.errors import UnmaskError
 from stages.core.progress import Progress, in_words
 from stages.data.sources import catalogue as sources
 from stages.data.sources.catalogue import Dataset, File
+from stages.recognition import known_models
 from stages.tools import presets
 from stages.tools.planning import rehearsal
 from stages.tools.planning.rehearsal import Measured, Rehearsals
 
-MODELS = Path("models/catalogue.yaml")
 RAW = Path("data/raw")
 # TFLOPS at most, dense, as NVIDIA states them: of matrix products in bfloat16; the T4, which has none, in float32.
 GPUS = {"T4": 8.1, "RTX 3090": 71, "RTX 4090": 165, "A100": 312, "H100": 989}
@@ -78,7 +78,7 @@ def plan(name: str) -> list[str]:
         rehearsals = Rehearsals(Path(folder), content, _people(content, datasets))
         found = list(trainings(rehearsals))
         crops = _crops(rehearsals)
-    models = _models(content, sources.load(MODELS))
+    models = _models(content, sources.load(known_models.CATALOGUE))
     return [
         f"{name}: {about.what}",
         "",
