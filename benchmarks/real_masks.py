@@ -79,7 +79,7 @@ def main() -> None:
         if options.half not in {"all", half_of(name)}:
             continue
         faces = [face.points for face in all_faces(photo, search)]
-        there = crops_of(photo, faces, find, search, align, judge)
+        there = crops_of(photo, faces, find.likely, search, align, judge)
         for label, face in matched(labels, [tuple(points.mean(0)) for points in faces]).items():
             crop = there[face]
             if labels[label].side >= LARGE and crop is not None:

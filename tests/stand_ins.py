@@ -53,7 +53,7 @@ def stand_ins() -> Tools:
     return Tools(
         search=SEARCH,
         align=params.load(Align, "align_faces", ROOT / "params.yaml"),
-        find=green,
+        find=lambda faces: [np.float32(green(face) > 0) for face in faces],
         parse=lambda face: np.where(green(face) > 0, np.uint8(parts.MASK), np.uint8(1)),
         female=lambda _: 0.9,
         fill=lambda face, region, sex: (np.where((region > 0)[..., None], np.uint8(FILLED), face), sex or "shared"),

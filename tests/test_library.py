@@ -4,6 +4,7 @@ import json
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
@@ -22,11 +23,11 @@ FILLED = 99
 BAND = slice(60, 100)  # rows that the stand-in takes for a mask, of a face that wears one
 
 
-def seen(pictures: list[Pixels]) -> list[Pixels]:
+def seen(pictures: list[Pixels], of: int) -> list[finder.Likely]:
     """Stand for a parser that sees a mask over every mouth."""
-    labels = np.ones((112, 112), np.uint8)
-    labels[BAND, 25:85] = parts.MASK
-    return [labels for _ in pictures]
+    likely = np.zeros((112, 112), np.float32)
+    likely[BAND, 25:85] = of == parts.MASK
+    return [likely for _ in pictures]
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.setattr(unmask, "MODELS", tmp_path)
     unmask._settings.cache_clear()
-    monkeypatch.setattr(finder, "_parser", lambda _: seen)
+    monkeypatch.setattr(finder, "_parser", lambda _: SimpleNamespace(likely=seen))
     monkeypatch.setattr(inpaint, "_generator", lambda _: lambda faces, _: [np.full_like(one, FILLED) for one in faces])
 
     def likely(photo: Pixels, faces: list[np.ndarray]) -> list[float]:

@@ -55,6 +55,16 @@ def test_the_inputs_are_normalized_in_evaluation():
     assert np.array_equal(one([picture])[0], result[0].pred_sem_seg.data[0].byte().numpy())
 
 
+def test_the_class_of_a_pixel_is_the_likeliest():
+    torch.manual_seed(0)
+    one = parser.Parser(openmmlab.build("mmseg", parser.config("extractor", {})), ("a", "b"), 112)
+    pictures = list(np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8))
+    shares = [np.stack(pair) for pair in zip(*(one.likely(pictures, of) for of in (0, 1)), strict=True)]
+    assert [(share.shape, share.dtype) for share in shares] == [((2, 96, 96), np.float32)] * 2
+    assert np.allclose(np.sum(shares, 1), 1, atol=1e-6)
+    assert all(np.array_equal(share.argmax(0), labels) for share, labels in zip(shares, one(pictures), strict=True))
+
+
 @pytest.mark.parametrize(("attention", "edge"), [(True, True), (False, True), (True, False)])
 def test_scanet_without_its_parts(attention: bool, edge: bool):
     torch.manual_seed(0)

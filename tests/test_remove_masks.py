@@ -31,6 +31,10 @@ class Sees:
         """Return label maps."""
         return [np.where((p[..., 1] > 180) & (p[..., 0] < 70), np.uint8(parts.MASK), np.uint8(1)) for p in pictures]
 
+    def likely(self, pictures: list[Pixels], of: int) -> list[finder.Likely]:
+        """Return 1 where a label map has a class, else 0."""
+        return [np.float32(labels == of) for labels in self(pictures)]
+
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,16 +313,43 @@ def test_a_face_and_its_mirror_image_are_looked_at_and_agree(monkeypatch: pytest
     face, points = drawn_face()
     monkeypatch.setattr(finder, "probabilities", lambda _, faces, __: [0.99] * len(faces))
 
-    def left(faces: Sequence[Pixels]) -> list[Pixels]:
-        region = np.zeros((112, 112), np.uint8)
-        region[:, :40] = 255
-        return [region] * len(faces)
+    def left(faces: Sequence[Pixels]) -> list[finder.Likely]:
+        likely = np.zeros((112, 112), np.float32)
+        likely[:, :40] = 0.6
+        return [likely] * len(faces)
 
     settings = {name: params.load(model, name, ROOT / "params.yaml") for name, model in SETTINGS.items()}
     (crop,) = finder.crops_of(face, [points], left, *settings.values())
     assert crop is not None
     assert crop.region[90, 37] == crop.region[90, 111 - 37] == 255
     assert not crop.region[90, 45:67].any()
+
+
+def test_where_two_crops_show_a_pixel_both_are_asked(monkeypatch: pytest.MonkeyPatch):
+    """The chin, unsure in the aligned face, is the mask's if the lower crop is sure, and not if that denies it."""
+    face, points = drawn_face()
+    monkeypatch.setattr(finder, "probabilities", lambda _, faces, __: [0.99] * len(faces))
+    settings = {name: params.load(model, name, ROOT / "params.yaml") for name, model in SETTINGS.items()}
+
+    def chin(below: float) -> bool:
+        def find(faces: Sequence[Pixels]) -> list[finder.Likely]:
+            likely = np.full((112, 112), below, np.float32)
+            if len(looks) == 0:  # the aligned face
+                likely[:90], likely[90:] = 1, 0.1
+            else:
+                likely[:62] = 1
+            looks.append(len(faces))
+            return [likely] * len(faces)
+
+        looks: list[int] = []
+        (crop,) = finder.crops_of(face, [points], find, *settings.values())
+        assert crop is not None
+        assert looks == [2, 2]
+        assert crop.region[70, 50]
+        return bool(crop.region[105, 50])
+
+    assert chin(0.9)
+    assert not chin(0.1)
 
 
 @pytest.mark.parametrize("scale", [1, 3])

@@ -139,7 +139,7 @@ def _crops(photo: Pixels, found: Sequence[Points]) -> list[Crop | None]:
         MODELS / "parser-scanet.safetensors", MODELS / "detector.safetensors"
     )
     search, align = _settings(Search, "find_landmarks.search"), _settings(Align, "align_faces")
-    return crops_of(photo, found, find, search, align, _settings(Judge, "try_photo"))
+    return crops_of(photo, found, find.likely, search, align, _settings(Judge, "try_photo"))
 
 
 @functools.cache

@@ -118,13 +118,13 @@ def _glasses(image: Pixels, points: Points, rng: Rng) -> Layer:
     rounded = superellipse(40, rng.uniform(2, 5))
     lens = rounded[:, :1] * half_width * axis + rounded[:, 1:] * half_height * down
     color = rng.uniform(5, 90, 3)
-    layer = _empty(image)
+    layer = empty(image)
     shade = rng.random() < 0.6  # sunglasses; the others are frames one looks through
     thickness = max(1, round(apart * rng.uniform(0.03, 0.1)))
     for eye in (left, right):
         outline = eye + lens + down * half_height * 0.15
         if shade:
-            _fill(layer, outline, color * 0.5)
+            fill(layer, outline, color * 0.5)
         _line(layer, np.concatenate([outline, outline[:1]]), color, thickness)
     half = axis * half_width
     for start, end in ((left + half, right - half), (left - half, points[0]), (right + half, points[16])):
@@ -139,7 +139,7 @@ def _hand(image: Pixels, points: Points, rng: Rng) -> Layer:
     """Draw a palm and fingers in the color of the face's own skin."""
     size = face_size(points)
     skin = skin_color(image, points) * rng.uniform(0.75, 1.15)
-    layer = _empty(image)
+    layer = empty(image)
     target = points[int(rng.choice([2, 5, 8, 11, 14, 30, 33, 48, 54, 62, 66]))]
     angle = rng.uniform(-0.9, 0.9) + (0 if rng.random() < 0.8 else np.pi)
     toward = np.array([np.sin(angle), -np.cos(angle)], np.float32)  # the way the fingers point
@@ -147,7 +147,7 @@ def _hand(image: Pixels, points: Points, rng: Rng) -> Layer:
     width = size * rng.uniform(0.28, 0.42)
     palm = target - toward * width * 0.7
     circle = superellipse(32, 2)
-    _fill(layer, palm + circle[:, :1] * side * width * 0.55 + circle[:, 1:] * toward * width * 0.6, skin)
+    fill(layer, palm + circle[:, :1] * side * width * 0.55 + circle[:, 1:] * toward * width * 0.6, skin)
     _line(layer, np.stack([palm, palm - toward * size]), skin, max(2, round(width * 0.75)))
     fingers, spread = int(rng.integers(2, 5)), rng.uniform(0.02, 0.2)
     bend = rng.uniform(-0.3, 0.3)
@@ -173,10 +173,10 @@ def _microphone(image: Pixels, points: Points, rng: Rng) -> Layer:
     radius = size * rng.uniform(0.1, 0.2)
     angle = rng.normal(0, 0.5)
     toward = np.array([np.sin(angle), np.cos(angle)], np.float32)
-    layer = _empty(image)
+    layer = empty(image)
     dark = np.full(3, rng.uniform(10, 70))
     _line(layer, np.stack([head, head + toward * size * 2]), dark, max(2, round(radius * rng.uniform(0.9, 1.3))))
-    _fill(layer, head + superellipse(32, 2) * radius, dark + rng.uniform(0, 90, 3) * (rng.random() < 0.4))
+    fill(layer, head + superellipse(32, 2) * radius, dark + rng.uniform(0, 90, 3) * (rng.random() < 0.4))
     y, x = np.mgrid[: layer.shape[0], : layer.shape[1]].astype(np.float32)
     mesh = np.sin(x * 2.2) * np.sin(y * 2.2) * 18
     inside = (x - head[0]) ** 2 + (y - head[1]) ** 2 < radius**2
@@ -195,8 +195,8 @@ def scarf(image: Pixels, points: Points, rng: Rng, highest: float = -0.1, lowest
     edge[:, 1] += size * (rng.normal(0, 0.02, 12) - 0.05 * rng.uniform(0, 2) * steps**2)
     bottom = image.shape[0] + size
     outline = np.concatenate([edge, [[edge[-1, 0], bottom], [edge[0, 0], bottom]]])
-    layer = _empty(image)
-    _fill(layer, outline, rng.uniform(20, 235, 3))
+    layer = empty(image)
+    fill(layer, outline, rng.uniform(20, 235, 3))
     y, x = np.mgrid[: layer.shape[0], : layer.shape[1]].astype(np.float32)
     folds = np.sin((y + 0.25 * x * rng.uniform(-1, 1)) * 2 * np.pi / (size * rng.uniform(0.08, 0.3)))
     layer[..., :3] *= (1 + 0.18 * folds)[..., None]
@@ -213,8 +213,8 @@ def _patch(image: Pixels, points: Points, rng: Rng) -> Layer:
         radius += rng.normal(0, 0.35 / wave) * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
     radius = np.maximum(radius, 0.25) * size * rng.uniform(0.1, 0.3)
     stretch = rng.uniform(0.6, 1.6)
-    layer = _empty(image)
-    _fill(layer, center + np.stack([np.cos(angle) * radius * stretch, np.sin(angle) * radius], 1), np.zeros(3))
+    layer = empty(image)
+    fill(layer, center + np.stack([np.cos(angle) * radius * stretch, np.sin(angle) * radius], 1), np.zeros(3))
     layer[..., :3] = _texture(layer.shape[:2], size, rng)
     return shaded(layer, size, rng)
 
@@ -249,11 +249,13 @@ def _picture(picture: Pixels, image: Pixels, points: Points, rng: Rng) -> Layer:
 # ---------------------------------------------------------------- pixels
 
 
-def _empty(image: Pixels) -> Layer:
+def empty(image: Pixels) -> Layer:
+    """Return a layer for an image (H, W, 3) on which nothing is drawn."""
     return np.zeros((*image.shape[:2], 4), np.float32)
 
 
-def _fill(layer: Layer, outline: NDArray[np.floating], color: NDArray[np.floating]) -> None:
+def fill(layer: Layer, outline: NDArray[np.floating], color: NDArray[np.floating]) -> None:
+    """Draw the inside of an outline (n, 2), pixels, with a color (3,) on a layer."""
     cover = np.zeros(layer.shape[:2], np.uint8)
     cv2.fillPoly(cover, [in_fractions(outline)], 255, cv2.LINE_AA, FRACTION_BITS)
     _lay(layer, cover, color)

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
 from stages.faces import parts
 from stages.faces.landmarks import (
@@ -191,18 +190,15 @@ def _tube(image: Pixels, points: Points, rng: Rng) -> Layer:
         [upper, spline(np.stack([top, (side[16 - first] + top) / 2 + down * 0.04, side[16 - first]]))]
     )
     outline = np.concatenate([upper, side[16 - first : 9 : -1], bottom, side[6:first:-1]])
-    cover = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillPoly(cover, [in_fractions(outline)], 255, cv2.LINE_AA, FRACTION_BITS)
-    left, above, width, height = cv2.boundingRect(cover)
-    layer = np.zeros((*image.shape[:2], 4), np.float32)
+    layer = occluders.empty(image)
+    occluders.fill(layer, outline, _color(image, points, rng))
+    left, above, width, height = cv2.boundingRect(np.uint8(layer[..., 3] > 0))
     if not width:
         return layer
-    box = np.s_[above : above + height, left : left + width]
-    layer[box] = [*_color(image, points, rng), 1]
     if rng.random() < 0.5:
+        cloth = layer[above : above + height, left : left + width, :3]
         laid = cv2.resize(_print(rng), (width, height), interpolation=cv2.INTER_LINEAR)
-        layer[box][..., :3] += (laid[..., :3] - layer[box][..., :3]) * laid[..., 3:]
-    layer[..., 3] = cover / np.float32(255)
+        cloth += (laid[..., :3] - cloth) * laid[..., 3:]
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
     bow = np.square((x - points[CHIN][0]) / size) * rng.uniform(-0.5, 0.5) * size
     waves = np.sin((y + bow + 0.3 * x * rng.uniform(-1, 1)) * 2 * np.pi / (size * rng.uniform(0.1, 0.4)))
@@ -245,8 +241,6 @@ def _held(image: Pixels, points: Points, rng: Rng) -> Layer:
     outline[:, 0] *= 1 - outline[:, 1] / size * rng.uniform(0, 0.8)
     angle = rng.normal(0, 0.3)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    cover = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillPoly(cover, [in_fractions(center + outline @ turn)], 255, cv2.LINE_AA, FRACTION_BITS)
-    layer = np.zeros((*image.shape[:2], 4), np.float32)
-    layer[..., :3], layer[..., 3] = rng.uniform(0, 255, 3), cover / np.float32(255)
+    layer = occluders.empty(image)
+    occluders.fill(layer, center + outline @ turn, rng.uniform(0, 255, 3))
     return occluders.shaded(layer, size, rng)

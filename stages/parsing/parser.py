@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.compute import device
@@ -82,14 +83,21 @@ class Parser:
         """
         return device.apply(self.classes_of, device.of(self.network), images)
 
+    def likely(self, images: Sequence[Pixels], of: int) -> list[NDArray[np.float32]]:
+        """Return how likely each pixel of the same images is of a class, float32 (H, W), 0 to 1."""
+        return device.apply(lambda batch: self._logits(batch).softmax(1)[:, of], device.of(self.network), images)
+
     def classes_of(self, images: Tensor) -> Tensor:
-        """Return the same of RGB images uint8 (n, 3, H, W), uint8 (n, H, W), both on the network's device."""
+        """Return the class of each pixel, uint8 (n, H, W), of images uint8 (n, 3, H, W), on the network's device."""
+        return self._logits(images).argmax(1).byte()
+
+    def _logits(self, images: Tensor) -> Tensor:
         inputs, shape = images.float(), images.shape[2:]
         if shape != (self.size, self.size):
             inputs = resized(inputs, (self.size, self.size))
         preprocessor = self.network.data_preprocessor
         logits = self.network((inputs - preprocessor.mean) / preprocessor.std, mode="tensor")
-        return nn.functional.interpolate(logits, shape, mode="bilinear", align_corners=False).argmax(1).byte()
+        return nn.functional.interpolate(logits, shape, mode="bilinear", align_corners=False)
 
 
 def load(path: Path, name: str) -> Parser:

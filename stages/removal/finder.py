@@ -22,9 +22,10 @@ from stages.removal.judge import Judge, Worn, probabilities
 from stages.removal.refinement import mended, refined
 
 By = Literal["parser", "detector"]
-Find = Callable[[Sequence[Pixels]], Sequence[Pixels]]
-"""Maps aligned faces to the region of the mask in each, uint8 (H, W), 0 or 255."""
-Share = NDArray[np.float32]  # (H, W), 0 to 1
+Likely = NDArray[np.float32]  # (H, W), 0 to 1: how likely each pixel is of the mask
+Find = Callable[[Sequence[Pixels]], Sequence[Likely]]
+"""Says of aligned faces (H, W, 3) how likely each pixel is of the mask."""
+ENOUGH = 0.25  # from this on, a pixel of a photo is of the mask: who learned from drawn masks doubts real ones
 OVER = 0.06  # of a face's size by which a mask reaches over its outline
 AROUND = 8  # pixels that are looked at around what is filled in by them
 EDGE = 3  # pixels of a crop by which a region's edge may move to that of the photo
@@ -60,10 +61,19 @@ class Finder:
         if self.by == "parser":
             regions = [labels == parts.MASK for labels in _parser(self.parser)(faces)]
         else:
-            regions = [
-                one.regions[one.scores >= self.score_threshold].any(0) for one in _detector(self.detector)(faces)
-            ]
+            regions = self._detected(faces)
         return [widened(np.where(region, np.uint8(255), np.uint8(0)), self.dilation) for region in regions]
+
+    def likely(self, faces: Sequence[Pixels]) -> list[Likely]:
+        """Return how likely each pixel of aligned faces is of the mask, float32 (H, W); the detector says 0 or 1."""
+        if self.by == "parser":
+            shares = _parser(self.parser).likely(faces, parts.MASK)
+        else:
+            shares = [np.float32(region) for region in self._detected(faces)]
+        return [widened(share, self.dilation) for share in shares]
+
+    def _detected(self, faces: Sequence[Pixels]) -> list[NDArray[np.bool_]]:
+        return [one.regions[one.scores >= self.score_threshold].any(0) for one in _detector(self.detector)(faces)]
 
 
 _parser = functools.cache(functools.partial(parsing.load, name="scanet"))
@@ -154,7 +164,7 @@ def _laid_back(
 
 def crops(photo: Pixels, find: Finder, search: Search, align: Align, judge: Judge) -> list[Crop | None]:
     """Return every face of a photo (H, W, 3), the largest first; see `crops_of`."""
-    return crops_of(photo, [face.points for face in all_faces(photo, search)], find, search, align, judge)
+    return crops_of(photo, [face.points for face in all_faces(photo, search)], find.likely, search, align, judge)
 
 
 def crops_of(
@@ -172,28 +182,28 @@ def crops_of(
         except alignment.DegenerateLandmarksError:
             aligned.append(None)
     there = [(one, points) for one, points in zip(aligned, faces, strict=True) if one]
-    shares = _shares([image for (image, _), _ in there], find)
-    likely = probabilities(photo, [points for _, points in there], search.long_side)
+    seen = _seen([image for (image, _), _ in there], find)
+    worn = probabilities(photo, [points for _, points in there], search.long_side)
     found = iter(
-        _judged(Crop(image, _region(share), matrix), probability, judge, share, photo, points, find)
-        for ((image, matrix), points), share, probability in zip(there, shares, likely, strict=True)
+        _judged(Crop(image, _region(here), matrix), probability, judge, here, photo, points, find)
+        for ((image, matrix), points), here, probability in zip(there, seen, worn, strict=True)
     )
     return [one and next(found) for one in aligned]
 
 
-def _shares(faces: Sequence[Pixels], find: Find) -> list[Share]:
-    """Return in what share of two looks, at a face and at its mirror image, each pixel is of the mask."""
+def _seen(faces: Sequence[Pixels], find: Find) -> list[Likely]:
+    """Return how likely each pixel is of the mask, by two looks: at a face and at its mirror image."""
     found = find([*faces, *(np.ascontiguousarray(face[:, ::-1]) for face in faces)])
     pairs = zip(found[: len(faces)], found[len(faces) :], strict=True)
-    return [(np.float32(one) + other[:, ::-1]) / 510 for one, other in pairs]
+    return [(one + other[:, ::-1]) / 2 for one, other in pairs]
 
 
-def _region(share: Share) -> Pixels:
-    return mended(np.where(share >= 0.5, np.uint8(255), np.uint8(0)))
+def _region(likely: Likely) -> Pixels:
+    return mended(np.where(likely >= ENOUGH, np.uint8(255), np.uint8(0)))
 
 
 def _judged(
-    crop: Crop, probability: float, judge: Judge, share: Share, photo: Pixels, points: Points, find: Find
+    crop: Crop, probability: float, judge: Judge, here: Likely, photo: Pixels, points: Points, find: Find
 ) -> Crop:
     """Return a face with what was asked: whether a mask is worn, and if so, its region here and below."""
     worn = judge(probability, crop.region)
@@ -201,9 +211,10 @@ def _judged(
         return replace(crop, worn=worn, region=np.zeros_like(crop.region))
     side = crop.region.shape[0]
     matrix, step = alignment.lower(crop.matrix, side), round(alignment.LOWER * side)
-    (below,) = _shares([alignment.warp(photo, matrix, side)], find)
-    below = np.where(_reach(alignment.apply(matrix, points), side) > 0, below, np.float32(0))
-    whole = _region(np.concatenate([share, below[-step:]]))
+    (below,) = _seen([alignment.warp(photo, matrix, side)], find)
+    both = (here[step:] + below[:-step]) / 2
+    rest = np.where(_reach(alignment.apply(matrix, points), side) > 0, below, np.float32(0))[-step:]
+    whole = _region(np.concatenate([here[:step], both, rest]))
     return replace(crop, worn=worn, region=whole[:side], below=whole[step:])
 
 

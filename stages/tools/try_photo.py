@@ -86,7 +86,7 @@ def load_tools(params: Params, models: Path | None = None, known: Path | None = 
     tools = Tools(
         search=search,
         align=align,
-        find=lambda face: find([face])[0],
+        find=find.likely,
         parse=lambda face: parts([face])[0],
         female=sexes and (lambda face: sexes.female([face])[0]),
         fill=lambda face, region, sex: filler([face], [region], [sex])[0],
@@ -116,7 +116,8 @@ def _warm(tools: Tools, names: Any) -> None:
     blank = np.full((tools.align.side, tools.align.side, 3), 127, np.uint8)
     region = np.zeros(blank.shape[:2], np.uint8)
     region[-2:] = 255
-    for look in (tools.find, tools.parse, tools.female):
+    tools.find([blank])
+    for look in (tools.parse, tools.female):
         if look:
             look(blank)
     for name in names:

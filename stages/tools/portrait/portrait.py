@@ -3,19 +3,17 @@
 Faces are aligned crops, RGB uint8 (size, size, 3); regions and label maps are uint8 (size, size).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from stages.core.images import Pixels
 from stages.faces import alignment, removal
 from stages.faces.landmarks import Points
 from stages.landmarks.search import Search, all_faces
-from stages.removal.finder import Align, Crop, crops_of
+from stages.removal.finder import Align, Crop, Find, crops_of
 from stages.removal.judge import Judge, Worn
 from stages.tools.portrait.gallery import Compared, Gallery, Neighbor
 
-Region = Callable[[Pixels], Pixels]
-"""Maps an aligned face to the region of its mask, 0 or 255."""
 Fill = Callable[[Pixels, Pixels, str | None], tuple[Pixels, str]]
 """Maps an aligned face, the region to fill, and a sex, if it is sure, to the filled face, and what filled it."""
 
@@ -64,7 +62,7 @@ class Tools:
     Attributes:
         search: section `find_landmarks.search`.
         align: section `align_faces`.
-        find: says where the mask is.
+        find: says how likely each pixel is of the mask.
         parse: maps a face to its label map.
         female: how likely a face is a woman's; None if nobody is asked.
         fill: fills faces.
@@ -77,7 +75,7 @@ class Tools:
 
     search: Search
     align: Align
-    find: Region
+    find: Find
     parse: Callable[[Pixels], Pixels]
     female: Callable[[Pixels], float] | None
     fill: Fill
@@ -102,11 +100,7 @@ def portrait_of(photo: Pixels, points: Points, by: str, tools: Tools) -> Portrai
         by: what found them.
         tools: what looks at it.
     """
-
-    def find(faces: Sequence[Pixels]) -> list[Pixels]:
-        return [tools.find(face) for face in faces]
-
-    (crop,) = crops_of(photo, [points], find, tools.search, tools.align, tools.judge)
+    (crop,) = crops_of(photo, [points], tools.find, tools.search, tools.align, tools.judge)
     return crop and _portrait(photo, points, by, crop, tools)
 
 
