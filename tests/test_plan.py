@@ -17,6 +17,7 @@ from stages.tools import plan, presets
 from stages.tools.planning import made_up, rehearsal
 from stages.tools.planning.rehearsal import Measured, Rehearsals
 from tests.conftest import ROOT, edit_params, run
+from tests.test_datasets import write
 
 DEFAULT = params.read_yaml(ROOT / "params.yaml")
 OF_A_SECOND = Measured(2_000_000, 15.0, 1.0, 1000.0, "float32", "cpu", 2)
@@ -102,19 +103,32 @@ def test_what_is_fetched_and_kept_is_added_up(repository: Path):
     lines = plan.download(datasets, {name: models[name] for name in ("opencv_sface", "resnet18_imagenet")})
     assert lines == [
         "Download: 3.2 GB, as far as it is stated",
-        "  orl: comes with a package",
-        "  celebamask_hq: 3.2 GB",
+        "  orl: 400 photos, comes with a package",
+        "  celebamask_hq: 30,000 photos, 3.2 GB",
         "  mlfw: of unknown size; got by hand: MLFW.zip",
         "  opencv_sface: 38.7 MB",
         "  resnet18_imagenet: 46.8 MB",
     ]
+    starts = {"resnet18_imagenet": models["resnet18_imagenet"]}
+    write(repository / "data/incoming", {"celebamask_hq/CelebAMask-HQ.zip": b"", "mlfw/MLFW.zip": b""})
+    assert plan.download(datasets, {})[2:] == [
+        "  celebamask_hq: 30,000 photos, 3.4 MB",
+        "  mlfw: lies in the drop folder",
+    ]
     (repository / "data/raw/celebamask_hq").mkdir(parents=True)
-    assert plan.download(datasets, {})[2] == "  celebamask_hq: is here"
+    (repository / "models/checkpoints/resnet18_imagenet").mkdir(parents=True)
+    lines = plan.download(datasets, starts)
+    assert [lines[0], lines[2], lines[4]] == [
+        "Download: nothing of a stated size",
+        "  celebamask_hq: 30,000 photos, is here",
+        "  resnet18_imagenet: is here",
+    ]
     trained = plan.Training("train_gender", 5, 80, 16, OF_A_SECOND)
-    said = plan.disk([trained], datasets, {"orl": 8, "celebamask_hq": 8}, 100)
+    said = plan.disk([trained], datasets, starts, {"orl": 8, "celebamask_hq": 8}, 100)
     tables_of = 2 * (3153930546 + 3424458) + 8 * (30000 + 400) * 100 * 100 * plan.BYTES_A_PIXEL
     assert f"3.2 GB of downloads, {tables_of / 1e9:.1f} GB of tables, 88.0 MB of weights and checkpoints" in said
     assert "without mlfw" in said
+    assert ": 46.8 MB of downloads, 0.0 kB of tables" in plan.disk([], {}, starts, {}, 100)
 
 
 def test_models_to_start_from_and_terms_are_named(repository: Path):

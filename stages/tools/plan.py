@@ -7,6 +7,7 @@ other GPUs its time is computed from what torch counts.
 """
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from typing import Any
 from stages.core import costs
 from stages.core.command import errors_in_words
 from stages.core.errors import UnmaskError
+from stages.core.params import PARAMS_FILE
 from stages.core.progress import Progress, in_words
+from stages.data import fetch
 from stages.data.sources import catalogue as sources
 from stages.data.sources.catalogue import Dataset, File
 from stages.recognition import known_models
@@ -24,7 +27,7 @@ from stages.tools import presets
 from stages.tools.planning import rehearsal
 from stages.tools.planning.rehearsal import Measured, Rehearsals
 
-RAW = Path("data/raw")
+FETCHED = ("data/raw", "models/checkpoints", "models/pretrained")  # folders of datasets and models, by name
 # TFLOPS at most, dense, as NVIDIA states them: of matrix products in bfloat16; the T4, which has none, in float32.
 GPUS = {"T4": 8.1, "RTX 3090": 71, "RTX 4090": 165, "A100": 312, "H100": 989}
 EFFICIENCY = 0.15  # share of that which a training reaches; assumed
@@ -88,8 +91,9 @@ def plan(name: str) -> list[str]:
         *ABOUT,
         "",
         *download(datasets, models),
-        disk(found, datasets, crops, content["align_faces"]["side"]),
+        disk(found, datasets, models, crops, content["align_faces"]["side"]),
         *terms(presets.not_accepted(content, datasets | models)),
+        f"To begin: python -m stages.tools.presets {name} && dvc repro",
     ]
 
 
@@ -179,47 +183,59 @@ def _models(content: Mapping[str, Any], known: Mapping[str, Dataset]) -> dict[st
 
 
 def download(datasets: Mapping[str, Dataset], models: Mapping[str, Dataset]) -> list[str]:
-    """Return what has to be fetched, in all and of each source."""
+    """Return what has to be fetched, in all and of each source, and how many photos there are."""
     lines: list[str] = []
     total = 0.0
     for name, source in {**datasets, **models}.items():
         files = [file for file in source.files if not file.package]
-        stated = sum(map(_bytes, files))
-        by_hand = [file.name for file in files if file.by_hand and not file.optional]
-        silent = [file.name for file in files if not _bytes(file) and not file.optional]
-        if (RAW / name).exists():
+        wanted = [file for file in files if not _dropped(name, file)]
+        stated = sum(map(_bytes, wanted))
+        by_hand = [file.name for file in wanted if file.by_hand and not file.optional]
+        silent = [file.name for file in wanted if not _bytes(file) and not file.optional]
+        if any((Path(folder) / name).exists() for folder in FETCHED):
             said = "is here"
         elif not files:
             said = "comes with a package"
+        elif not wanted:
+            said = "lies in the drop folder"
         else:
             total += stated
             said = _size(stated) if stated else "of unknown size"
             said += f", and {', '.join(silent)}, whose size nobody states" if silent and stated else ""
             said += f"; got by hand: {', '.join(by_hand)}" if by_hand else ""
-        lines.append(f"  {name}: {said}")
-    return [f"Download: {_size(total)}, as far as it is stated", *lines]
+        photos = f"{source.expected.photos:,} photos, " if source.expected.photos else ""
+        lines.append(f"  {name}: {photos}{said}")
+    said = f"{_size(total)}, as far as it is stated" if total else "nothing of a stated size"
+    return [f"Download: {said}", *lines]
 
 
-def disk(found: Sequence[Training], datasets: Mapping[str, Dataset], crops: Mapping[str, int], side: int) -> str:
+def disk(
+    found: Sequence[Training],
+    datasets: Mapping[str, Dataset],
+    models: Mapping[str, Dataset],
+    crops: Mapping[str, int],
+    side: int,
+) -> str:
     """Return what it takes on the disk: what is fetched, tables, weights and checkpoints; computed.
 
     Args:
         found: the trainings.
         datasets: of the preset.
+        models: that its trainings start from, or that it compares.
         crops: how many tables of aligned faces there are of each.
         side: of an aligned face, pixels.
     """
-    raw = {name: sum(map(_bytes, source.files)) for name, source in datasets.items()}
+    raw, fetched = (sum(sum(map(_bytes, one.files)) for one in of.values()) for of in (datasets, datasets | models))
     photos = {name: source.expected.photos for name, source in datasets.items()}
     aligned = sum((n or 0) * crops.get(name, 0) * side**2 * BYTES_A_PIXEL for name, n in photos.items())
-    tables = 2 * sum(raw.values()) + aligned  # two tables have the photos as they are
+    tables = 2 * raw + aligned  # two tables have the photos as they are
     weights = [4 * one.measured.parameters for one in found if one.measured]
     kept = sum(4 * one.measured.parameters * one.networks for one in found if one.measured)
     kept += CHECKPOINTS * ADAM * max(weights, default=0)
     unknown = [name for name in datasets if not photos[name]]
     said = f"; without {', '.join(unknown)}, whose photos nobody has counted" if unknown else ""
     return (
-        f"Disk: {_size(sum(raw.values()) + tables + kept)}, computed: {_size(sum(raw.values()))} of downloads, "
+        f"Disk: {_size(fetched + tables + kept)}, computed: {_size(fetched)} of downloads, "
         f"{_size(tables)} of tables, {_size(kept)} of weights and checkpoints{said}. Where DVC's cache copies and does "
         f"not link, it takes this once more."
     )
@@ -229,7 +245,15 @@ def terms(asked: Mapping[str, Dataset]) -> list[str]:
     """Return the terms that the user has not accepted yet."""
     if not asked:
         return ["Terms to accept: none"]
-    return ["Terms to accept:", *(f"  {name}: {of.terms} {of.homepage}" for name, of in asked.items())]
+    lines = [f"  {name}: {of.terms} {of.homepage}" for name, of in asked.items()]
+    return [f"Terms to accept, by `{presets.ACCEPTED}` in {PARAMS_FILE}:", *lines]
+
+
+def _dropped(name: str, file: File) -> bool:
+    """Tell whether a file of a dataset or model lies where `fetch` takes it from."""
+    named = os.environ.get("UNMASK_INCOMING")
+    folders = [fetch.INCOMING / name, *([Path(named) / name, Path(named)] if named else [])]
+    return any((folder / one.name).exists() for folder in folders for one in (file, *file.instead))
 
 
 def _bytes(file: File) -> float:
