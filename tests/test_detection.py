@@ -14,8 +14,9 @@ from stages.core.errors import UnmaskError
 from stages.core.results import Results
 from stages.detection import coco, detector, evaluate_detector, train_detector
 from stages.detection.coco import Example, Found
+from stages.masks import render_masks
 from stages.training import openmmlab
-from tests.conftest import ROOT, face_row, run, write_table
+from tests.conftest import ROOT, drawn_face, face_row, run, write_table
 
 
 def square(left: int, top: int, side: int) -> np.ndarray:
@@ -214,6 +215,27 @@ def test_the_people_to_choose_by_have_scores_of_their_own(tmp_path: Path, monkey
     assert evaluate(table, tmp_path, split="val") == {**val, "split": "val"}
     nobody = write_table(tmp_path / "nobody", [face for face in faces if face["split"] != "val"])
     assert evaluate(nobody, tmp_path) == {**result, "val": None}
+
+
+def test_whole_photos_are_scored_as_docs_recipes_says(tmp_path: Path):
+    """Masks are drawn on photos of several sizes, in which a face is a part, and looked for there."""
+    photos = []
+    for index, face in enumerate(rows()):
+        image = np.full((150 + index, 120, 3), 90, np.uint8)
+        picture, points = drawn_face(index, 64)
+        image[40:104, 20 + index : 84 + index] = picture
+        place = {"image": images.encode_png(image), "landmarks": points + np.float32([20 + index, 40])}
+        photos.append({**face, **place, "wears_mask": False})
+    chosen = params.load(render_masks.Params, "render_masks", ROOT / "params.yaml")
+    drawn = Results(tmp_path / "drawing")
+    (tmp_path / "none").mkdir()
+    table = write_table(tmp_path / "photos", photos)
+    assert render_masks.render_masks(table, tmp_path / "none", tmp_path / "masked", drawn, chosen)["masked"] == 12
+    numbers = train(table, tmp_path)
+    assert numbers["images"] == 8
+    result = evaluate(tmp_path / "masked", tmp_path)
+    assert (result["faces"], result["masks"]) == (4, 4)
+    assert 0 <= result["mask_iou"]["mean"] <= 1
 
 
 def test_a_dataset_without_masks_has_an_empty_but_valid_result(tmp_path: Path):

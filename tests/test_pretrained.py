@@ -315,6 +315,21 @@ def test_a_file_of_the_users_is_taken():
     assert (model["auxiliary_head"]["num_classes"], model["pretrained"]) == (2, None)
 
 
+def test_a_file_of_the_users_beside_ours_is_named_by_its_path_and_dvc_sees_it(monkeypatch: pytest.MonkeyPatch):
+    """By its bare name it is one of ours, which must have the right number of classes already."""
+    folder = Path("stages/parsing/configs")
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(parser, "CONFIGS", folder.absolute())
+    name = "mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py"
+    (folder / "mine.py").write_text(f"_base_ = {name!r}\n")
+    assert parser.read_config(f"{folder}/mine.py", 2, "x").model.decode_head.num_classes == 2
+    with pytest.raises(UnmaskError, match="num_classes is 19, the labels have 2 classes"):
+        parser.read_config("mine", 2, "x")
+    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    assert folder.as_posix() in stages["train_parser"]["deps"]
+    assert detector.CONFIGS.relative_to(ROOT).as_posix() in stages["train_detector"]["deps"]
+
+
 def test_weights_of_classes_become_those_of_ours():
     model = {"head": {"num_classes": 3, "loss": [{"class_weight": [2.0] * 3 + [0.1]}, {"class_weight": [2.0] * 3}]}}
     openmmlab.set_classes(model, 2)
