@@ -1,12 +1,16 @@
 """Drawn faces, small tables of them, and a temporary copy of this repository."""
 
+import contextlib
 import errno
+import functools
+import http.server
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -131,18 +135,14 @@ def copy_repository(to: Path) -> Path:
     return to
 
 
-@pytest.fixture(scope="session")
-def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of this repository in which the whole pipeline has run on few faces of ORL."""
-    repository = copy_repository(tmp_path_factory.mktemp("work") / "unmask")
-    (repository / "dvc.lock").unlink(missing_ok=True)
-    shutil.rmtree(repository / "metrics")  # of the default run, which has other recognizers
+def make_small(repository: Path) -> None:
+    """Set params of a repository: few photos a person, small networks, one recognizer, trainings of two steps."""
     edit_params(
         repository,
-        clean__limit__identities=PEOPLE,  # two of them are women, so one is in train and one in test
         clean__limit__photos=PHOTOS,
         evaluate_parser__timed_images=2,
         train_detector__side=64,
+        train_detector__looks=1,
         train_recognizer__network__side=32,
         recognizers__bare=["norm_softmax"],
         recognizers__masked=[],
@@ -152,8 +152,6 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train_gender__network__side=32,
         train_gender__folds=2,
         inpainter__side=32,
-        train_detector__looks=1,
-        **{f"train_parser__{model}__side": 64 for model in ("scanet", "extractor")},
     )
     for section in (
         "train_parser__scanet",
@@ -167,6 +165,32 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         short = {"steps": 2, "batch_size": 4, "checkpoint_every": 1}
         edit_params(repository, **{f"{section}__schedule__{name}": value for name, value in short.items()})
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on loopback; yield its address."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of this repository in which the whole pipeline has run on few faces of ORL."""
+    repository = copy_repository(tmp_path_factory.mktemp("work") / "unmask")
+    (repository / "dvc.lock").unlink(missing_ok=True)
+    shutil.rmtree(repository / "metrics")  # of the default run, which has other recognizers
+    make_small(repository)
+    edit_params(
+        repository,
+        clean__limit__identities=PEOPLE,  # two of them are women, so one is in train and one in test
+        **{f"train_parser__{model}__side": 64 for model in ("scanet", "extractor")},
+    )
     commit(repository, "few faces")
     run("dvc", "repro", cwd=repository, UNMASK_DEVICE="cpu")
     commit(repository, "ran")

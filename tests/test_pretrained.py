@@ -1,10 +1,7 @@
 """Weights that trainings start from: fetched from a server that the test runs, checked, mapped by name and shape."""
 
-import functools
 import hashlib
-import http.server
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from stages.detection import detector
 from stages.parsing import parser
 from stages.recognition import networks, partial_fc, sphereface
 from stages.training import openmmlab, pretrained
-from tests.conftest import ROOT
+from tests.conftest import ROOT, served
 
 PARAM = "train_parser.extractor.pretrained"
 
@@ -199,13 +196,8 @@ small:
 def server(tmp_path: Path) -> Iterator[str]:
     """Serve the folder `published`."""
     (tmp_path / "published").mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "published"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
-        thread = threading.Thread(target=served.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{served.server_address[1]}"
-        served.shutdown()
-        thread.join()
+    with served(tmp_path / "published") as address:
+        yield address
 
 
 def fetched(url: str, name: str, mebibytes: float) -> dict[str, Any]:
