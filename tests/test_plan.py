@@ -84,6 +84,23 @@ def test_networks_for_folds_are_counted():
     assert [rehearsal.networks(name, DEFAULT) for name in names] == [1, 4, 5, 1]
 
 
+def test_of_a_recipe_the_trainings_that_it_changes_are_measured(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    """And those whose weights they ask: the GAN's identity loss asks a recognizer."""
+    inpainters = ["pretrain_inpainter", "train_shared_inpainter", "train_inpainter@female", "train_inpainter@male"]
+    rehearsals = Rehearsals(tmp_path_factory.mktemp("plan"), DEFAULT, {})
+    for recipe, names in {
+        "extractor_r18": ["train_parser@extractor"],
+        "mask_rcnn_photos": ["train_detector"],
+        "iresnet18": [f"train_{kind}" for kind in ("recognizer@norm_softmax", "recognizer@arcface")]
+        + ["train_masked_recognizer@arcface"],
+        "inpainting_gan_256": ["train_recognizer@norm_softmax", *inpainters],
+    }.items():
+        found = rehearsals.touched(presets.load(f"recipes/{recipe}").params)
+        assert [stage.name for stage in found] == names
+
+
 def test_hours_here_are_measured_and_those_of_gpus_computed():
     one = plan.Training("train_gender", 5, 80, 16, OF_A_SECOND)
     assert one.here == 400

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.stage import PipelineStage
+
 from stages.core import costs
 from stages.core.command import errors_in_words
 from stages.core.errors import UnmaskError
@@ -74,16 +76,18 @@ def plan(name: str) -> list[str]:
         UnmaskError: there is no such preset, or params.yaml lacks one of its keys.
     """
     content, _ = presets.applied(name)
-    about = presets.load(name).about
+    preset = presets.load(name)
     known = sources.load(presets.CATALOGUE)
     datasets = {dataset: known[dataset] for dataset in content["datasets"] if dataset in known}
     with tempfile.TemporaryDirectory() as folder:
         rehearsals = Rehearsals(Path(folder), content, _people(content, datasets))
-        found = list(trainings(rehearsals))
+        is_recipe = name.startswith(f"{presets.RECIPES}/")
+        stages = rehearsals.touched(preset.params) if is_recipe else rehearsals.trainings
+        found = list(trainings(rehearsals, stages))
         crops = _crops(rehearsals)
     models = _models(content, sources.load(known_models.CATALOGUE))
     return [
-        f"{name}: {about.what}",
+        f"{name}: {preset.about.what}",
         "",
         *table(found),
         "",
@@ -97,9 +101,8 @@ def plan(name: str) -> list[str]:
     ]
 
 
-def trainings(rehearsals: Rehearsals) -> Iterator[Training]:
+def trainings(rehearsals: Rehearsals, stages: Sequence[PipelineStage]) -> Iterator[Training]:
     """Yield each training with what it takes; one that cannot be begun, with the reason."""
-    stages = rehearsals.trainings
     with Progress(len(stages), "plan", "trainings") as shown:
         for stage in stages:
             schedule = costs.schedule(stage.name, rehearsals.content) or {}

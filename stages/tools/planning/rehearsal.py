@@ -13,11 +13,12 @@ import json
 import multiprocessing
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from dvc.utils.serialize import dumps_yaml
@@ -80,6 +81,22 @@ class Rehearsals:
     def trainings(self) -> list[PipelineStage]:
         """Return those that train by a schedule."""
         return [stage for stage in self.stages if costs.schedule(stage.name, self.content)]
+
+    def touched(self, keys: Collection[str]) -> list[PipelineStage]:
+        """Return the trainings that read some params, by dotted key, and those whose weights these ask."""
+
+        def reads(stage: PipelineStage) -> bool:
+            read = [param for dep in stage.deps if isinstance(dep, ParamsDependency) for param in dep.params]
+            return any(f"{key}.".startswith(f"{param}.") for key in keys for param in read)
+
+        found = {stage.name: stage for stage in self.trainings if reads(stage)}
+        todo = list(found.values())
+        while todo:
+            needed = _inputs(todo.pop())
+            more = [stage for stage in self.trainings if needed & {out.def_path for out in stage.outs}]
+            todo += [stage for stage in more if stage.name not in found]
+            found |= {stage.name: stage for stage in more}
+        return [stage for stage in self.trainings if stage.name in found]
 
     def measure(self, stage: PipelineStage) -> Measured:
         """Return what a training takes; those whose weights it starts from must have been measured before.
