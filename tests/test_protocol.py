@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from stages.core import intervals, replicates
@@ -80,6 +81,54 @@ def test_folds_are_even_and_fixed_by_the_names():
     found = folding.folds(people, 3)
     assert found == folding.folds(sorted(people, reverse=True), 3)
     assert sorted(list(found.values()).count(fold) for fold in range(3)) == [6, 7, 7]
+
+
+# ---------------------------------------------------------------- many pairs
+
+
+def test_impostor_pairs_are_drawn_where_there_are_too_many(tmp_path: Path):
+    """And each FAR says on how many it rests; one of few is told where pairs allow."""
+    table = {condition: faces(condition, people=36) for condition in ALL}
+    photos, genuine = 12 * 4, 12 * 4 * 3
+    few = {**FEW, "rare_fars": [0.001, 0.0001]}
+    every = verify.verify(*write(tmp_path, table), Results(tmp_path / "v"), chosen(verify.Params, "verify", **few))
+    paths = tmp_path / "e.parquet", tmp_path / "heads.safetensors"
+    drawn = verify.verify(*paths, Results(tmp_path / "v"), chosen(verify.Params, "verify", **few, impostor_pairs=1000))
+    one, whole = (found["series"]["none"]["masked-bare"] for found in (drawn, every))
+    impostors = photos**2 - photos - genuine
+    assert whole["pairs"] == {"genuine": genuine, "impostor": impostors}
+    assert "drawn" not in whole
+    assert list(whole["tar_at_far"]) == ["0.5", "0.1", "0.001"]
+    assert list(one["tar_at_far"]) == ["0.5", "0.1"]  # no pair may be accepted at 0.001
+    assert one["pairs"]["genuine"] == genuine
+    assert 850 < one["pairs"]["impostor"] <= 1000
+    assert one["impostors_at_far"]["0.1"] == int(0.1 * one["pairs"]["impostor"])
+    assert one["drawn"]["from"] == impostors
+    error = one["drawn"]["far_error"]["0.1"]
+    left = 1 - one["pairs"]["impostor"] / impostors
+    assert error == pytest.approx(np.sqrt(0.9 / 0.1 / one["pairs"]["impostor"] * left), rel=0.01)
+    assert one["auc"] == pytest.approx(whole["auc"], abs=0.05)
+    assert one["auc"] != whole["auc"]
+
+
+def test_where_intervals_are_of_too_few_pairs_for_a_far_no_difference_is_told(tmp_path: Path):
+    """Of 1,000 pairs 144 are genuine: none of the 856 others may be accepted, but two of the 2,112 that there are."""
+    table = {condition: faces(condition, people=36) for condition in ALL}
+    found = verified(tmp_path, table, rare_fars=[0.001])["series"]["none"]["inpainted-bare"]
+    assert found["impostors_at_far"]["0.001"] == 2
+    interval = found["interval"]
+    assert interval["tar_at_0.001_ahead_of_masked"] is None
+    assert interval["tar_at_0.1_ahead_of_masked"] is not None
+    assert interval["tar_at_0.001"]["low"] <= found["tar_at_far"]["0.001"] <= interval["tar_at_0.001"]["high"]
+    values = replicates.read(tmp_path / "replicates/v.parquet")
+    assert "series.none.inpainted-bare.tar_at_far.0.1" in values
+    assert "series.none.inpainted-bare.tar_at_far.0.001" not in values
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_impostor_pairs_is_no_choice(n: int):
+    with pytest.raises(ValidationError, match="impostor_pairs"):
+        chosen(verify.Params, "verify", impostor_pairs=n)
 
 
 # ---------------------------------------------------------------- failures

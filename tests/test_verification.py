@@ -1,6 +1,8 @@
 """Verification and identification against scikit-learn and cases done by hand, ties among them."""
 
+import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -140,13 +142,16 @@ def faces(people: int, photos: int, seed: int = 0, size: int = 16) -> tuple[np.n
 
 def test_all_pairs_in_blocks_are_all_pairs(monkeypatch: pytest.MonkeyPatch):
     embeddings, names = faces(7, 4)
-    monkeypatch.setattr(verification, "AT_A_TIME", 3 * len(names))
+    monkeypatch.setattr(verification, "PROBES", 3)
+    monkeypatch.setattr(verification, "REFERENCES", 5)
     rows, columns = np.triu_indices(len(names), 1)
     same = np.array([names[a] == names[b] for a, b in zip(rows, columns, strict=True)])
     expected = verification.of_scores(similarity.of_pairs(embeddings, embeddings, (rows, columns)), same)
     found = verification.of_all_pairs(embeddings, embeddings, (names, names), np.arange(len(names))).attempts()
     assert found.accepted_genuine[-1] == 7 * 6
     assert found.auc() == expected.auc()
+    for name in ("thresholds", "accepted_genuine", "accepted_impostor"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name))
 
 
 def test_two_sets_of_photos_are_paired_each_with_each():
@@ -164,17 +169,113 @@ def test_workers_count_what_one_process_counts(monkeypatch: pytest.MonkeyPatch):
     lost = embeddings.copy()
     lost[5] = np.nan
     own = np.where(np.arange(10) < 7, np.arange(10) + 3, -1)
-    monkeypatch.setattr(verification, "AT_A_TIME", 56)  # two probes
+    monkeypatch.setattr(verification, "PROBES", 2)
     cases = [(lost, lost, (names, names), np.arange(28)), (embeddings, lost[3:13], (names, names[3:13]), own)]
-    for case in cases:
-        alone = verification.of_all_pairs(*case)
-        with monkeypatch.context() as patch:
-            patch.setattr(verification, "SHARED_FROM", 1)
-            shared = verification.of_all_pairs(*case)
-        assert np.array_equal(shared.genuine, alone.genuine)
-        assert np.array_equal(shared.impostor, alone.impostor)
-        assert (shared.lost_genuine, shared.lost_impostor) == (alone.lost_genuine, alone.lost_impostor)
+    for case, at_most in itertools.product(cases, [None, 100]):
+        alone = verification.of_all_pairs(*case, at_most=at_most)
+        for workers in ("1", "2"):
+            with monkeypatch.context() as patch:
+                patch.setattr(verification, "SHARED_FROM", 1)
+                patch.setenv("UNMASK_WORKERS", workers)
+                assert_same(verification.of_all_pairs(*case, at_most=at_most), alone)
         assert alone.lost_genuine > 0
+        assert alone.lost_impostor > 0
+        assert (alone.not_drawn > 0) == (at_most is not None)
+
+
+def assert_same(one: verification.Counted, other: verification.Counted) -> None:
+    for field in dataclasses.fields(verification.Counted):
+        assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+# ---------------------------------------------------------------- impostor pairs, drawn
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make scores coarse, which are quick to count."""
+    for module in (similarity, verification):
+        monkeypatch.setattr(module, "STEPS", 2**10)
+
+
+def two_sets(*, alike: bool) -> tuple[np.ndarray, np.ndarray, tuple[list[str], list[str]], np.ndarray]:
+    """Return 200 photos of 40 people, or 100 of them as references and 90 as probes, some of which are both."""
+    embeddings, names = faces(40, 5)
+    if alike:
+        return embeddings, embeddings, (names, names), np.arange(200)
+    own = np.where(np.arange(90) < 10, np.arange(90) + 90, -1)
+    return embeddings[:100], embeddings[90:180], (names[:100], names[90:180]), own
+
+
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_draw_estimates_the_rates_of_all_pairs(alike: bool):
+    """Within the binomial interval of as many pairs out of all, 19 times in 20 or more often."""
+    case = two_sets(alike=alike)
+    every = verification.of_all_pairs(*case)
+    whole = every.attempts()
+    n = int(every.impostor.sum())
+    assert every.not_drawn == 0
+    misses = []
+    for seed in range(100):
+        drawn = verification.of_all_pairs(*case, at_most=n // 5, seed=seed)
+        of_draw = int(drawn.impostor.sum())
+        assert np.array_equal(drawn.genuine, every.genuine)
+        assert of_draw + drawn.not_drawn == n
+        assert 0.9 * (n // 5) < of_draw <= n // 5  # but for pairs of one person
+        for far in (0.2, 0.02):
+            at = whole.threshold_at(far)
+            true, found = whole.errors_at(at)[0], drawn.attempts().errors_at(at)[0]
+            misses.append((found - true) / np.sqrt(true * (1 - true) / of_draw * drawn.not_drawn / n))
+    assert abs(np.mean(misses)) < 0.3
+    assert np.mean(np.abs(misses) < 1.96) > 0.93
+    assert 0.3 < np.std(misses) < 1.1
+
+
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize(("alike", "n", "m"), [(True, 8, 8), (True, 7, 7), (False, 6, 9), (False, 9, 5)])
+def test_each_pair_has_the_same_chance_and_none_comes_twice(alike: bool, n: int, m: int):
+    """Of people with one photo each, whose scores tell the pairs apart."""
+    if alike:
+        m, cells = n, n * (n - 1) // 2
+        cosines = np.eye(n)
+        cosines[np.triu_indices(n, 1)] = np.arange(1, cells + 1) / 256
+        references = probes = np.linalg.cholesky(np.maximum(cosines, cosines.T)).astype(np.float32)
+    else:
+        cells = n * m
+        probes, references = np.eye(m, dtype=np.float32), np.float32(np.arange(1, cells + 1).reshape(n, m) / 256)
+    names = [f"p{index}" for index in range(n + m)]
+    people = (names[:n], names[:m] if alike else names[n:])
+    wanted, draws = cells // 3 + 1, 400
+    times = np.zeros(cells, np.int64)
+    for seed in range(draws):
+        counted = verification.of_all_pairs(references, probes, people, np.full(m, -1), at_most=wanted, seed=seed)
+        places = np.rint((np.flatnonzero(counted.impostor) / similarity.STEPS - 1) * 256).astype(int) - 1
+        assert counted.impostor.max() == 1
+        assert len(places) == wanted
+        times[places] += 1
+    share = wanted / cells
+    assert (np.abs(times - draws * share) < 4.5 * np.sqrt(draws * share * (1 - share))).all()
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_draw_of_more_than_there_are_is_all_pairs(alike: bool):
+    case = two_sets(alike=alike)
+    every = verification.of_all_pairs(*case)
+    n = int(every.impostor.sum())
+    for at_most in (n, n + 1, 10**12):
+        assert_same(verification.of_all_pairs(*case, at_most=at_most), every)
+    assert verification.of_all_pairs(*case, at_most=n - 1).not_drawn > 0
+
+
+def test_series_of_the_same_photos_draw_the_same_pairs(monkeypatch: pytest.MonkeyPatch):
+    """Whatever is at once in memory; another seed draws others."""
+    case = two_sets(alike=False)
+    one = verification.of_all_pairs(*case, at_most=500, seed=1)
+    assert not np.array_equal(one.impostor, verification.of_all_pairs(*case, at_most=500, seed=2).impostor)
+    monkeypatch.setattr(verification, "PROBES", 7)
+    monkeypatch.setattr(verification, "REFERENCES", 5)
+    assert_same(verification.of_all_pairs(*case, at_most=500, seed=1), one)
 
 
 def test_no_photo_is_paired_with_itself_wherever_it_stands():
@@ -345,7 +446,8 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
         [enrolled[row.argmax()] == name for row, name in zip(similar, names, strict=True)]
     )
     curve = verification.of_all_pairs(embeddings, embeddings, (names, names), np.arange(len(names))).attempts()
-    monkeypatch.setattr(verification, "AT_A_TIME", 3 * len(names))
+    monkeypatch.setattr(verification, "PROBES", 3)
+    monkeypatch.setattr(verification, "REFERENCES", 5)
     found = verification.of_all_pairs(embeddings, embeddings, (names, names), np.arange(len(names))).attempts()
     for name in ("thresholds", "accepted_genuine", "accepted_impostor"):
         assert np.array_equal(getattr(curve, name), getattr(found, name))

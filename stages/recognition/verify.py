@@ -37,8 +37,12 @@ class Params(StageParams):
     """A published list of pairs; null: all pairs of the split."""
     missing: Literal["error", "count"]
     """What to do about a pair of which a photo is not there."""
+    impostor_pairs: int | None = Field(ge=1000)
+    """If a series has more of them, so many pairs are drawn by chance; null: all pairs."""
     fars: list[float] = Field(min_length=1)
     """False accept rates at which true accept rates are told."""
+    rare_fars: list[float]
+    """The same of a series with so many impostor pairs that one may be accepted."""
     resamples: int = Field(ge=100)
     """Of the people, for the intervals."""
     interval_pairs: int = Field(ge=1000)
@@ -132,6 +136,10 @@ class Pairs:
         """Of all attempts."""
         return self.counted.attempts()
 
+    def resolves(self, far: float) -> bool:
+        """Tell whether the pairs for the intervals are enough for a FAR: one of two people among them is accepted."""
+        return int(far * (~self.genuine).sum() + 1e-9) > 0
+
     @functools.cached_property
     def compared(self) -> verification.Curve | None:
         """Of the pairs that could be compared."""
@@ -178,10 +186,19 @@ def _all_pairs(one: protocol.Series, params: Params) -> Pairs | None:
     if not (len(references) and len(probes)):
         return None
     identities = references.identities, probes.identities
-    counted = verification.of_all_pairs(references.embeddings, probes.embeddings, identities, one.own)
+    counted = verification.of_all_pairs(
+        references.embeddings,
+        probes.embeddings,
+        identities,
+        one.own,
+        at_most=params.impostor_pairs,
+        seed=params.seed,
+    )
     if not (counted.genuine.any() and counted.impostor.any()):
         return None
-    rows, columns = _drawn(one, generator(params.seed, "verify pairs"), params.interval_pairs)
+    # Of no more impostor pairs than the rates rest on, or intervals would be too narrow.
+    n = min(params.interval_pairs, params.impostor_pairs or params.interval_pairs)
+    rows, columns = _drawn(one, generator(params.seed, "verify pairs"), n)
     people = np.stack([np.array(probes.identities)[rows], np.array(references.identities)[columns]], 1)
     lost = ~(probes.found[rows] & references.found[columns])
     scores = _scores_of(references, probes, rows, columns, lost)
@@ -243,12 +260,12 @@ def _drawn(one: protocol.Series, rng: np.random.Generator, n: int) -> tuple[NDAr
 
     At most half of them are genuine: among all pairs of thousands of people hardly one would be.
     """
-    identities, numbers = np.unique(one.probes.identities + one.references.identities, return_inverse=True)
+    numbers = np.unique(one.probes.identities + one.references.identities, return_inverse=True)[1]
     of_probes, of_references = np.split(numbers, [len(one.probes)])
     n_known = len(one.references)
     own = [
-        (np.flatnonzero(of_probes == person)[:, None] * n_known + np.flatnonzero(of_references == person)).ravel()
-        for person in range(len(identities))
+        (rows[:, None] * n_known + columns).ravel()
+        for rows, columns in verification.of_each_person(of_references, of_probes)
     ]
     every = len(one.probes) * n_known
     anybody = np.arange(every) if every <= 4 * n else np.unique(rng.integers(every, size=4 * n))
@@ -276,15 +293,16 @@ def scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]
     names = _people(compared)
     number = {name: index for index, name in enumerate(names)}
     counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "verify"))
-    keys = ["auc", *(f"tar_at_{far:g}" for far in params.fars)]
     values = {}
     for key, groups in compared.items():
+        fars = _fars([pairs.curve for pairs in groups], params)
         of_groups = []
         for pairs in groups:
             people = np.vectorize(number.get, otypes=[np.int64])(pairs.people)
-            found = verification.resampled(pairs.scores, pairs.genuine, people, counts, params.fars)
-            of_groups.append(np.column_stack(found).T)
-        values[key] = dict(zip(keys, np.mean(of_groups, 0), strict=True))
+            auc, tar = verification.resampled(pairs.scores, pairs.genuine, people, counts, fars)
+            tar[:, [not pairs.resolves(far) for far in fars]] = np.nan
+            of_groups.append(np.column_stack([auc, tar]).T)
+        values[key] = dict(zip(["auc", *(f"tar_at_{far:g}" for far in fars)], np.mean(of_groups, 0), strict=True))
     plain = [(protocol.NO_HEAD, name) for name in (protocol.MASKED, *protocol.LISTS.values())]
     base = next((values[key] for key in plain if key in values), None)
     bare = compared.get((protocol.NO_HEAD, protocol.BARE))
@@ -295,8 +313,8 @@ def scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]
         result.setdefault(head, {})[name] = _scores(groups, bare, of, base, params)
         series = f"{head}.{name}"
         resampled[f"{series}.auc"] = of["auc"]
-        for far in params.fars:
-            if all(pairs.curve.impostors_at(far) for pairs in groups):
+        for far in _fars([pairs.curve for pairs in groups], params):
+            if all(pairs.curve.impostors_at(far) and pairs.resolves(far) for pairs in groups):
                 resampled[f"{series}.tar_at_far.{far:g}"] = of[f"tar_at_{far:g}"]
     return result, resampled
 
@@ -315,18 +333,20 @@ def _scores(
     `at_bare_threshold`: false match and false non-match rate of these at the thresholds at which the bare pairs have
     each FAR (NIST IR 8311; null where there is no series of bare pairs, as in a list of real masks). Which shares of
     references and probes were not found. Intervals over people of AUC, of TAR, and of both minus those of plain
-    `masked-bare`. Of a list whose photos wear real masks or none, the same by how many of the two photos show one; and
-    the accuracy over its folds, if it has such.
+    `masked-bare` (null where too few pairs are there for intervals to tell). Where impostor pairs were drawn, `drawn`:
+    from how many, and by FAR how far that of all may be off, as a share of it. Of a list whose photos wear real masks
+    or none, the same by how many of the two photos show one; and the accuracy over its folds, if it has such.
     """
     people = len(np.unique(np.concatenate([pairs.people[pairs.genuine, 0] for pairs in groups])))
+    fars = _fars([pairs.curve for pairs in groups], params)
     rates = _rates([pairs.curve for pairs in groups], params)
     estimates = {"auc": rates["auc"], **{f"tar_at_{far}": tar for far, tar in rates["tar_at_far"].items()}}
-    variance = _variances(groups, params)
+    variance = _variances(groups, fars)
     # `LOST` is no score that says how alike others are: then what varies is measured with people drawn anew.
     lost = any(pairs.counted.lost_genuine or pairs.counted.lost_impostor for pairs in groups)
     interval: dict[str, Any] = {}
     for key, estimate in estimates.items():
-        ahead = values[key] - base[key] if base is not None and estimate is not None else np.full(1, np.nan)
+        ahead = values[key] - base[key] if base and key in base and estimate is not None else np.full(1, np.nan)
         known = np.isfinite(ahead).any()
         if estimate is None:
             interval[key] = None
@@ -340,7 +360,7 @@ def _scores(
     found = {
         **rates,
         "compared": _rates(comparable, params) if whole else None,
-        "at_bare_threshold": {f"{far:g}": _at_bare_threshold(groups, bare, far) for far in params.fars},
+        "at_bare_threshold": {f"{far:g}": _at_bare_threshold(groups, bare, far) for far in fars},
         "interval": interval,
         "decidability": _mean([curve.decidability() for curve in comparable]) if whole else None,
         "not_found": {
@@ -356,11 +376,16 @@ def _scores(
             "impostor": sum(int(pairs.curve.accepted_impostor[-1]) for pairs in groups),
         },
     }
+    if any(pairs.counted.not_drawn for pairs in groups):
+        found["drawn"] = {
+            "from": found["pairs"]["impostor"] + sum(pairs.counted.not_drawn for pairs in groups),
+            "far_error": {f"{far:g}": _far_error(groups, far) for far in fars},
+        }
     (only, *others) = groups
     return found | (_of_list(only, only.listed, params) if only.listed and not others else {})
 
 
-def _variances(groups: Sequence[Pairs], params: Params) -> dict[str, Callable[[float], float]]:
+def _variances(groups: Sequence[Pairs], fars: Sequence[float]) -> dict[str, Callable[[float], float]]:
     """Return the variance of AUC and of the TAR at each FAR, where the truth is some value; of means over groups."""
     scattered = []
     for pairs in groups:
@@ -371,20 +396,25 @@ def _variances(groups: Sequence[Pairs], params: Params) -> dict[str, Callable[[f
     def mean(of_one: Callable[..., float], value: float, *args: float) -> float:
         return sum(of_one(value, *args, *kinds) for kinds in scattered) / len(scattered) ** 2
 
-    of_tar = {
-        f"tar_at_{far:g}": lambda value, far=far: mean(verification.tar_variance, value, far) for far in params.fars
-    }
+    of_tar = {f"tar_at_{far:g}": lambda value, far=far: mean(verification.tar_variance, value, far) for far in fars}
     return {"auc": lambda value: mean(verification.auc_variance, value), **of_tar}
 
 
 def _rates(curves: Sequence[verification.Curve], params: Params) -> dict[str, Any]:
     """Return the means of what curves say, and on how few impostor pairs one of them rests."""
+    fars = _fars(curves, params)
     return {
         "auc": _mean([curve.auc() for curve in curves]),
         "eer": _mean([curve.eer() for curve in curves]),
-        "tar_at_far": {f"{far:g}": _mean([curve.tar_at(far) for curve in curves]) for far in params.fars},
-        "impostors_at_far": {f"{far:g}": min(curve.impostors_at(far) for curve in curves) for far in params.fars},
+        "tar_at_far": {f"{far:g}": _mean([curve.tar_at(far) for curve in curves]) for far in fars},
+        "impostors_at_far": {f"{far:g}": min(curve.impostors_at(far) for curve in curves) for far in fars},
     }
+
+
+def _fars(curves: Sequence[verification.Curve], params: Params) -> list[float]:
+    """Return the FARs at which TARs of a series are told."""
+    rare = [far for far in params.rare_fars if all(curve.impostors_at(far) for curve in curves)]
+    return list(dict.fromkeys([*params.fars, *rare]))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -408,6 +438,21 @@ def _of_list(pairs: Pairs, listed: Listed, params: Params) -> dict[str, Any]:
                 "pairs": {"genuine": int(genuine.sum()), "impostor": int((~genuine).sum())}
             }
     return found | ({"by_masks": by_masks} if by_masks else {})
+
+
+def _far_error(groups: Sequence[Pairs], far: float) -> float | None:
+    """Return how far a FAR may be off, as a share of it, as some impostor pairs were drawn: the largest of any group.
+
+    The standard error of a share of some that were drawn from all, without replacement; more than that of our draw.
+    """
+    errors = []
+    for pairs in groups:
+        if not (accepted := pairs.curve.impostors_at(far)):
+            return None
+        drawn = int(pairs.curve.accepted_impostor[-1])
+        left = pairs.counted.not_drawn / (pairs.counted.not_drawn + drawn)
+        errors.append(float(np.sqrt((1 - far) / accepted * left)))
+    return max(errors)
 
 
 def _at_bare_threshold(groups: Sequence[Pairs], bare: Sequence[Pairs] | None, far: float) -> dict[str, float | None]:
