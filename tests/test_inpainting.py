@@ -499,6 +499,26 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
         evaluate(faces, models, tmp_path, "val")
 
 
+def test_workers_score_what_was_filled_in_as_one_process_does(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Faces of one part and of several, and people of both splits."""
+    people = {name: [] for name in ("bare", "masked")}
+    for name, some in people.items():
+        for index, face in enumerate(rows(masked=name == "masked")):
+            split = ("train", "test", "val")[index % 3]
+            some.append({**face, "identity": split, "face_id": f"drawn/{split}/{index:03d}", "split": split})
+    folders = {name: write_table(tmp_path / name, some) for name, some in people.items()}
+    run_inpaint(folders["masked"], models, tmp_path / "out")
+    found = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv("UNMASK_WORKERS", workers)
+        found.append((evaluate(folders, models, tmp_path), (tmp_path / "figures/f.png").read_bytes()))
+    assert found[0] == found[1]
+    assert (found[0][0]["images"], found[0][0]["val"]["images"]) == (3, 2)
+    assert not list(Path(".scratch").glob("*/known.npy"))
+
+
 def test_the_people_to_choose_by_have_scores_of_their_own(models: dict[str, Path], tmp_path: Path):
     """Masks change the photo of a val person by 10 of 255, those of others by 20: so hole PSNR is known."""
     region = hole(112, 112)

@@ -28,11 +28,11 @@ class Known:
     """Fills holes from faces that were seen in training.
 
     Args:
-        faces: of the training people, of one size.
+        faces: of the training people, of one size; an array of them, uint8 (n, H, W, 3), may lie on the disk.
     """
 
-    def __init__(self, faces: Sequence[Pixels]) -> None:
-        self.faces = np.stack(faces)
+    def __init__(self, faces: Sequence[Pixels] | Pixels) -> None:
+        self.faces = np.asarray(faces)
         self.on = device.chosen()
         self.mean = np.asarray(np.round(self.faces.mean(0, dtype=np.float64)), np.uint8)
 

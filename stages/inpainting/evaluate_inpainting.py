@@ -5,11 +5,13 @@ python -m stages.inpainting.evaluate_inpainting --faces data/aligned/orl --maske
     --pretrained models/inpainter-pretrained.safetensors --results metrics/evaluate_inpainting
 """
 
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +31,13 @@ from stages.inpainting.lpips import Lpips
 from stages.recognition import dlib_embedding, identification
 
 BATCH = 32
+COLUMNS = ["face_id", "identity", "sex", "split", "image", "landmarks"]
 SHOWN = 12  # rows of the contact sheet
+SCRATCH = Path(".scratch")
 OURS = "ours"
+WAYS = ("masked", "zeroed", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "shared_gan", OURS)
+Row = dict[str, Pixels]
+"""Of the contact sheet, by caption."""
 
 
 class Params(StageParams):
@@ -99,6 +106,16 @@ class Judged:
     changed_outside: int
 
 
+class Files(NamedTuple):
+    """What fills and compares faces, as absolute paths."""
+
+    known: Path
+    """Faces that were seen in training, uint8 (n, H, W, 3), of numpy."""
+    shared: Path
+    pretrained: Path
+    alexnet: Path | None
+
+
 def evaluate_inpainting(
     faces: Path, masked: Path, inpainted: Path, shared: Path, pretrained: Path, results: Results, params: Params
 ) -> dict[str, Any]:
@@ -127,8 +144,37 @@ def evaluate_inpainting(
     Raises:
         UnmaskError: the split has no face with a drawn mask and landmarks, or the training split no bare face.
     """
-    known = baselines.Known(_known(faces, params))
-    by_gan, by_l1 = inpainter.load(shared), inpainter.load(pretrained)
+    tables.parts(inpainted, ["image", "found_mask"])
+    shown = set(tables.evenly(_face_ids(masked, params.split), SHOWN))
+    cases = functools.partial(_cases, masked=masked.absolute(), inpainted=inpainted.absolute())
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        known = Path(folder).absolute() / "known.npy"
+        np.save(known, np.stack(_known(faces, params)))
+        files = Files(known, shared.absolute(), pretrained.absolute(), params.alexnet and params.alexnet.absolute())
+        _ways(files)  # or no part is begun
+
+        def judged(split: str, to_show: Collection[str] = ()) -> tuple[list[Judged], list[Row]]:
+            work = functools.partial(_of_part, cases=cases, split=split, files=files, to_show=to_show)
+            found = tables.map_parts(work, faces, needs=COLUMNS, label=f"{results.metrics.stem} {split}")
+            return [one for some, _ in found for one in some], [row for _, rows in found for row in rows]
+
+        tested, rows = judged(params.split, shown)
+        if not tested:
+            raise UnmaskError(f"{masked} has no face with a drawn mask and landmarks in split {params.split!r}")
+        _show(results.figure, rows)
+        result = {**_summary(tested, params), "split": params.split}
+        if params.split != "val":
+            to_choose_by, _ = judged("val")
+            result["val"] = _summary(to_choose_by, params) if to_choose_by else None
+    return result
+
+
+@functools.cache  # once in a worker
+def _ways(files: Files) -> tuple[Callable[[Sequence[Case]], list[dict[str, Pixels]]], Lpips | None]:
+    """Return what fills some faces in each way, and LPIPS."""
+    known = baselines.Known(np.load(files.known, mmap_mode="r"))
+    by_gan, by_l1 = inpainter.load(files.shared), inpainter.load(files.pretrained)
     one_by_one: dict[str, baselines.Fill] = {
         "masked": lambda face, _: face,
         "zeroed": lambda face, region: baselines.filled(face, region, np.zeros_like(face)),
@@ -136,37 +182,37 @@ def evaluate_inpainting(
         "telea": baselines.telea,
         "nearest_face": known.nearest,
     }
-    together = {"fitted_mean": known.fitted_means, "l1_alone": by_l1, "shared_gan": by_gan}
-    ways = ["masked", "zeroed", "mean_face", "fitted_mean", "telea", "nearest_face", "l1_alone", "shared_gan", OURS]
-    lpips = None if params.alexnet is None else Lpips(params.alexnet)
+    together: dict[str, Callable[[Sequence[Pixels], Sequence[Pixels]], list[Pixels]]] = {
+        "fitted_mean": known.fitted_means,
+        "l1_alone": by_l1,
+        "shared_gan": by_gan,
+    }
 
-    def filled(split: str) -> Iterator[tuple[Case, dict[str, Pixels]]]:
-        cases = _cases(faces, masked, inpainted, split)
-        while batch := list(itertools.islice(cases, BATCH)):
-            columns = [case.masked for case in batch], [case.found for case in batch]
-            made = {name: fill(*columns) for name, fill in together.items()}
-            made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
-            made[OURS] = [case.inpainted for case in batch]
-            for index, case in enumerate(batch):
-                yield case, {name: made[name][index] for name in ways}
+    def filled(cases: Sequence[Case]) -> list[dict[str, Pixels]]:
+        columns = [case.masked for case in cases], [case.found for case in cases]
+        made = {name: fill(*columns) for name, fill in together.items()}
+        made |= {name: [fill(*one) for one in zip(*columns, strict=True)] for name, fill in one_by_one.items()}
+        made[OURS] = [case.inpainted for case in cases]
+        return [{name: made[name][index] for name in WAYS} for index in range(len(cases))]
 
-    shown = set(tables.evenly(_face_ids(masked, params.split), SHOWN))
-    judged: list[Judged] = []
-    tiles: list[dict[str, Pixels]] = []
-    for case, by_way in filled(params.split):
-        judged.append(_judged(case, by_way, lpips))
-        if case.face_id in shown:
-            region = np.repeat(case.found[..., None], 3, 2)
-            truth = f"truth {case.face_id.split('/', 1)[1]}"
-            tiles.append({truth: case.photo, "masked": case.masked, "region": region, **by_way})
-    if not judged:
-        raise UnmaskError(f"{masked} has no face with a drawn mask and landmarks in split {params.split!r}")
-    _show(results.figure, tiles)
-    result = {**_summary(judged, ways, params), "split": params.split}
-    if params.split != "val":
-        to_choose_by = [_judged(case, by_way, lpips) for case, by_way in filled("val")]
-        result["val"] = _summary(to_choose_by, ways, params) if to_choose_by else None
-    return result
+    return filled, None if files.alexnet is None else Lpips(files.alexnet)
+
+
+def _of_part(
+    part: Path, cases: Callable[..., Iterator[Case]], split: str, files: Files, to_show: Collection[str]
+) -> tuple[list[Judged], list[Row]]:
+    """Return the scores of the faces of a part that are of a split, and of those to show what they were filled with."""
+    filled, lpips = _ways(files)
+    judged, rows = list[Judged](), list[Row]()
+    some = cases(part, split=split)
+    while batch := list(itertools.islice(some, BATCH)):
+        for case, by_way in zip(batch, filled(batch), strict=True):
+            judged.append(_judged(case, by_way, lpips))
+            if case.face_id in to_show:
+                region = np.repeat(case.found[..., None], 3, 2)
+                truth = f"truth {case.face_id.split('/', 1)[1]}"
+                rows.append({truth: case.photo, "masked": case.masked, "region": region, **by_way})
+    return judged, rows
 
 
 def _judged(case: Case, filled: Mapping[str, Pixels], lpips: Lpips | None) -> Judged:
@@ -187,8 +233,7 @@ def _face_ids(masked: Path, split: str) -> list[str]:
 
 
 def _cases(faces: Path, masked: Path, inpainted: Path, split: str) -> Iterator[Case]:
-    bare_columns = ["face_id", "identity", "sex", "split", "image", "landmarks"]
-    before = tables.joined(faces, masked, bare_columns, ["face_id", "image", "mask", "mask_style"])
+    before = tables.joined(faces, masked, COLUMNS, ["face_id", "image", "mask", "mask_style"])
     after = tables.joined(faces, inpainted, ["face_id"], ["face_id", "image", "found_mask"])
     nothing: tuple[tables.Face, tables.Face] = {"face_id": None}, {}  # beside a face that the other table lacks
     for (face, with_mask), (other, result) in itertools.zip_longest(before, after, fillvalue=nothing):
@@ -212,13 +257,13 @@ def _cases(faces: Path, masked: Path, inpainted: Path, split: str) -> Iterator[C
             )
 
 
-def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> dict[str, Any]:
+def _summary(judged: Sequence[Judged], params: Params) -> dict[str, Any]:
     """Return the scores of at least one face; see `evaluate_inpainting`."""
     identities = [one.identity for one in judged]
-    psnr = {name: np.array([one.scores[name]["hole_psnr"] for one in judged]) for name in ways}
+    psnr = {name: np.array([one.scores[name]["hole_psnr"] for one in judged]) for name in WAYS}
     bare = np.stack([one.embeddings[0] for one in judged])
     result: dict[str, Any] = {"ways": {}, "hole_psnr_by_style": {}, "hole_psnr_by_sex": {}}
-    for index, name in enumerate(ways, 1):
+    for index, name in enumerate(WAYS, 1):
         embeddings = np.stack([one.embeddings[index] for one in judged])
         rows = [one.scores[name] for one in judged]
         result["ways"][name] = {
@@ -234,7 +279,7 @@ def _summary(judged: Sequence[Judged], ways: Sequence[str], params: Params) -> d
         "identity_of_another_photo": own,
         "identity_of_others": others,
         "hole_psnr_ahead_of": {
-            name: _ahead(psnr[OURS] - psnr[name], identities, params) for name in ways if name not in {OURS, "masked"}
+            name: _ahead(psnr[OURS] - psnr[name], identities, params) for name in WAYS if name not in {OURS, "masked"}
         },
         "pixels_changed_outside": sum(one.changed_outside for one in judged),
         "images": len(judged),
@@ -269,9 +314,10 @@ def _ratio(total: float, n: int) -> float | None:
 
 
 def _known(faces: Path, params: Params) -> list[Pixels]:
-    rows = list(tables.bare(faces, ["image"], "train"))
-    drawn = generator(params.seed, "evaluate_inpainting").permutation(len(rows))[: params.known_faces]
-    return [images.decode(rows[index]["image"]) for index in sorted(drawn)]
+    n = sum(1 for _ in tables.bare(faces, [], "train"))
+    drawn = set(generator(params.seed, "evaluate_inpainting").permutation(n)[: params.known_faces].tolist())
+    rows = enumerate(tables.bare(faces, ["image"], "train"))
+    return [images.decode(face["image"]) for index, face in rows if index in drawn]
 
 
 def _means(values: NDArray[np.floating], groups: Sequence[str | None]) -> dict[str, float]:
@@ -289,7 +335,7 @@ def _ahead(differences: NDArray[np.floating], identities: Sequence[str], params:
     return {"mean": float(differences.mean()), **intervals.bounds(values, len(set(identities)))._asdict()}
 
 
-def _show(figure: Path, rows: Sequence[dict[str, Pixels]]) -> None:
+def _show(figure: Path, rows: Sequence[Row]) -> None:
     sheet = sheets.contact_sheet(
         [image for row in rows for name, image in row.items() if name != "zeroed"],
         [name.replace("_", " ") for row in rows for name in row if name != "zeroed"],
