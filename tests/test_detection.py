@@ -42,16 +42,20 @@ def found(*regions: np.ndarray, scores: tuple[float, ...] = ()) -> Found:
 # ---------------------------------------------------------------- scores
 
 
+def average_precision(examples: list[Example], found: list[Found]) -> dict:
+    return coco.average_precision([coco.outlined(*one) for one in zip(examples, found, strict=True)])
+
+
 def test_average_precision_has_known_answers():
     examples = [example("a/b/1", square(5, 5, 20)), example("a/b/2", square(10, 10, 20))]
     perfect = [found(square(5, 5, 20)), found(square(10, 10, 20))]
-    assert coco.average_precision(examples, perfect)["segm"] == pytest.approx({"ap": 1, "ap50": 1, "ap75": 1})
+    assert average_precision(examples, perfect)["segm"] == pytest.approx({"ap": 1, "ap50": 1, "ap75": 1})
     # 20x20 against 20x16 has IoU 0.8: right up to a threshold of 0.80, that is at 7 of 10.
     smaller = [found(region) for region in (square(5, 5, 20).copy(), square(10, 10, 20).copy())]
     for one in smaller:
         rows = np.nonzero(one.regions[0].any(1))[0]
         one.regions[0][rows[:4]] = False
-    scores = coco.average_precision(examples, smaller)
+    scores = average_precision(examples, smaller)
     assert scores["segm"]["ap"] == pytest.approx(0.7)
     assert scores["box"]["ap"] == pytest.approx(1.0)
 
@@ -60,12 +64,12 @@ def test_a_false_alarm_and_a_miss_cost():
     examples = [example("a/b/1", square(5, 5, 20)), example("a/b/2")]
     right = found(square(5, 5, 20), scores=(0.6,))
     alarm = found(square(0, 0, 10), scores=(0.9,))
-    assert coco.average_precision(examples, [right, alarm])["segm"]["ap"] == pytest.approx(0.5)
-    assert coco.average_precision(examples, [found(), found()])["segm"] == {"ap": 0.0, "ap50": 0.0, "ap75": 0.0}
+    assert average_precision(examples, [right, alarm])["segm"]["ap"] == pytest.approx(0.5)
+    assert average_precision(examples, [found(), found()])["segm"] == {"ap": 0.0, "ap50": 0.0, "ap75": 0.0}
 
 
 def test_without_masks_there_is_no_score():
-    assert coco.average_precision([example("a/b/1")], [found(square(0, 0, 9))]) == {}
+    assert average_precision([example("a/b/1")], [found(square(0, 0, 9))]) == {}
 
 
 def test_coco_files_are_read_by_mmdet(tmp_path: Path):
@@ -196,7 +200,8 @@ def test_the_people_to_choose_by_have_scores_of_their_own(tmp_path: Path, monkey
     """Whatever it is shown, the detector finds the same square: the mask of the val people, half that of the others."""
     region = square(4, 4, 20)
     larger = region | np.roll(region, 20, axis=1)
-    monkeypatch.setattr(detector, "load", lambda _: lambda pictures: [found(region) for _ in pictures])
+    monkeypatch.setattr(evaluate_detector, "_detector", lambda _: lambda pictures: [found(region) for _ in pictures])
+    monkeypatch.setenv("UNMASK_WORKERS", "1")  # others would not know of that
     faces = []
     for index, split in enumerate(["train"] * 2 + ["test"] * 4 + ["val"] * 3):
         mask = None if index == 2 else images.encode_png(region if split == "val" else larger)
@@ -236,6 +241,18 @@ def test_whole_photos_are_scored_as_docs_recipes_says(tmp_path: Path):
     result = evaluate(tmp_path / "masked", tmp_path)
     assert (result["faces"], result["masks"]) == (4, 4)
     assert 0 <= result["mask_iou"]["mean"] <= 1
+
+
+def test_workers_score_a_detector_as_one_process_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    train(write_table(tmp_path / "faces", rows()), tmp_path)
+    people = [{**face, "split": "test" if index % 3 else "val"} for index, face in enumerate(masked())]
+    table = write_table(tmp_path / "masked", people)
+    found = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv("UNMASK_WORKERS", workers)
+        found.append((evaluate(table, tmp_path), (tmp_path / "figures/evaluation.png").read_bytes()))
+    assert found[0] == found[1]
+    assert found[0][0]["faces"] == 8
 
 
 def test_a_dataset_without_masks_has_an_empty_but_valid_result(tmp_path: Path):

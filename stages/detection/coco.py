@@ -35,30 +35,79 @@ class Example:
     regions: tuple[Pixels, ...]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a detector found in one image.
+
+    Attributes:
+        boxes: x1, y1, x2, y2 in pixels, float32 (n, 4).
+        scores: float32 (n,), falling.
+        regions: bool (n, H, W).
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    regions: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """An image without its pixels: what is kept of it for COCO's scores.
+
+    Attributes:
+        name: of the image, unique.
+        shape: height and width, pixels.
+        masks: the masks in it that are not empty, run-length encoded.
+        found: what a detector found in it, the most certain first: score, box and region, as COCO has them.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    masks: list[dict[str, Any]]
+    found: list[dict[str, Any]]
+
+
+NOTHING = Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 0, 0), bool))
+
+
+def outlined(example: Example, found: Found = NOTHING) -> Outlined:
+    """Return what is kept of an image and of what was found in it."""
+    height, width = example.image.shape[:2]
+    detections = [
+        {
+            "score": float(score),
+            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+            "segmentation": encode(region),
+        }
+        for (x1, y1, x2, y2), score, region in zip(found.boxes, found.scores, found.regions, strict=True)
+    ]
+    masks = [encode(region > 0) for region in example.regions if region.any()]
+    return Outlined(example.name, (height, width), masks, detections)
+
+
 def write(examples: Iterable[Example], folder: Path) -> int:
     """Write images and annotations.json into a folder; return how many masks there are."""
 
-    def written() -> Iterator[Example]:
+    def written() -> Iterator[Outlined]:
         for example in examples:
             path = folder / IMAGES / f"{example.name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encode_png(example.image))
-            yield example
+            yield outlined(example)
 
     content = _described(written())
     (folder / ANNOTATIONS).write_text(json.dumps(content), encoding="utf-8")
     return len(content["annotations"])
 
 
-def _described(examples: Iterable[Example]) -> dict[str, Any]:
+def _described(examples: Iterable[Outlined]) -> dict[str, Any]:
     """Return what annotations.json says of examples."""
     entries: list[dict[str, Any]] = []
     masks: list[dict[str, Any]] = []
     for number, example in enumerate(examples, 1):
-        height, width = example.image.shape[:2]
+        height, width = example.shape
         entries.append({"id": number, "file_name": f"{example.name}.png", "height": height, "width": width})
-        for region in filter(np.any, example.regions):
-            encoded = encode(region > 0)
+        for encoded in example.masks:
             masks.append(
                 {
                     "id": len(masks) + 1,
@@ -80,22 +129,7 @@ def encode(region: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a detector found in one image.
-
-    Attributes:
-        boxes: x1, y1, x2, y2 in pixels, float32 (n, 4).
-        scores: float32 (n,), falling.
-        regions: bool (n, H, W).
-    """
-
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    regions: NDArray[np.bool_]
-
-
-def average_precision(examples: Sequence[Example], found: Sequence[Found]) -> dict[str, dict[str, float]]:
+def average_precision(examples: Sequence[Outlined]) -> dict[str, dict[str, float]]:
     """Return COCO's AP of boxes (`box`) and regions (`segm`): the mean over IoU 0.50 to 0.95, and at 0.50 and 0.75.
 
     Without a single mask in the examples there is no recall and no AP: the result is empty.
@@ -104,15 +138,7 @@ def average_precision(examples: Sequence[Example], found: Sequence[Found]) -> di
     if not content["annotations"]:
         return {}
     detections = [
-        {
-            "image_id": number,
-            "category_id": 1,
-            "score": float(score),
-            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
-            "segmentation": encode(region),
-        }
-        for number, one in enumerate(found, 1)
-        for (x1, y1, x2, y2), score, region in zip(one.boxes, one.scores, one.regions, strict=True)
+        {"image_id": number, "category_id": 1, **one} for number, of in enumerate(examples, 1) for one in of.found
     ]
     if not detections:
         return {kind: {"ap": 0.0, "ap50": 0.0, "ap75": 0.0} for kind in ("box", "segm")}

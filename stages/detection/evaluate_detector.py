@@ -4,22 +4,29 @@ python -m stages.detection.evaluate_detector --faces data/masked/oracle/orl --we
     --results metrics/evaluate_detector
 """
 
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
+from stages.core.images import Pixels
 from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.detection import coco, detector
 from stages.faces import regions
 from stages.figures import sheets
+
+BATCH = 32
+COLUMNS = ["face_id", "split", "image", "mask", "mask_style", "mask_position"]
+Shown = tuple[str, Pixels, Pixels]
+"""Caption, image, and the region that was found, 1 in it."""
 
 
 class Params(StageParams):
@@ -32,13 +39,17 @@ class Params(StageParams):
 
 
 class Judged(NamedTuple):
-    """A face of the table, and what was found in it."""
+    """What is kept of a face of the table."""
 
-    face: tables.Face
-    example: coco.Example
-    found: coco.Found
-    region: NDArray[np.bool_]
-    """The most certain mask, if its score is above the threshold, bool (H, W)."""
+    outlined: coco.Outlined
+    style: str
+    """Of its mask."""
+    position: str
+    """Likewise."""
+    iou: float | None
+    """Of its mask and the most certain one found, if its score is above the threshold, else 0; None without a mask."""
+    found: bool
+    """Whether there is one with such a score."""
 
 
 def evaluate_detector(faces: Path, weights: Path, results: Results, params: Params) -> dict[str, Any]:
@@ -59,63 +70,81 @@ def evaluate_detector(faces: Path, weights: Path, results: Results, params: Para
     Raises:
         UnmaskError: the split has no faces, or the weights are not a detector's.
     """
-    found_in = detector.load(weights)
-    judged = _judged(found_in, faces, params.split, params.score_threshold)
-    if not judged:
+    weights = weights.absolute()
+    _detector(weights)  # or no part is begun
+
+    def judged(split: str, to_show: Collection[str] = ()) -> tuple[list[Judged], list[Shown]]:
+        work = functools.partial(_judged, weights=weights, split=split, to_show=to_show, params=params)
+        found = tables.map_parts(work, faces, needs=COLUMNS, label=f"{results.metrics.stem} {split}")
+        return [one for some, _ in found for one in some], [one for _, some in found for one in some]
+
+    rows = tables.read(faces, ["face_id", "split"])
+    of_split = [face["face_id"] for face in rows if face["split"] == params.split]
+    if not of_split:
         raise UnmaskError(f"{faces} has no face in split {params.split!r}")
-    shown = [(one.example.name.split("/", 1)[1], one.example.image, one.region.astype(np.uint8)) for one in judged]
+    tested, shown = judged(params.split, set(tables.evenly(of_split, sheets.SHEET_FACES)))
     sheets.show_labels(shown, results.figure, title="Masks that the detector finds, on people not seen in training")
-    result = {"split": params.split, **_scores(judged)}
+    result = {"split": params.split, **_scores(tested)}
     if params.split != "val":
-        to_choose_by = _judged(found_in, faces, "val", params.score_threshold)
+        to_choose_by, _ = judged("val")
         result["val"] = _scores(to_choose_by) if to_choose_by else None
     return result
 
 
-def _judged(found_in: detector.Detector, faces: Path, split: str, score_threshold: float) -> list[Judged]:
-    """Return the faces of a split and what the detector finds in them."""
-    wanted = ["face_id", "split", "image", "mask", "mask_style", "mask_position"]
-    rows = [face for face in tables.read(faces, wanted) if face["split"] == split]
-    examples = [
-        coco.Example(
-            face["face_id"],
-            images.decode(face["image"]),
-            () if face["mask"] is None else (images.decode_gray(face["mask"]),),
-        )
-        for face in rows
-    ]
-    found = found_in([example.image for example in examples])
-    certain = [one.regions[:1][one.scores[:1] >= score_threshold].any(0) for one in found]
-    return [Judged(*one) for one in zip(rows, examples, found, certain, strict=True)]
+_detector = functools.cache(detector.load)  # once in a worker
+
+
+def _judged(
+    part: Path, weights: Path, split: str, to_show: Collection[str], params: Params
+) -> tuple[list[Judged], list[Shown]]:
+    """Return what the detector finds in the faces of a part that are of a split, and those that are to be shown."""
+    judged, shown = list[Judged](), list[Shown]()
+    rows = (face for face in tables.read_part(part, COLUMNS) if face["split"] == split)
+    while batch := list(itertools.islice(rows, BATCH)):
+        examples = [
+            coco.Example(
+                face["face_id"],
+                images.decode(face["image"]),
+                () if face["mask"] is None else (images.decode_gray(face["mask"]),),
+            )
+            for face in batch
+        ]
+        found_in = _detector(weights)([example.image for example in examples])
+        for face, example, found in zip(batch, examples, found_in, strict=True):
+            certain = np.asarray(found.regions[:1][found.scores[:1] >= params.score_threshold].any(0))
+            truth = example.regions[0] > 0 if example.regions else np.zeros(certain.shape, bool)
+            iou = regions.scores(truth, certain)["iou"] if truth.any() else None
+            outlined = coco.outlined(example, found)
+            judged.append(Judged(outlined, face["mask_style"], face["mask_position"], iou, bool(certain.any())))
+            if face["face_id"] in to_show:
+                shown.append((face["face_id"].split("/", 1)[1], example.image, certain.astype(np.uint8)))
+    return judged, shown
 
 
 def _scores(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return the scores of at least one face; see `evaluate_detector`."""
-    masked, missed, wrong = list[tables.Face](), 0, 0
-    for face, example, _, region in judged:
-        truth = example.regions[0] > 0 if example.regions else np.zeros(region.shape, bool)
-        if not truth.any():
-            wrong += int(region.any())
-            continue
-        missed += int(not region.any())
-        masked.append({**face, "iou": regions.scores(truth, region)["iou"]})
+    ious = [one.iou for one in judged if one.iou is not None]
     return {
         "faces": len(judged),
-        "masks": len(masked),
-        **coco.average_precision([one.example for one in judged], [one.found for one in judged]),
+        "masks": len(ious),
+        **coco.average_precision([one.outlined for one in judged]),
         "mask_iou": {
-            **({"mean": float(np.mean([face["iou"] for face in masked]))} if masked else {}),
-            "by_style": _means(masked, "mask_style"),
-            "by_position": _means(masked, "mask_position"),
+            **({"mean": float(np.mean(ious))} if ious else {}),
+            "by_style": _means([(one.style, one.iou) for one in judged]),
+            "by_position": _means([(one.position, one.iou) for one in judged]),
         },
-        "missed": missed,
-        "found_on_bare_faces": wrong,
+        "missed": sum(one.iou is not None and not one.found for one in judged),
+        "found_on_bare_faces": sum(one.iou is None and one.found for one in judged),
     }
 
 
-def _means(faces: list[tables.Face], by: str) -> dict[str, float]:
-    values = sorted({face[by] for face in faces})
-    return {value: float(np.mean([face["iou"] for face in faces if face[by] == value])) for value in values}
+def _means(ious: Sequence[tuple[str, float | None]]) -> dict[str, float]:
+    """Return the mean IoU of faces with a mask, by a property of it."""
+    by: dict[str, list[float]] = {}
+    for name, iou in ious:
+        if iou is not None:
+            by.setdefault(name, []).append(iou)
+    return {name: float(np.mean(by[name])) for name in sorted(by)}
 
 
 if __name__ == "__main__":
