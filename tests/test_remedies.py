@@ -135,9 +135,9 @@ def test_the_more_draws_of_strangers_the_less_the_seed_decides():
 
     def fnir(draws: int, seed: int) -> float:
         settings = chosen(identify.Params, "identify").model_copy(update={"draws": draws, "seed": seed})
-        opened = identify._open_sets(identify._asked(one, "exact", groups), settings, groups)
+        opened = list(identify._open_sets(identify._asked(one, "exact", groups), settings, groups))
         assert len({tuple(search.rank == 0) for search in opened}) == draws
-        return identify._fnir(opened, 0.1)
+        return identify._mean([search.fnir_at(0.1) for search in opened])
 
     spread = {draws: np.std([fnir(draws, seed) for seed in range(10)]) for draws in (1, 20)}
     assert 0 < spread[20] < spread[1] / 2

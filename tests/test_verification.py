@@ -436,10 +436,11 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     first = identification.first_of_each(names)
     enrolled = [names[place] for place in first]
     whole = identification.search(embeddings[first], enrolled, embeddings, names)
-    monkeypatch.setattr(identification, "BLOCK", 7)
-    blocks = identification.search(embeddings[first], enrolled, embeddings, names)
-    assert np.array_equal(whole.rank, blocks.rank)
-    assert np.array_equal(whole.other, blocks.other)
+    for name, value in (("BLOCK", 7), ("PAIRS", 20), ("PAIRS", 1)):
+        monkeypatch.setattr(identification, name, value)
+        blocks = identification.search(embeddings[first], enrolled, embeddings, names)
+        assert np.array_equal(whole.rank, blocks.rank)
+        assert np.array_equal(whole.other, blocks.other)
     similar = similarity.cosines(embeddings, embeddings[first])
     assert np.array_equal(np.maximum(whole.own, whole.other), similar.max(1))
     assert whole.cmc([1])["1"] == np.mean(

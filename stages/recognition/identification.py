@@ -14,7 +14,8 @@ from stages.core.errors import UnmaskError
 from stages.recognition import similarity
 from stages.recognition.similarity import Embeddings
 
-BLOCK = 512  # probes that are compared at a time
+BLOCK = 512  # probes that are compared at a time, or fewer, if the gallery is large
+PAIRS = 2**24  # likewise
 FEW = 64  # likewise, of each of which an index found `NEAREST` photos
 LOWEST = np.float32(-1)  # similarity
 NEVER = np.iinfo(np.int32).max  # rank of who cannot be found, as there is no face to look for
@@ -143,8 +144,8 @@ class Rate(NamedTuple):
     variance: Callable[[float], float]
 
 
-def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np.int64]) -> Rate:
-    """Return how often the own person is found, the mean over draws of strangers, and what that owes to the people.
+class Rates:
+    """How often the own person is found, the mean over draws of strangers, and what that owes to the people.
 
     People are asked about, which makes the margins of their probes alike; and they are enrolled, or strangers, which
     moves the margins of others' probes. For the latter each is left out in turn (`intervals.jackknife`). What one
@@ -153,44 +154,62 @@ def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np
     Statistics 29 (2011)). As this rests on no more than the people there are, the variance is widened.
 
     Args:
-        draws: of the same probes, in any number of draws of strangers.
         people: number of the person of each probe, int64 (n,).
         groups: number of its group, int64 (n,).
     """
-    shares, shares_without, means_asked, means_without, both = [], [], [], [], []
-    total, times = np.zeros(len(people)), np.zeros(len(people))
-    for one in draws:
+
+    def __init__(self, people: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
+        self.people, self.groups = people, groups
+        self.shares: list[float] = []
+        self.shares_without, self.means_asked = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
+        self.means_without, self.both = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
+        self.total, self.times = np.zeros(len(people)), np.zeros(len(people))
+
+    def add(self, one: Margins) -> None:
+        """Take in what was found in a draw of strangers, which need not be kept."""
         mated = np.flatnonzero(np.isfinite(one.of))
-        of, without, group = one.of[mated], one.without[:, mated], groups[mated]
-        total[mated] += of
-        times[mated] += 1
+        of, without, group = one.of[mated], one.without[:, mated], self.groups[mated]
+        self.total[mated] += of
+        self.times[mated] += 1
         rest = np.isfinite(without)
         n_rest = rest.sum(1)
-        shares.append(float(np.mean(of > 0)))
+        self.shares.append(float(np.mean(of > 0)))
         with np.errstate(invalid="ignore", divide="ignore"):
-            shares_without.append((rest & (without > 0)).sum(1) / n_rest)
-            means_asked.append((rest * of).sum(1) / n_rest)
-            means_without.append(np.where(rest, without, 0).sum(1) / n_rest)
+            self.shares_without.append((rest & (without > 0)).sum(1) / n_rest)
+            self.means_asked.append((rest * of).sum(1) / n_rest)
+            self.means_without.append(np.where(rest, without, 0).sum(1) / n_rest)
         whose = group[:, None] == np.arange(len(without))
         owed = np.where(rest, without - of, 0) @ whose / len(mated)
-        both.append(owed - owed.sum(1, keepdims=True) * (rest @ whose / np.maximum(n_rest, 1)[:, None]))
-    asked = times > 0
-    margins = intervals.scatter(total[asked] / times[asked], people[asked])
-    known = np.isfinite(np.mean(means_without, 0))
-    as_gallery = 0.0
-    if known.any():  # with one group asked about, nobody can be left out
-        as_gallery = (
-            intervals.jackknife(np.mean(means_without, 0)[known])
-            - intervals.jackknife(np.mean(means_asked, 0)[known])
-            - float(np.square(np.mean(both, 0)).sum())
+        self.both.append(owed - owed.sum(1, keepdims=True) * (rest @ whose / np.maximum(n_rest, 1)[:, None]))
+
+    def rate(self) -> Rate:
+        """Return the mean over the draws, of which there is at least one."""
+        asked = self.times > 0
+        margins = intervals.scatter(self.total[asked] / self.times[asked], self.people[asked])
+        means_asked, means_without = np.mean(self.means_asked, 0), np.mean(self.means_without, 0)
+        known = np.isfinite(means_without)
+        as_gallery = 0.0
+        if known.any():  # with one group asked about, nobody can be left out
+            as_gallery = (
+                intervals.jackknife(means_without[known])
+                - intervals.jackknife(means_asked[known])
+                - float(np.square(np.mean(self.both, 0)).sum())
+            )
+        wider = intervals.wider(int(known.sum())) ** 2
+        moves = max(as_gallery, 0.0) / max(margins.variance, intervals.NO_VARIANCE)
+        return Rate(
+            float(np.mean(self.shares)),
+            np.mean(self.shares_without, 0),
+            lambda share: wider * (intervals.variance(share, margins) + intervals.moved(share) ** 2 * moves),
         )
-    wider = intervals.wider(int(known.sum())) ** 2
-    moves = max(as_gallery, 0.0) / max(margins.variance, intervals.NO_VARIANCE)
-    return Rate(
-        float(np.mean(shares)),
-        np.mean(shares_without, 0),
-        lambda share: wider * (intervals.variance(share, margins) + intervals.moved(share) ** 2 * moves),
-    )
+
+
+def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np.int64]) -> Rate:
+    """Return how often the own person is found in some draws of strangers; see `Rates`."""
+    rates = Rates(people, groups)
+    for one in draws:
+        rates.add(one)
+    return rates.rate()
 
 
 def search(
@@ -223,8 +242,9 @@ def search(
     wanted = np.array([number.get(name, -1) for name in people], np.int64)
     of_names, n_groups = _groups(names, groups)
     parts = []
-    for start in range(0, max(len(probes), 1), BLOCK):
-        block = slice(start, start + BLOCK)
+    at_once = min(BLOCK, max(1, PAIRS // len(gallery)))
+    for start in range(0, max(len(probes), 1), at_once):
+        block = slice(start, start + at_once)
         of_people = np.maximum.reduceat(compared(probes[block]), starts, axis=1)
         parts.append(among(similarity.as_cosines(of_people), wanted[block], of_names, n_groups))
     return joined(parts)

@@ -5,7 +5,7 @@ python -m stages.recognition.identify --embeddings data/embeddings/dlib.parquet 
 """
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -256,17 +256,14 @@ def _searched(
     return Asked(gallery, probes, search, compared, nearest)
 
 
-def _open_sets(found: Asked, params: Params, groups: Mapping[str, int]) -> list[identification.Search]:
-    """Return searches in the gallery without some of its people, who become strangers: others in each draw."""
+def _open_sets(found: Asked, params: Params, groups: Mapping[str, int]) -> Iterator[identification.Search]:
+    """Yield searches in the gallery without some of its people, who become strangers: others in each draw."""
     people = sorted(set(found.gallery.identities))
     n = max(1, round(params.strangers * len(people)))
     rng = generator(params.seed, "strangers")
-    opened = []
     for _ in range(params.draws if n < len(people) else 0):
         strangers = {people[index] for index in rng.permutation(len(people))[:n]}
-        one = _searched(found.gallery, found.probes, params.index, groups, strangers, found.nearest)
-        opened.append(one.search)
-    return opened
+        yield _searched(found.gallery, found.probes, params.index, groups, strangers, found.nearest).search
 
 
 def _all_bare(one: protocol.Series, probes: Faces, bare: Collection[str], params: Params) -> dict[str, Any] | None:
@@ -299,7 +296,7 @@ def _on_val(
 
 
 def _scores(
-    asked: Sequence[Asked], opened: Sequence[identification.Search], groups: Mapping[str, int], params: Params
+    asked: Sequence[Asked], opened: Iterable[identification.Search], groups: Mapping[str, int], params: Params
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
     """Return what is said of a series, asked of some groups of people, and replicates by key.
 
@@ -310,7 +307,7 @@ def _scores(
 
     Args:
         asked: of each group.
-        opened: searches in the gallery of the only group without some of its people; none: no open set.
+        opened: searches in the gallery of the only group without some of its people, one by one; none: no open set.
         groups: number of the group in which each person is left out, whoever is asked about.
         params: section `identify`.
     """
@@ -333,25 +330,32 @@ def _scores(
         "gallery": sum(len(one.gallery) for one in asked),
         "probes": len(names),
     }
-    if not opened:
+    found: dict[float, list[float | None]] = {fpir: [] for fpir in params.fpirs}
+    rates = {fpir: identification.Rates(shown, group) for fpir in params.fpirs}
+    strangers = []
+    for one in opened:
+        strangers.append((one.rank == 0).sum())
+        for fpir in params.fpirs:
+            found[fpir].append(one.fnir_at(fpir))
+            if found[fpir][-1] is not None:
+                rates[fpir].add(identification.margins(one, group, fpir))
+    if not strangers:
         return scores, values
-    fnir = {f"{fpir:g}": _fnir(opened, fpir) for fpir in params.fpirs}
+    fnir = {f"{fpir:g}": _mean(found[fpir]) for fpir in params.fpirs}
     bounds: dict[str, Any] = dict.fromkeys(fnir)
     for fpir, (key, mean) in zip(params.fpirs, fnir.items(), strict=True):
         if mean is not None:
-            of = identification.rate((identification.margins(one, group, fpir) for one in opened), shown, group)
+            of = rates[fpir].rate()
             values[f"fnir_at_fpir.{key}"] = 1 - intervals.linear(of.share, of.without, counts)
             low, high = intervals.score(of.share, of.variance)
             bounds[key] = {"low": 1 - high, "high": 1 - low}
-    strangers = round(np.mean([(one.rank == 0).sum() for one in opened]))
-    return scores | {"fnir_at_fpir": fnir, "fnir_interval": bounds, "strangers": strangers}, values
+    return scores | {"fnir_at_fpir": fnir, "fnir_interval": bounds, "strangers": round(np.mean(strangers))}, values
 
 
-def _fnir(opened: Sequence[identification.Search], fpir: float) -> float | None:
-    """Return the mean FNIR over draws of strangers; None if one of them has too few, or nobody else."""
-    found = [search.fnir_at(fpir) for search in opened]
-    known = [value for value in found if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(found) else None
+def _mean(of_draws: Sequence[float | None]) -> float | None:
+    """Return the mean over draws of strangers; None if one of them has too few, or nobody else."""
+    known = [value for value in of_draws if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(of_draws) else None
 
 
 if __name__ == "__main__":

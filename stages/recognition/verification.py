@@ -8,7 +8,8 @@ Where impostor pairs are too many, some are drawn. References and probes are shu
 as many references, one after the other in that order, from a place on that moves with the probe. So each pair has the
 same chance and none comes twice; each photo is in as many pairs as any other, and what a photo does to a rate is in it
 as it would be in that of all pairs. Such a draw varies less than one of independent pairs: G. Blom, "Some properties of
-incomplete U-statistics", Biometrika 63 (1976). Also, neighbors are compared as blocks, in a tenth of the time.
+incomplete U-statistics", Biometrika 63 (1976). Also, neighbors are compared as blocks, in a thirtieth of
+the time or less.
 """
 
 import functools
