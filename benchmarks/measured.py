@@ -1,12 +1,21 @@
-"""What a program costs: seconds, and the memory of its largest process."""
+"""What a program costs: seconds, and the memory of its largest process.
 
+A process that is started begins with the memory of the one that starts it, as far as the system's count of its peak
+goes. So a small one is between: this module, run as a program.
+"""
+
+import json
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -23,13 +32,28 @@ class Cost:
 
 def run(words: Sequence[str], folder: Path, **settings: str) -> Cost:
     """Run a program in a folder with some settings in its environment; end this one with its words if it fails."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": programs, "PYTHONPATH": str(ROOT), **settings}
+    with tempfile.TemporaryDirectory() as kept:
+        said, usage = Path(kept) / "said", Path(kept) / "usage"
+        between = [sys.executable, "-m", "benchmarks.measured", str(usage), *words]
+        with said.open("wb") as log:
+            status = subprocess.run(between, cwd=folder, env=environment, stdout=log, stderr=log, check=False)
+        if status.returncode:
+            sys.exit(f"{' '.join(words)} failed, in {folder}:\n{said.read_text(errors='replace')[-2000:]}")
+        return Cost(**json.loads(usage.read_text()))
+
+
+def main(usage: Path, words: Sequence[str]) -> int:
+    """Run a program, write what it took, and return its exit status."""
     start = time.perf_counter()
-    with (folder / "said.log").open("wb") as log:
-        process = subprocess.Popen(words, cwd=folder, env={**os.environ, **settings}, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)  # its usage is that of the largest process below it
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - start
-    if process.returncode:
-        sys.exit(f"{' '.join(words)} failed, in {folder}:\n{(folder / 'said.log').read_text(errors='replace')[-2000:]}")
+    status = subprocess.run(words, check=False).returncode
+    wall, found = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     kilobyte = 1 if sys.platform == "darwin" else 1024  # in which the system counts memory
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * kilobyte)
+    seconds, peak = found.ru_utime + found.ru_stime, found.ru_maxrss * kilobyte
+    usage.write_text(json.dumps({"wall": wall, "seconds": seconds, "peak": peak}))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

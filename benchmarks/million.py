@@ -45,10 +45,6 @@ DATASET = "face_mask_generator"
 BATCH = 32
 MASKED = f"data/masked/realistic/{DATASET}"
 EMPTY = ("unmasked/oracle", "inpainted/oracle", "masked/oracle")  # tables that `embed` asks for, left without faces
-    "unmasked/oracle",
-    "inpainted/oracle",
-    "masked/oracle",
-)  # tables that embed asks for, and are left without faces
 SAME = ("unmasked/realistic", "inpainted/realistic")  # and those that are the table of drawn masks
 EMBEDDINGS = "data/embeddings/made.parquet"
 Costs = dict[str, dict[str, float]]
@@ -77,11 +73,9 @@ class Run:
 
     def program(self, *words: str, folder: Path | None = None) -> Cost:
         """Run a program of this environment."""
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        settings = {"PYTHONPATH": str(ROOT), "PATH": programs, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+        settings = {"DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", "UNMASK_WORKERS": str(self.workers)}
         author = {f"GIT_{who}_{what}": "benchmark" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        settings |= {"UNMASK_WORKERS": str(self.workers), "UNMASK_THREADS": "1", "UNMASK_SCHEDULER": "", **author}
-        return run(words, folder or self.folder, **settings)
+        return run(words, folder or self.folder, UNMASK_THREADS="1", UNMASK_SCHEDULER="", **settings, **author)
 
     def stage(self, name: str, *options: str) -> Cost:
         """Run a stage as its command."""

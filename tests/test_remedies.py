@@ -1,5 +1,8 @@
 """Embeddings under each condition, the heads that correct them, verification and identification by them."""
 
+import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,7 @@ from stages.recognition import (
 )
 from stages.recognition.embeddings import Faces
 from tests.conftest import ROOT, face_row, write_table
+from tests.test_cluster import wait_for
 from tests.test_inpainting import tiny_recognizer
 
 SIZE = 24
@@ -204,7 +208,7 @@ def test_every_face_is_embedded_under_every_condition(dlib_recognizer: Path, tmp
 
 
 def test_workers_write_the_bytes_that_one_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Also such of a cluster; and by the network of a fold who is of that fold."""
+    """Also such of a cluster, and though one of these is killed; and by the network of a fold who is of that fold."""
     from distributed import LocalCluster
 
     torch.manual_seed(0)
@@ -229,6 +233,19 @@ def test_workers_write_the_bytes_that_one_process_writes(tmp_path: Path, monkeyp
     assert written("two", WORKERS="2") == one
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
         assert written("cluster", SCHEDULER=cluster.scheduler_address) == one
+        done: list[Path] = []
+
+        def kill() -> None:
+            wait_for(lambda: done or done.extend(Path(".scratch").glob("*/*.npy")))
+            os.kill(cluster.workers[0].pid, signal.SIGKILL)
+            done.append(Path("killed"))
+
+        killing = threading.Thread(target=kill)
+        killing.start()
+        assert written("killed") == one
+        killing.join()
+        assert done[-1].name == "killed"
+        assert len(done) < 10, "it was too late: there are 16 tasks"
     assert not list(Path(".scratch").iterdir())
     stored = embeddings.read(tmp_path / "one")["bare"]
     whole, splits = recognizer.load(kept), {row["face_id"]: row["split"] for row in rows}
