@@ -158,7 +158,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         caption=lambda face: f"{face['face_id'].split('/', 1)[1]} {face['split']}",
     )
     identities = Counter(one.photo.identity for one in seen)
-    label_pixels = sum((one.label_pixels for one in seen), Counter[int]())
+    label_pixels = sum((one.label_pixels for one in seen if one.label_pixels), Counter[int]())
     numbers |= {
         "identities": len(identities),
         "identities_with_one_photo": sum(count == 1 for count in identities.values()),

@@ -47,15 +47,20 @@ DAMAGE += (EOFError, OSError, RuntimeError, ValueError, OverflowError, LookupErr
 JUNK = re.compile(r"(^|/)(__MACOSX|\.[^/]+|Thumbs\.db|desktop\.ini)(/|$)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where a file's bytes are: a stretch of a file (a loose file, or a tar), or a member of a zip or of a .mat."""
 
-    path: Path
+    file: str  # there may be millions of places, and a Path takes 400 bytes
     size: int
     offset: int = 0
     member: str | None = None
     variable: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Return the file's path."""
+        return Path(self.file)
 
 
 class Files:
@@ -212,7 +217,7 @@ def open_files(raw: Path) -> Iterator[Files]:
         raise UnmaskError(f"{raw} is no folder: fetch the dataset first")
     SCRATCH.mkdir(exist_ok=True)
     places: dict[str, _Place] = {}
-    stored: dict[str, str] = {}
+    stored: dict[str, str] = {}  # as it is stored, a name that is written in another way
     hidden = 0
     with tempfile.TemporaryDirectory(dir=SCRATCH) as unpacked:
         for path in sorted(path for path in raw.rglob("*") if path.is_file()):
@@ -223,9 +228,11 @@ def open_files(raw: Path) -> Iterator[Files]:
                     continue
                 name = printable(as_stored)
                 if name in places:
-                    how = "" if stored[name] == as_stored else ", in two spellings of Unicode"
+                    how = "" if stored.get(name, name) == as_stored else ", in two spellings of Unicode"
                     raise UnmaskError(f"{path}: {name!r} occurs twice in {raw}{how}; keep one of them")
-                places[name], stored[name] = place, as_stored
+                places[name] = place
+                if name != as_stored:
+                    stored[name] = as_stored
         try:
             yield Files(places, hidden)
         finally:
@@ -244,7 +251,7 @@ def _listed(path: Path, name: str, unpacked: Path) -> Iterator[tuple[str, _Place
         elif suffix := next((suffix for suffix in COMPRESSED_TAR if lower.endswith(suffix)), None):
             members = _tar_members(_unpack(path, COMPRESSED_TAR[suffix], unpacked))
         else:
-            members = iter([(name, _Place(path, path.stat().st_size))])
+            members = iter([(name, _Place(str(path), path.stat().st_size))])
         for member, place in members:
             yield _safe(path, member), place
     except DAMAGE as error:
@@ -267,11 +274,12 @@ def _safe(archive: Path, member: str) -> str:
 
 
 def _variables(path: Path, name: str) -> Iterator[tuple[str, _Place]]:
-    return ((f"{name}/{variable}", _Place(path, 0, variable=variable)) for variable in matlab.names(path))
+    file = str(path)
+    return ((f"{name}/{variable}", _Place(file, 0, variable=variable)) for variable in matlab.names(path))
 
 
 def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
-    packed = 0
+    packed, file = 0, str(path)
     for info in _zip(path).infolist():
         if info.is_dir():
             continue
@@ -289,7 +297,7 @@ def _zip_members(path: Path, unpacked: Path) -> Iterator[tuple[str, _Place]]:
             if matlab.is_one(plain):
                 yield from _variables(plain, _safe(path, _in_unicode(info)))
                 continue
-        yield _in_unicode(info), _Place(path, size, member=info.filename)
+        yield _in_unicode(info), _Place(file, size, member=info.filename)
     if packed > path.stat().st_size:
         raise UnmaskError(f"{path.name} is refused: its members overlap, as in a decompression bomb")
 
@@ -304,13 +312,15 @@ def _in_unicode(info: zipfile.ZipInfo) -> str:
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, _Place]]:
+    file = str(path)
     with tarfile.open(path, "r:") as archive:
         for member in archive:
+            archive.members.clear()  # else it keeps all of them, 1 kB each
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse():
                 raise UnmaskError(f"{path.name} is refused: its member {member.name!r} is a link or no plain file")
-            yield member.name, _Place(path, member.size, member.offset_data)
+            yield member.name, _Place(file, member.size, member.offset_data)
 
 
 def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], unpacked: Path) -> Path:

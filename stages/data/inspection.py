@@ -23,7 +23,7 @@ from stages.photos.reading import UnreadableImageError
 ANOTHER_PERSON, AS = "_as_another_person", "as "
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A photo that can be kept."""
 
@@ -34,7 +34,7 @@ class Seen:
     look: bytes  # the perceptual hash
     as_it_is: bool  # the file's own bytes may go into the table; else it is stored anew as PNG
     labels: bytes | None  # the label map as PNG (a few kilobytes), painted here so that its parts are read only once
-    label_pixels: Counter[int]  # by class
+    label_pixels: Counter[int] | None  # by class
     painted: Painted | None  # what else there is to count of them; without the map itself
 
 
@@ -63,7 +63,7 @@ class Inspector:
             image = cropping.cut(image, crop)
         if self.has_face is not None and not self.has_face(image):
             return Reject(photo.file, "no_face", "neither detector sees one", face_id)
-        png, label_pixels, painted = None, Counter[int](), None
+        png, label_pixels, painted = None, None, None
         if photo.label_files or photo.shapes:
             try:
                 painted = labels.paint(files, photo, frame, self.max_pixels)
@@ -78,7 +78,7 @@ class Inspector:
                 return Reject(photo.file, "no_region", painted.holds or "its shapes lie on no pixel of it", face_id)
             png = images.encode_png(painted.labels)
             counts = np.bincount(painted.labels.ravel())
-            label_pixels.update({class_id: int(counts[class_id]) for class_id in np.flatnonzero(counts).tolist()})
+            label_pixels = Counter({class_id: int(counts[class_id]) for class_id in np.flatnonzero(counts).tolist()})
             painted = replace(painted, labels=None)
         look = duplicates.perceptual_hash(image)
         as_it_is = as_it_is and crop is None

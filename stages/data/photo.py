@@ -30,7 +30,7 @@ class AdapterError(UnmaskError):
     """An adapter asks its reader for what that does not know; `clean` says which adapter it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions
 class Photo:
     """A photo of one person, and what its publisher says of it; None where that is nothing."""
 

@@ -1,8 +1,10 @@
 """Tables of embeddings: one Parquet file, a row for each face and condition."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file
 
 KEYS = ("face_id", "identity", "split", "fold")
+ROWS = 10_000  # read at a time
 
 
 @dataclass(frozen=True)
@@ -136,15 +139,38 @@ def read(path: Path) -> Mapping[str, Faces]:
     """
     if not path.is_file():
         raise UnmaskError(f"{path}: no such file; `dvc repro` writes it, `dvc pull` gets it")
-    table = pq.read_table(path)
-    conditions = np.array(table["condition"].to_pylist())
-    size = table.schema.field("embedding").type.list_size
-    column = table["embedding"].combine_chunks()
-    values = np.array(column.values.to_numpy(zero_copy_only=False)).reshape(-1, size)
+    with pq.ParquetFile(path) as file:
+        size = file.schema_arrow.field("embedding").type.list_size
+        counts = Counter(name.as_py() for name in file.read(["condition"])["condition"])
+        rows = {condition: _Rows(np.empty((n, size), np.float32)) for condition, n in counts.items()}
+        same: dict[str, str] = {}  # names are there under each condition; each is kept once
+        for batch in file.iter_batches(ROWS):
+            embeddings = _embeddings(batch.column("embedding"), size)
+            *names, folds = (batch.column(name).to_pylist() for name in KEYS)
+            names = [[same.setdefault(name, name) for name in column] for column in names]
+            conditions = np.array(batch.column("condition").to_pylist())
+            for condition in dict.fromkeys(conditions.tolist()):
+                rows[condition].add(np.flatnonzero(conditions == condition), [*names, folds], embeddings)
+    return {condition: Faces(*some.columns, some.embeddings) for condition, some in rows.items()}
+
+
+class _Rows:
+    """Rows of a condition as they are read: the columns `KEYS`, and room for all embeddings, float32 (n, d)."""
+
+    def __init__(self, embeddings: NDArray[np.float32]) -> None:
+        self.embeddings, self.columns = embeddings, [list[Any]() for _ in KEYS]
+
+    def add(self, indices: NDArray[np.intp], columns: Sequence[list[Any]], embeddings: NDArray[np.float32]) -> None:
+        """Add the rows at some indices."""
+        start = len(self.columns[0])
+        self.embeddings[start : start + len(indices)] = embeddings[indices]
+        for column, more in zip(self.columns, columns, strict=True):
+            column.extend(more[index] for index in indices)
+
+
+def _embeddings(column: pa.FixedSizeListArray, size: int) -> NDArray[np.float32]:
+    """Return the embeddings of a column, float32 (n, d); NaN where there is none."""
+    first = column.offset * size
+    values = np.array(column.values[first : first + len(column) * size], np.float32).reshape(-1, size)
     values[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
-    found = {}
-    for condition in dict.fromkeys(conditions.tolist()):
-        indices = np.flatnonzero(conditions == condition)
-        names, people, splits, folds = (table.take(indices)[name].to_pylist() for name in KEYS)
-        found[condition] = Faces(names, people, splits, folds, values[indices])
-    return found
+    return values
