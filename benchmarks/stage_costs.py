@@ -8,16 +8,14 @@ in one process with one thread, on what the one before it wrote; the models are 
 Markdown table for docs/scaling.md, and one of what large datasets would cost.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from benchmarks.measured import Cost, run
 from benchmarks.orl import repeated
 from stages.core import images, params, tables
 from stages.core.code import module_of
@@ -29,18 +27,16 @@ DATASETS = {"LFW": (13_233, 5_749), "CelebAMask-HQ": (30_000, 30_000), "WebFace"
 DATASETS |= {"MS1M": (5_800_000, 85_000)}
 FASTER = {1: 1.0, 2: 1.8, 16: 14.0}
 MODELS = ROOT / "models"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a stage took."""
-
-    seconds: float
-    """Of processor time, which other programs do not lengthen much."""
-    peak: int
-    """Memory of its largest process, bytes."""
-    written: int
-    """Bytes."""
+OUT = {
+    "clean": "data/clean/orl",
+    "find_landmarks": "data/landmarks/orl",
+    "align_faces": "data/aligned/orl",
+    "render_masks": "data/masked/oracle/orl",
+    "label_parts": "data/labeled/orl",
+    "remove_masks": "data/unmasked/oracle/orl",
+    "inpaint": "data/inpainted/oracle/orl",
+    "embed": "data/embeddings/orl.parquet",
+}
 
 
 def write_photos(folder: Path, n: int) -> None:
@@ -58,40 +54,30 @@ def commands(recognizer: str) -> dict[str, list[str]]:
     parser, detector = str(MODELS / "parser-scanet.safetensors"), str(MODELS / "detector.safetensors")
     templates = str(ROOT / "data/mask_templates")
     generators = [f"--{name}={MODELS}/inpainter-{name}.safetensors" for name in ("shared", "female", "male")]
-    conditions = ["--faces", "align_faces", "--masked", "render_masks"]
-    conditions += ["--zeroed", "remove_masks", "--inpainted", "inpaint"]
     return {
         "clean": ["--raw", "raw/orl", "--curation", "none.csv", "--rejected", "rejected.csv"],
-        "find_landmarks": ["--faces", "clean"],
-        "align_faces": ["--faces", "find_landmarks"],
-        "render_masks": ["--faces", "align_faces", "--templates", templates],
-        "label_parts": ["--faces", "align_faces"],
-        "remove_masks": ["--faces", "render_masks", "--parser", parser, "--detector", detector],
+        "find_landmarks": ["--faces", OUT["clean"]],
+        "align_faces": ["--faces", OUT["find_landmarks"]],
+        "render_masks": ["--faces", OUT["align_faces"], "--templates", templates],
+        "label_parts": ["--faces", OUT["align_faces"]],
+        "remove_masks": ["--faces", OUT["render_masks"], "--parser", parser, "--detector", detector],
         "inpaint": [
-            *("--faces", "render_masks", "--unmasked", "remove_masks"),
+            *("--faces", OUT["render_masks"], "--unmasked", OUT["remove_masks"]),
             *(f"--gender={MODELS}/gender.safetensors", *generators),
         ],
-        "embed": [*conditions, "--weights", str(MODELS / f"recognizer-{recognizer}.safetensors")],
+        "embed": [
+            *("--data", "data", "--dataset", "orl", "--test-dataset", "orl"),
+            *("--weights", str(MODELS / f"recognizer-{recognizer}.safetensors")),
+        ],
     }
 
 
-def run(name: str, options: list[str], folder: Path) -> Cost:
-    """Run a stage in a folder and return what it took."""
-    words = [sys.executable, "-m", module_of(name), *options, "--out", name, "--results", f"results/{name}"]
-    settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "UNMASK_WORKERS": "1", "UNMASK_THREADS": "1"}
-    process = subprocess.Popen(words, cwd=folder, env={**os.environ, **settings}, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(words)} failed, in {folder}")
-    out = folder / name
-    files = [out] if out.is_file() else list(out.iterdir())
-    kilobyte = 1 if sys.platform == "darwin" else 1024  # in which the system counts memory
-    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * kilobyte, sum(file.stat().st_size for file in files))
+def flow(folder: Path, n: int, recognizer: str) -> Iterator[tuple[str, Cost, int]]:
+    """Yield what each stage takes for `n` faces, and the bytes that it writes.
 
-
-def flow(folder: Path, n: int, recognizer: str) -> Iterator[tuple[str, Cost]]:
-    """Yield what each stage takes for `n` faces."""
+    `embed` finds tables of masked faces twice: those that were aligned by the landmarks of the bare photos stand for
+    those that were aligned by landmarks found behind the masks.
+    """
     write_photos(folder / "raw" / "orl", n)
     (folder / "none.csv").write_text("face_id,reason\n")
     yaml = YAML()
@@ -99,8 +85,15 @@ def flow(folder: Path, n: int, recognizer: str) -> Iterator[tuple[str, Cost]]:
     content["clean"]["near_duplicates"] = None
     content["parallel"]["scheduler"] = None
     yaml.dump(content, folder / "params.yaml")
+    for name in ("masked", "unmasked", "inpainted"):
+        (folder / "data" / name).mkdir(parents=True)
+        (folder / "data" / name / "realistic").symlink_to("oracle")
+    settings = {"OMP_NUM_THREADS": "1", "UNMASK_WORKERS": "1", "UNMASK_THREADS": "1"}
     for stage, options in commands(recognizer).items():
-        yield stage, run(stage, options, folder)
+        out = folder / OUT[stage]
+        words = [sys.executable, "-m", module_of(stage), *options, "--out", OUT[stage], "--results", f"results/{stage}"]
+        cost = run(words, folder, **settings)
+        yield stage, cost, sum(file.stat().st_size for file in ([out] if out.is_file() else out.iterdir()))
 
 
 def in_words(seconds: float) -> str:
@@ -125,15 +118,15 @@ def main(n: int) -> None:
     """Measure and print."""
     recognizer = params.read_yaml(ROOT / "params.yaml")["recognizers"]["compared"][0]
     with tempfile.TemporaryDirectory() as few, tempfile.TemporaryDirectory() as many:
-        once = dict(flow(Path(few), FEW, recognizer))
+        once = {stage: cost for stage, cost, _ in flow(Path(few), FEW, recognizer)}
         print("| stage | seconds | and once | peak memory, GB | table, MB |\n|---|---|---|---|---|")
         found, megabytes = {}, 0.0
-        for stage, cost in flow(Path(many), n, recognizer):
+        for stage, cost, written in flow(Path(many), n, recognizer):
             found[stage] = seconds = (cost.seconds - once[stage].seconds) / (n - FEW) * 1000
-            megabytes += 0 if stage == "embed" else cost.written / n / 1e3
-            about = f"{once[stage].seconds:.1f} | {cost.peak / 1e9:.2f} | {cost.written / n / 1e3:.1f}"
+            megabytes += 0 if stage == "embed" else written / n / 1e3
+            about = f"{once[stage].seconds:.1f} | {cost.peak / 1e9:.2f} | {written / n / 1e3:.1f}"
             print(f"| {stage} | {seconds:.1f} | {about} |", flush=True)
-    print(f"\nPer 1,000 faces, one worker, measured on {n}; embed: {recognizer}, six conditions.\n")
+    print(f"\nPer 1,000 faces, one worker, measured on {n}; embed: {recognizer}, ten conditions.\n")
     workers = " | ".join(f"{workers} worker{'s' * (workers > 1)}" for workers in FASTER)
     print(f"| dataset | photos | parts | {workers} | `embed` | tables, GB |\n|---|---|---|---|---|---|---|---|")
     print("\n".join(datasets(found, megabytes)))
