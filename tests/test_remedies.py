@@ -62,11 +62,23 @@ def chosen(model: type, section: str, **changes: object) -> object:
     return model(**{**content[section], **top, **changes})
 
 
-def test_a_table_comes_back_as_it_was(table: Path):
-    found = embeddings.read(table)
+def test_a_table_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever is read at a time, and wherever a face was not found."""
+    some = {condition: faces(condition) for condition in ALL}
+    some["masked"].embeddings[[5, 6, 47]] = np.nan
+    some["bare"].folds[3] = 1
+    embeddings.write(tmp_path / "e.parquet", [*some.items(), ("bare", some["upper"])], SIZE)
+    monkeypatch.setattr(embeddings, "ROWS", 7)
+    found = embeddings.read(tmp_path / "e.parquet")
     assert list(found) == list(ALL)
-    assert found["masked"].face_ids == faces("masked").face_ids
-    assert np.array_equal(found["masked"].embeddings, faces("masked").embeddings)
+    assert len(found["bare"]) == 2 * len(some["bare"])
+    assert found["bare"].face_ids == some["bare"].face_ids + some["upper"].face_ids
+    assert (found["bare"].folds[3], found["bare"].folds[4]) == (1, None)
+    assert np.flatnonzero(~found["masked"].found).tolist() == [5, 6, 47]
+    for condition in ALL[1:]:
+        for name in ("face_ids", "identities", "splits", "folds"):
+            assert getattr(found[condition], name) == getattr(some[condition], name)
+        assert np.array_equal(found[condition].embeddings, some[condition].embeddings, equal_nan=True)
 
 
 def test_an_embedding_with_nan_is_named(tmp_path: Path):
