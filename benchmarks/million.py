@@ -239,10 +239,10 @@ def compare(files: Sequence[Path]) -> None:
     times: dict[str, dict[int, float]] = {}
     peaks: dict[str, dict[int, float]] = {}
     for one in runs:
-        for stage in (name for name in STAGES if name in one["stages"] and name in fewest):
+        for stage in (name for name in STAGES if name != "photos" and name in one["stages"] and name in fewest):
             peaks.setdefault(stage, {})[one["faces"]] = one["stages"][stage]["peak"] / 1e9
             if (time := each(stage, one["stages"], fewest)) is not None:
-                times.setdefault(stage, {})[one["faces"]] = time
+                times.setdefault(stage, {})[one["faces"]] = max(time, 0.0)  # less than chance is nothing
     heads = [f"{n:,}: ms a face" for n in counts[1:]] + [f"{n:,}: GB" for n in counts]
     print(f"| stage | {' | '.join(heads)} |\n|{'---|' * (1 + len(heads))}")
     for stage, of in peaks.items():

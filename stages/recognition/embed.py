@@ -180,9 +180,11 @@ def _sources(data: Path, dataset: str) -> dict[str, _Source]:
 
 
 def _photos(table: Path, splits: Collection[str]) -> list[Face]:
-    """Return the photos of the splits wanted, without their images."""
+    """Return the photos of the splits wanted, without their images; the same name is the same text, as all are kept."""
     return [
-        face for face in tables.read(table, ["face_id", "identity", "split", "wears_mask"]) if face["split"] in splits
+        {**face, "identity": sys.intern(face["identity"]), "split": sys.intern(face["split"])}
+        for face in tables.read(table, ["face_id", "identity", "split", "wears_mask"])
+        if face["split"] in splits
     ]
 
 
