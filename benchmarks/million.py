@@ -260,7 +260,8 @@ def draw(path: Path, panels: Mapping[str, Mapping[str, Mapping[int, float]]]) ->
         for stage, values in of.items():
             number = stages.index(stage)
             color, mark = plots.COLORS[number % len(plots.COLORS)], plots.MARKS[number // len(plots.COLORS)]
-            axes.plot(list(values), list(values.values()), marker=mark, color=color, label=stage, markersize=4)
+            some = {n: value for n, value in values.items() if value > 0}  # the axis has no nothing
+            axes.plot(list(some), list(some.values()), marker=mark, color=color, label=stage, markersize=4)
         axes.set(xscale="log", yscale="log", xlabel="faces")
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3)
