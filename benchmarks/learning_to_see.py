@@ -39,7 +39,7 @@ def written(faces: Path, people: set[str], folder: Path) -> Path:
 def chosen(steps: int, variant: str) -> distill_recognizer.Params:
     """Return the section of params.yaml, for so many steps."""
     content = params.load(distill_recognizer.Params, "distill_recognizer").model_dump()
-    content["schedule"]["steps"] = steps
+    content["schedule"] |= {"steps": steps, "checkpoint_every": steps}
     if variant == "no relations":
         content["relation_weight"] = 0.0
     if variant == "one style":
