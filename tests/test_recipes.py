@@ -82,15 +82,19 @@ def published(name: str) -> Any:
     return {**network.backbone.state_dict(), "fc.weight": torch.zeros(1000, 8), "fc.bias": torch.zeros(1000)}
 
 
+def made_up(name: str, folder: Path) -> Path:
+    """Make up a checkpoint in a folder, under a name with its hash; return the file."""
+    torch.manual_seed(5)
+    torch.save(published(name), folder / "a.pth")
+    digest = hashlib.sha256((folder / "a.pth").read_bytes()).hexdigest()
+    return (folder / "a.pth").rename(folder / f"{name}-{digest[:8]}.pth")
+
+
 def put(name: str) -> dict[str, torch.Tensor]:
     """Make up a checkpoint where `fetch_checkpoint` puts one, under a name with its hash; return its tensors."""
     folder = pretrained.CHECKPOINTS / name
     folder.mkdir(parents=True)
-    torch.manual_seed(5)
-    torch.save(published(name), folder / "a.pth")
-    digest = hashlib.sha256((folder / "a.pth").read_bytes()).hexdigest()
-    path = (folder / "a.pth").rename(folder / f"{name}-{digest[:8]}.pth")
-    return weights.load_published(path, "x")
+    return weights.load_published(made_up(name, folder), "x")
 
 
 def asked(name: str, path: Path, side: int) -> None:

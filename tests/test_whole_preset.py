@@ -3,7 +3,6 @@
 The parsers are those of the recipes at full size and start from made-up checkpoints; all trainings take two steps.
 """
 
-import hashlib
 import json
 import math
 import re
@@ -26,7 +25,7 @@ from stages.faces import parts
 from stages.landmarks import boxes, dlib
 from tests.conftest import commit, copy_repository, edit_params, make_small, run, served
 from tests.test_datasets import write, zip_of
-from tests.test_recipes import LEAST, published
+from tests.test_recipes import LEAST, made_up
 
 PRESET = "celebamask-hq"
 STARTS = {"scanet": "resnet101_v1c_imagenet", "extractor": "resnet18_imagenet"}
@@ -101,14 +100,6 @@ def drop(repository: Path, dataset: str, files: dict[str, bytes]) -> None:
         records.add(name, checks.content(repository / "data/incoming" / dataset / name), "made up")
 
 
-def offered(checkpoint: str, folder: Path) -> str:
-    """Make up a checkpoint in the folder that is served; return its name, which has its hash."""
-    torch.manual_seed(5)
-    torch.save(published(checkpoint), folder / "new.pth")
-    digest = hashlib.sha256((folder / "new.pth").read_bytes()).hexdigest()
-    return (folder / "new.pth").rename(folder / f"{checkpoint}-{digest[:8]}.pth").name
-
-
 def of_two_steps(presets: Path) -> None:
     """Shorten the schedules of the preset, of its base and of its recipes, and nothing else of them."""
     for name in ("laptop", "recipes/scanet_r101_112", "recipes/extractor_r18"):
@@ -135,8 +126,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         catalogue = repository / "models/catalogue.yaml"
         text = catalogue.read_text()
         for checkpoint in STARTS.values():
-            name = offered(checkpoint, folder / "published")
-            size, begins = (folder / "published" / name).stat().st_size, Path(name).stem.rpartition("-")[2]
+            path = made_up(checkpoint, folder / "published")
+            name, size, begins = path.name, path.stat().st_size, path.stem.rpartition("-")[2]
             entry = f"name: {name}\n      url: {address}/{name}\n      bytes: {size}\n      sha256_begins: {begins}\n"
             text, n = re.subn(
                 rf"(\n{checkpoint}:\n(?:  .*\n)*?    - )name: (?:.*\n)*?      sha256_begins: \w+\n", rf"\1{entry}", text

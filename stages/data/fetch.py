@@ -78,10 +78,7 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
     if file.package:
         count = transports.package_files(file.package, staging)
         return _line(f"{file.package.name} {file.package.version}", content(staging), "package", files=count)
-    named = os.environ.get("UNMASK_INCOMING")
-    folders = [*([Path(named) / name, Path(named)] if named else []), INCOMING / name]
-    names = [file.name, *(other.name for other in file.instead)]
-    lying = next((folder / name for folder in folders for name in names if (folder / name).exists()), None)
+    lying = dropped(name, file)
     if lying:
         known: Checks = next((other for other in file.instead if other.name == lying.name), file)
         target = staging / lying.name
@@ -121,6 +118,14 @@ def _get(name: str, dataset: Dataset, file: File, staging: Path, records: Record
             f"from where the next run takes it, and: {error.remedy}"
         ) from None
     return _line(file.name, found, "download")
+
+
+def dropped(name: str, file: File) -> Path | None:
+    """Return where in a drop folder a file of a dataset, or one in its place, lies; None if it does not."""
+    named = os.environ.get("UNMASK_INCOMING")
+    folders = [*([Path(named) / name, Path(named)] if named else []), INCOMING / name]
+    names = [file.name, *(other.name for other in file.instead)]
+    return next((folder / name for folder in folders for name in names if (folder / name).exists()), None)
 
 
 def _how_to_drop(name: str, file: File) -> str:

@@ -7,7 +7,6 @@ other GPUs its time is computed from what torch counts.
 """
 
 import argparse
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -191,7 +190,7 @@ def download(datasets: Mapping[str, Dataset], models: Mapping[str, Dataset]) -> 
     total = 0.0
     for name, source in {**datasets, **models}.items():
         files = [file for file in source.files if not file.package]
-        wanted = [file for file in files if not _dropped(name, file)]
+        wanted = [file for file in files if not fetch.dropped(name, file)]
         stated = sum(map(_bytes, wanted))
         by_hand = [file.name for file in wanted if file.by_hand and not file.optional]
         silent = [file.name for file in wanted if not _bytes(file) and not file.optional]
@@ -250,13 +249,6 @@ def terms(asked: Mapping[str, Dataset]) -> list[str]:
         return ["Terms to accept: none"]
     lines = [f"  {name}: {of.terms} {of.homepage}" for name, of in asked.items()]
     return [f"Terms to accept, by `{presets.ACCEPTED}` in {PARAMS_FILE}:", *lines]
-
-
-def _dropped(name: str, file: File) -> bool:
-    """Tell whether a file of a dataset or model lies where `fetch` takes it from."""
-    named = os.environ.get("UNMASK_INCOMING")
-    folders = [fetch.INCOMING / name, *([Path(named) / name, Path(named)] if named else [])]
-    return any((folder / one.name).exists() for folder in folders for one in (file, *file.instead))
 
 
 def _bytes(file: File) -> float:
