@@ -420,7 +420,7 @@ def test_the_worst_pairs_are_those_of_all_pairs(monkeypatch: pytest.MonkeyPatch)
             assert got == expected
         counted = verify.compare([({"bare": bare, "masked": masked}, None)], params.load(verify.Params, "verify"))
         (of,) = counted["none", one.name]
-        assert pairs.how_many(one) == (of.curve.accepted_genuine[-1], of.curve.accepted_impostor[-1])
+        assert pairs.how_many(one) == (of.attempts.genuine, of.attempts.impostor)
 
 
 # ---------------------------------------------------------------- what is asked for

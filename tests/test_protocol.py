@@ -1,5 +1,6 @@
 """What is compared with what, who chooses, and what failures and published lists come to: checked by hand."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from stages.core import intervals, replicates
 from stages.core.errors import UnmaskError
 from stages.core.results import Results
+from stages.figures import plots
 from stages.recognition import embeddings, folding, heads, identify, protocol, train_heads, verify
 from stages.recognition.embeddings import Faces
 from tests.test_remedies import ALL, SIZE, chosen, faces
@@ -123,6 +125,46 @@ def test_where_intervals_are_of_too_few_pairs_for_a_far_no_difference_is_told(tm
     values = replicates.read(tmp_path / "replicates/v.parquet")
     assert "series.none.inpainted-bare.tar_at_far.0.1" in values
     assert "series.none.inpainted-bare.tar_at_far.0.001" not in values
+
+
+def test_what_is_kept_of_a_series_does_not_grow_with_its_scores():
+    """Its counts alone are 34 MB, and a big run has hundreds of series."""
+    table = {condition: faces(condition, people=36) for condition in ALL}
+    compared = verify.compare([(table, untouched)], chosen(verify.Params, "verify", **FEW))
+    assert len(compared) > 20
+    assert len(pickle.dumps(compared)) < 2_000_000
+
+
+def test_a_line_with_more_points_than_are_seen_is_drawn_by_fewer():
+    """Everywhere in the picture, what is drawn is what the line has there, up to the width of a pixel."""
+    rng = np.random.default_rng(5)
+    far, tar = (np.concatenate([[0], np.sort(rng.random(100_000) ** power)]) for power in (4, 0.2))
+    few = plots.thinned((far, tar))
+    assert len(few[0]) < 10_000
+    assert (few[0][0], few[1][0]) == (0, 0)
+    for place in np.geomspace(plots.LOWEST_FAR, 1, 97):
+        right = place * 1.002
+        drawn = few[1][few[0] <= right].max()
+        assert tar[far <= place].max() <= drawn <= tar[far <= right].max()
+    assert plots.thinned(few) is few
+
+
+def test_error_rates_at_the_bare_threshold_are_of_the_same_people(tmp_path: Path):
+    """Each group's threshold is that of its own bare faces; without bare pairs there is none."""
+    params = chosen(verify.Params, "verify", **FEW)
+    groups = [({condition: faces(condition, people=n) for condition in ALL}, None) for n in (20, 36)]
+    both = verify.scored(verify.compare(groups, params), params)[0]["none"]["masked-bare"]["at_bare_threshold"]
+    alone = [
+        verify.scored(verify.compare([one], params), params)[0]["none"]["masked-bare"]["at_bare_threshold"]
+        for one in groups
+    ]
+    for far in ("0.5", "0.1"):
+        for rate in ("fmr", "fnmr"):
+            assert both[far][rate] == pytest.approx(np.mean([one[far][rate] for one in alone]))
+    lonely = ({**groups[0][0], "bare": faces("bare", people=20).at([0, 4, 8, 12])}, None)
+    found = verify.scored(verify.compare([lonely], params), params)[0]["none"]
+    assert "bare-bare" not in found
+    assert found["masked-masked"]["at_bare_threshold"]["0.1"] == {"fmr": None, "fnmr": None}
 
 
 @pytest.mark.parametrize("n", [0, -1])
@@ -241,7 +283,8 @@ def test_people_of_the_tested_dataset_choose(tmp_path: Path):
         ]
         table[condition] = Faces(ids, some.identities, some.splits, some.folds, some.embeddings)
     assert verified(tmp_path, table)["val"]["groups"] == 1
-    groups = protocol.to_choose_by(table)
+    tested = {condition: some.of("test") for condition, some in table.items()}
+    groups = list(protocol.to_choose_by(tmp_path / "e.parquet", tested))
     assert [fold for fold, _ in groups] == [None]
     assert set(groups[0][1]["bare"].splits) == {"val"}
 

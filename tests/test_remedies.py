@@ -81,6 +81,24 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
         assert np.array_equal(found[condition].embeddings, some[condition].embeddings, equal_nan=True)
 
 
+def test_only_the_faces_that_are_wanted_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A condition of which nobody is wanted is there all the same."""
+    some = {condition: faces(condition) for condition in ALL}
+    some["upper"] = some["upper"].of("test")
+    for fold, at in enumerate((5, 2, 9)):
+        some["bare"].folds[at] = 2 - fold
+    embeddings.write(tmp_path / "e.parquet", some.items(), SIZE)
+    monkeypatch.setattr(embeddings, "ROWS", 7)
+    assert embeddings.read_folds(tmp_path / "e.parquet") == [0, 1, 2]
+    for wanted in (lambda split, _: split == "val", lambda _, fold: fold == 1, lambda *_: False):
+        found = embeddings.read(tmp_path / "e.parquet", wanted)
+        for condition in ALL:
+            expected = some[condition].where(wanted)
+            assert found[condition].face_ids == expected.face_ids
+            assert found[condition].folds == expected.folds
+            assert np.array_equal(found[condition].embeddings, expected.embeddings)
+
+
 def test_an_embedding_with_nan_is_named(tmp_path: Path):
     bad = faces("bare")
     bad.embeddings[5, 3] = np.nan

@@ -1,7 +1,7 @@
 """Tables of embeddings: one Parquet file, a row for each face and condition."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from stages.core.outputs import whole_file
 
 KEYS = ("face_id", "identity", "split", "fold")
 ROWS = 10_000  # read at a time
+Wanted = Callable[[str, int | None], bool]
+"""Tells whether faces of a split and fold are wanted."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Faces:
         """Return the same faces with other embeddings."""
         return replace(self, embeddings=embeddings)
 
-    def where(self, wanted: Callable[[str, int | None], bool]) -> "Faces":
+    def where(self, wanted: Wanted) -> "Faces":
         """Return the faces whose split and fold are wanted."""
         pairs = zip(self.splits, self.folds, strict=True)
         return self.at([index for index, (split, fold) in enumerate(pairs) if wanted(split, fold)])
@@ -131,17 +133,21 @@ def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
     return n
 
 
-def read(path: Path) -> Mapping[str, Faces]:
-    """Return the faces of a table by condition.
+def read(path: Path, wanted: Wanted | None = None) -> Mapping[str, Faces]:
+    """Return the faces of a table by condition, without memory for those that are not wanted.
+
+    Args:
+        path: what `write` wrote.
+        wanted: which faces; None: all. A condition of which no face is wanted is there, and empty.
 
     Raises:
         UnmaskError: no such file.
     """
-    if not path.is_file():
-        raise UnmaskError(f"{path}: no such file; `dvc repro` writes it, `dvc pull` gets it")
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         size = file.schema_arrow.field("embedding").type.list_size
-        counts = Counter(name.as_py() for name in file.read(["condition"])["condition"])
+        counts = Counter[str]()
+        for condition, split, fold in _columns(file, ["condition", "split", "fold"]):
+            counts[condition] += wanted is None or wanted(split, fold)
         rows = {condition: _Rows(np.empty((n, size), np.float32)) for condition, n in counts.items()}
         same: dict[str, str] = {}  # names are there under each condition; each is kept once
         for batch in file.iter_batches(ROWS):
@@ -149,9 +155,32 @@ def read(path: Path) -> Mapping[str, Faces]:
             *names, folds = (batch.column(name).to_pylist() for name in KEYS)
             names = [[same.setdefault(name, name) for name in column] for column in names]
             conditions = np.array(batch.column("condition").to_pylist())
+            kept = np.array([wanted is None or wanted(*of) for of in zip(names[2], folds, strict=True)], bool)
             for condition in dict.fromkeys(conditions.tolist()):
-                rows[condition].add(np.flatnonzero(conditions == condition), [*names, folds], embeddings)
+                rows[condition].add(np.flatnonzero(kept & (conditions == condition)), [*names, folds], embeddings)
     return {condition: Faces(*some.columns, some.embeddings) for condition, some in rows.items()}
+
+
+def read_folds(path: Path) -> list[int]:
+    """Return the folds of the people to train on, ascending; none if no network was trained without some of them.
+
+    Raises:
+        UnmaskError: no such file.
+    """
+    with _opened(path) as file:
+        return sorted({fold for (fold,) in _columns(file, ["fold"]) if fold is not None})
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    if not path.is_file():
+        raise UnmaskError(f"{path}: no such file; `dvc repro` writes it, `dvc pull` gets it")
+    return pq.ParquetFile(path)
+
+
+def _columns(file: pq.ParquetFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield some columns of a table, row by row."""
+    for batch in file.iter_batches(ROWS, columns=names):
+        yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 
 
 class _Rows:

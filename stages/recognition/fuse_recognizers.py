@@ -52,7 +52,7 @@ def fuse_recognizers(first: Path, second: Path, embeddings: Path, out: Path, par
     for path, (about, _) in zip((first, second), loaded, strict=True):
         if embedders.FUSED in about:
             raise UnmaskError(f"recognizers.fused: {path} is of two recognizers itself")
-    tables = [protocol.of_split(stored.read(embeddings / f"{name}.parquet"), "val") for name in names]
+    tables = [protocol.of_split(embeddings / f"{name}.parquet", "val") for name in names]
     weight, found = chosen(*tables)
     if not found:
         raise UnmaskError(

@@ -20,7 +20,6 @@ from stages.core.params import FilePath, StageParams
 from stages.core.results import Results
 from stages.core.seeding import generator
 from stages.figures import plots
-from stages.recognition import embeddings as stored
 from stages.recognition import heads as correcting
 from stages.recognition import identification, lists, protocol
 from stages.recognition.embeddings import Faces
@@ -74,22 +73,22 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
     Raises:
         UnmaskError: there is nobody to look for, or a photo of a list is missing or listed twice.
     """
-    every, correct = stored.read(embeddings), correcting.load(heads)
-    tested = protocol.of_split(every, params.split)
+    tested, correct = protocol.of_split(embeddings, params.split), correcting.load(heads)
     known = protocol.names(tested)
     enrolled, not_enrolled = _read(params.gallery, "gallery", known, params)
     asked, not_asked = _read(params.probes, "probes", known, params)
     people = protocol.people(tested)
     result, values, lines = answered(tested, correct.correct, params, enrolled, asked)
     plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
-    groups = [] if params.split == "val" else protocol.to_choose_by(every)
-    others = sorted({name for _, some in groups for name in protocol.people(some)})
-    on_val, of_val = _on_val(groups, correct, others, params)
+    choosing = functools.partial(protocol.to_choose_by, embeddings, tested) if params.split != "val" else tuple
+    by_group = [protocol.people(some) for _, some in choosing()]
+    others = sorted({name for names in by_group for name in names})
+    on_val, of_val = _on_val(choosing(), correct, others, params)
     of_people = dict.fromkeys(values, people) | dict.fromkeys(of_val, others)
     replicates.write(results.replicates, values | of_val, of_people, params.seed)
     return {
         "series": result,
-        "val": {"series": on_val, "identities": len(others), "groups": len(groups)} if on_val else None,
+        "val": {"series": on_val, "identities": len(others), "groups": len(by_group)} if on_val else None,
         "split": params.split,
         "identities": len(people),
         "missing": not_enrolled + not_asked,
@@ -148,6 +147,11 @@ class Asked:
     """Whether a probe's face was found, and its person could be enrolled, (n,)."""
     nearest: identification.Nearest | None
     """What an index found of the probes with a face among the photos with one; None after an exact search."""
+
+    def without_embeddings(self) -> "Asked":
+        """Return the same with the first number of each embedding, which tells whether it is there."""
+        sides = [some.with_embeddings(some.embeddings[:, :1].copy()) for some in (self.gallery, self.probes)]
+        return Asked(*sides, self.search, self.compared, None)
 
 
 def _read(file: Path | None, what: str, known: set[str], params: Params) -> tuple[list[str] | None, int]:
@@ -275,7 +279,7 @@ def _all_bare(one: protocol.Series, probes: Faces, bare: Collection[str], params
 
 
 def _on_val(
-    groups: Sequence[tuple[int | None, protocol.Table]],
+    groups: Iterable[tuple[int | None, protocol.Table]],
     correct: correcting.Heads,
     people: Sequence[str],
     params: Params,
@@ -286,7 +290,7 @@ def _on_val(
     for fold, some in groups:
         for one in protocol.series(some, functools.partial(correct.correct, fold=fold)):
             if (asked := _asked(one, EXACT, left_out)) is not None:
-                found.setdefault((one.head, one.name), []).append(asked)
+                found.setdefault((one.head, one.name), []).append(asked.without_embeddings())
     result: dict[str, Any] = {}
     values: dict[str, NDArray[np.float64]] = {}
     for (head, name), of in found.items():

@@ -6,6 +6,7 @@ docs/protocol.md says the same for readers of the tables.
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,35 +132,43 @@ def is_remedy(name: str) -> bool:
 # ---------------------------------------------------------------- who chooses
 
 
-def of_split(table: Table, split: str) -> Table:
-    """Return the faces of a split."""
-    return {condition: faces.of(split) for condition, faces in table.items()}
+def of_split(embeddings: Path, split: str) -> Table:
+    """Read the faces of a split."""
+    return stored.read(embeddings, lambda name, _: name == split)
 
 
-def to_choose_by(table: Table) -> list[tuple[int | None, Table]]:
-    """Return groups of people of the tested dataset who are in no test; nothing is compared between two groups.
+def to_choose_by(embeddings: Path, tested: Table) -> Iterator[tuple[int | None, Table]]:
+    """Read groups of people of the tested dataset who are in no test; nothing is compared between two groups.
 
     Each fold of the people to train on, embedded by a network that never saw it, is a group; so are those of split
     `val`. Where real masks are tested, only the latter are. A group without a pair of one person, or of two people, is
     left out.
 
-    Returns:
+    Args:
+        embeddings: of all people.
+        tested: the people in the test.
+
+    Yields:
         The fold (None: of the recognizer and heads themselves) and the faces by condition, of each group.
     """
-    tested = {_dataset(name) for name in table["bare"].of("test").face_ids + table["masked"].of("test").face_ids}
-    mine = {
-        condition: faces.at([n for n, name in enumerate(faces.face_ids) if _dataset(name) in tested])
+    datasets = {_dataset(name) for condition in ("bare", "masked") for name in tested[condition].face_ids}
+    # Faces of the folds wear drawn masks, which are no choice for real ones.
+    for fold in [*([] if wears_real(tested) else stored.read_folds(embeddings)), None]:
+        some = of_split(embeddings, "val") if fold is None else _of_fold(embeddings, fold)
+        some = _of_datasets(some, datasets)
+        if _has_pairs(some):
+            yield fold, some
+
+
+def _of_fold(embeddings: Path, wanted: int) -> Table:
+    return stored.read(embeddings, lambda _, fold: fold == wanted)
+
+
+def _of_datasets(table: Table, names: Collection[str]) -> Table:
+    return {
+        condition: faces.at([n for n, name in enumerate(faces.face_ids) if _dataset(name) in names])
         for condition, faces in table.items()
     }
-    real = wears_real(of_split(mine, "test"))  # those of the folds wear drawn masks, which are no choice for real ones
-    folds = [] if real else sorted({fold for fold in mine["bare"].folds if fold is not None})
-    groups: list[tuple[int | None, Table]] = [(fold, _of_fold(mine, fold)) for fold in folds]
-    groups.append((None, of_split(mine, "val")))
-    return [(fold, some) for fold, some in groups if _has_pairs(some)]
-
-
-def _of_fold(table: Table, wanted: int) -> Table:
-    return {condition: faces.where(lambda _, fold: fold == wanted) for condition, faces in table.items()}
 
 
 def rotated(identities: Collection[str]) -> Iterator[tuple[set[str], set[str]]]:

@@ -57,7 +57,7 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
     Raises:
         UnmaskError: no face of the train split is there both bare and under a condition, or two people are not.
     """
-    table = protocol.of_split(stored.read(embeddings), "train")
+    table = protocol.of_split(embeddings, "train")
     folds = 1 + max((fold for fold in table["bare"].folds if fold is not None), default=-1)
     size = table["bare"].embeddings.shape[1]
     trained, result = heads.Heads(size, params.unmasking.hidden, folds), {}

@@ -128,8 +128,46 @@ class Curve:
         index = np.searchsorted(-self.thresholds, -threshold, side="right") - 1
         return float(self.far[index]), float(1 - self.tar[index])
 
+    def rates(self, fars: Sequence[float]) -> "Rates":
+        """Return what the curve says, at some FARs for one."""
+        return Rates(
+            auc=self.auc(),
+            eer=self.eer(),
+            decidability=self.decidability(),
+            genuine=int(self.accepted_genuine[-1]),
+            impostor=int(self.accepted_impostor[-1]),
+            tar={far: self.tar_at(far) for far in fars},
+            threshold={far: self.threshold_at(far) for far in fars},
+            impostors={far: self.impostors_at(far) for far in fars},
+        )
+
     def _last(self, far: float) -> int:
         return int(np.searchsorted(self.accepted_impostor, far * self.accepted_impostor[-1] + 1e-9, side="right")) - 1
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a curve says. Of a thousand million pairs a curve takes 50 MB, and this nothing.
+
+    Attributes:
+        auc: see `Curve.auc`.
+        eer: see `Curve.eer`.
+        decidability: see `Curve.decidability`.
+        genuine: how many genuine pairs there are.
+        impostor: how many impostor pairs.
+        tar: by FAR, see `Curve.tar_at`.
+        threshold: by FAR, see `Curve.threshold_at`.
+        impostors: by FAR, see `Curve.impostors_at`.
+    """
+
+    auc: float
+    eer: float
+    decidability: float
+    genuine: int
+    impostor: int
+    tar: Mapping[float, float | None]
+    threshold: Mapping[float, float | None]
+    impostors: Mapping[float, int]
 
 
 def curve(genuine: Counts, impostor: Counts) -> Curve:

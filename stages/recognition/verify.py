@@ -5,7 +5,7 @@ python -m stages.recognition.verify --embeddings data/embeddings/dlib.parquet --
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -68,8 +68,7 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     Raises:
         UnmaskError: no pairs of one kind, or photos of a list of pairs are missing.
     """
-    every, correct = stored.read(embeddings), correcting.load(heads)
-    tested = protocol.of_split(every, params.split)
+    tested, correct = protocol.of_split(embeddings, params.split), correcting.load(heads)
     wanted, missing = None, 0
     if params.pairs is not None:
         known = protocol.names(tested)
@@ -79,8 +78,8 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     compared = compare([(tested, correct.correct)], params, wanted)
     if not compared:
         raise UnmaskError(f"{params.pairs or embeddings}: no series of photos has pairs of both kinds")
-    groups = [] if params.split == "val" else protocol.to_choose_by(every)
-    on_val = compare([(some, functools.partial(correct.correct, fold=fold)) for fold, some in groups], params)
+    groups = () if params.split == "val" else protocol.to_choose_by(embeddings, tested)
+    on_val = compare(((some, functools.partial(correct.correct, fold=fold)) for fold, some in groups), params)
     found = {"": compared, "val.": on_val}
     scores = {prefix: scored(some, params) for prefix, some in found.items()}
     replicates.write(
@@ -90,13 +89,17 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
         params.seed,
     )
     lines = {
-        plots.IN_LISTS.get(name, name): (pairs.curve.far, pairs.curve.tar)
+        plots.IN_LISTS.get(name, name): pairs.line
         for (head, name), (pairs,) in compared.items()
         if head == protocol.NO_HEAD
     }
     shown = {name: lines[name] for name in plots.CONDITIONS if name in lines}
     plots.roc(results.figure, shown, title="True over false accepts, people not seen in training")
-    val = {"series": scores["val."][0], "identities": len(_people(on_val)), "groups": len(groups)}
+    val = {
+        "series": scores["val."][0],
+        "identities": len(_people(on_val)),
+        "groups": max(map(len, on_val.values()), default=0),
+    }
     return {
         "series": scores[""][0],
         "val": val if on_val else None,
@@ -109,41 +112,44 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
 
 @dataclass(frozen=True)
 class Pairs:
-    """All pairs of a series, counted, and some of them, drawn by chance, for its intervals.
+    """What all pairs of a series say, and some of them, drawn by chance, for its intervals.
+
+    Counts and curves are not kept: there are up to some hundred series, and each takes 100 MB where pairs are many.
 
     Attributes:
-        counted: all pairs.
-        identities: of references and probes.
+        attempts: of all pairs; those that could not be compared are rejected.
+        compared: of the pairs that could be compared; None if these are not of both kinds.
+        at_bare: by FAR, false match and false non-match rate of these at the threshold at which the bare pairs have
+            it; without a FAR that is too low for one of both.
+        line: FAR and TAR of all pairs, to draw.
+        lost: whether a pair could not be compared.
+        not_drawn: how many more impostor pairs there are.
+        names: of the people, sorted.
         references: how many there are, and how many of them were found.
         probes: likewise.
         scores: of some, float32 (n,).
         genuine: bool (n,).
-        people: the two people of each, (n, 2).
+        people: the two people of each, as indices of `names`, int32 (n, 2).
         listed: what is known of listed pairs alone; None for all pairs.
     """
 
-    counted: verification.Counted
-    identities: frozenset[str]
+    attempts: verification.Rates
+    compared: verification.Rates | None
+    at_bare: Mapping[float, tuple[float, float]]
+    line: plots.Line
+    lost: bool
+    not_drawn: int
+    names: tuple[str, ...]
     references: NDArray[np.int64]
     probes: NDArray[np.int64]
     scores: similarity.Scores
     genuine: NDArray[np.bool_]
-    people: NDArray[np.str_]
+    people: NDArray[np.int32]
     listed: "Listed | None" = None
-
-    @functools.cached_property
-    def curve(self) -> verification.Curve:
-        """Of all attempts."""
-        return self.counted.attempts()
 
     def resolves(self, far: float) -> bool:
         """Tell whether the pairs for the intervals are enough for a FAR: one of two people among them is accepted."""
         return int(far * (~self.genuine).sum() + 1e-9) > 0
-
-    @functools.cached_property
-    def compared(self) -> verification.Curve | None:
-        """Of the pairs that could be compared."""
-        return self.counted.compared()
 
 
 @dataclass(frozen=True)
@@ -166,21 +172,23 @@ Compared = Mapping[tuple[str, str], Sequence[Pairs]]
 
 
 def compare(
-    groups: Sequence[tuple[protocol.Table, protocol.Correct | None]],
+    groups: Iterable[tuple[protocol.Table, protocol.Correct | None]],
     params: Params,
     wanted: Sequence[lists.Pair] | None = None,
 ) -> Compared:
     """Return the pairs of each series within each group of people; those of a list, if one is given."""
     found: dict[tuple[str, str], list[Pairs]] = {}
     for table, correct in groups:
+        bare = None  # the pairs of this group's bare faces come first
         for one in protocol.series(table, correct) if wanted is None else protocol.lists(table, correct):
-            pairs = _all_pairs(one, params) if wanted is None else _listed(one, wanted, table)
+            pairs = _all_pairs(one, params, bare) if wanted is None else _listed(one, params, bare, wanted, table)
             if pairs is not None:
                 found.setdefault((one.head, one.name), []).append(pairs)
+                bare = pairs if one.name == protocol.BARE else bare
     return found
 
 
-def _all_pairs(one: protocol.Series, params: Params) -> Pairs | None:
+def _all_pairs(one: protocol.Series, params: Params, bare: Pairs | None) -> Pairs | None:
     """Return all pairs of a series; None if there are none of one kind."""
     references, probes = one.references, one.probes
     if not (len(references) and len(probes)):
@@ -199,13 +207,19 @@ def _all_pairs(one: protocol.Series, params: Params) -> Pairs | None:
     # Of no more impostor pairs than the rates rest on, or intervals would be too narrow.
     n = min(params.interval_pairs, params.impostor_pairs or params.interval_pairs)
     rows, columns = _drawn(one, generator(params.seed, "verify pairs"), n)
-    people = np.stack([np.array(probes.identities)[rows], np.array(references.identities)[columns]], 1)
     lost = ~(probes.found[rows] & references.found[columns])
     scores = _scores_of(references, probes, rows, columns, lost)
-    return _of(one, counted, scores, people[:, 0] == people[:, 1], people)
+    names, people = _numbered(references, probes, rows, columns)
+    return _of(one, counted, params, bare, names, scores, people[:, 0] == people[:, 1], people)
 
 
-def _listed(one: protocol.Series, wanted: Sequence[lists.Pair], table: protocol.Table) -> Pairs | None:
+def _listed(
+    one: protocol.Series,
+    params: Params,
+    bare: Pairs | None,
+    wanted: Sequence[lists.Pair],
+    table: protocol.Table,
+) -> Pairs | None:
     """Return the pairs of a list, its first photos known and its second ones asked about; None if of one kind alone."""
     genuine = np.array([pair.genuine for pair in wanted])
     if genuine.all() or not genuine.any():
@@ -216,9 +230,10 @@ def _listed(one: protocol.Series, wanted: Sequence[lists.Pair], table: protocol.
     lost = ~(probes.found & references.found)
     scores = _scores_of(references, probes, every, every, lost)
     listed = Listed(_masked(references, probes, table), lost, np.array([pair.fold for pair in wanted], np.int64))
-    people = np.array([probes.identities, references.identities]).T
+    names, people = _numbered(references, probes, every, every)
     aligned = replace(one, references=references, probes=probes)
-    return _of(aligned, verification.of_pairs(scores, genuine, lost), scores, genuine, people, listed)
+    counted = verification.of_pairs(scores, genuine, lost)
+    return _of(aligned, counted, params, bare, names, scores, genuine, people, listed)
 
 
 def _masked(references: stored.Faces, probes: stored.Faces, table: protocol.Table) -> NDArray[np.int64]:
@@ -231,17 +246,54 @@ def _masked(references: stored.Faces, probes: stored.Faces, table: protocol.Tabl
     return np.where(there[0] & there[1], sides[0] + sides[1], -1)
 
 
+def _numbered(
+    references: stored.Faces, probes: stored.Faces, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Return the names of all people, sorted, and of each pair the indices of its two, int32 (n, 2)."""
+    names = tuple(sorted({*references.identities, *probes.identities}))
+    number = {name: index for index, name in enumerate(names)}
+    of_probes, of_references = (
+        np.array([number[name] for name in faces.identities], np.int32) for faces in (probes, references)
+    )
+    return names, np.stack([of_probes[rows], of_references[columns]], 1)
+
+
 def _of(
     one: protocol.Series,
     counted: verification.Counted,
+    params: Params,
+    bare: Pairs | None,
+    names: tuple[str, ...],
     scores: similarity.Scores,
     genuine: NDArray[np.bool_],
-    people: NDArray[np.str_],
+    people: NDArray[np.int32],
     listed: Listed | None = None,
 ) -> Pairs:
-    references, probes = (np.array([len(faces), faces.found.sum()]) for faces in (one.references, one.probes))
-    identities = frozenset([*one.references.identities, *one.probes.identities])
-    return Pairs(counted, identities, references, probes, scores, genuine, people, listed)
+    """Return what counted pairs say; `bare`: those of the bare faces of the same people, None if these are they."""
+    fars = _every_far(params)
+    attempts, compared = counted.attempts(), counted.compared()
+    of_compared = compared and compared.rates(fars)
+    of_bare = of_compared if one.name == protocol.BARE else bare and bare.compared
+    thresholds = of_bare.threshold if of_bare else {}
+    return Pairs(
+        attempts=attempts.rates(fars),
+        compared=of_compared,
+        at_bare={
+            far: compared.errors_at(threshold)
+            for far, threshold in thresholds.items()
+            if compared is not None and threshold is not None
+        },
+        line=plots.thinned((attempts.far, attempts.tar)),
+        lost=bool(counted.lost_genuine or counted.lost_impostor),
+        not_drawn=counted.not_drawn,
+        names=names,
+        references=np.array([len(one.references), one.references.found.sum()]),
+        probes=np.array([len(one.probes), one.probes.found.sum()]),
+        scores=scores,
+        genuine=genuine,
+        people=people,
+        listed=listed,
+    )
 
 
 def _scores_of(
@@ -283,7 +335,7 @@ def _apart(one: protocol.Series, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _people(compared: Compared) -> list[str]:
-    return sorted(frozenset().union(*(pairs.identities for groups in compared.values() for pairs in groups)))
+    return sorted(frozenset().union(*(pairs.names for groups in compared.values() for pairs in groups)))
 
 
 def scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[np.float64]]]:
@@ -295,33 +347,31 @@ def scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]
     counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "verify"))
     values = {}
     for key, groups in compared.items():
-        fars = _fars([pairs.curve for pairs in groups], params)
+        fars = _fars([pairs.attempts for pairs in groups], params)
         of_groups = []
         for pairs in groups:
-            people = np.vectorize(number.get, otypes=[np.int64])(pairs.people)
+            people = np.array([number[name] for name in pairs.names])[pairs.people]
             auc, tar = verification.resampled(pairs.scores, pairs.genuine, people, counts, fars)
             tar[:, [not pairs.resolves(far) for far in fars]] = np.nan
             of_groups.append(np.column_stack([auc, tar]).T)
         values[key] = dict(zip(["auc", *(f"tar_at_{far:g}" for far in fars)], np.mean(of_groups, 0), strict=True))
     plain = [(protocol.NO_HEAD, name) for name in (protocol.MASKED, *protocol.LISTS.values())]
     base = next((values[key] for key in plain if key in values), None)
-    bare = compared.get((protocol.NO_HEAD, protocol.BARE))
     result: dict[str, dict[str, Any]] = {}
     resampled = {}
     for (head, name), groups in compared.items():
         of = values[head, name]
-        result.setdefault(head, {})[name] = _scores(groups, bare, of, base, params)
+        result.setdefault(head, {})[name] = _scores(groups, of, base, params)
         series = f"{head}.{name}"
         resampled[f"{series}.auc"] = of["auc"]
-        for far in _fars([pairs.curve for pairs in groups], params):
-            if all(pairs.curve.impostors_at(far) and pairs.resolves(far) for pairs in groups):
+        for far in _fars([pairs.attempts for pairs in groups], params):
+            if all(pairs.attempts.impostors[far] and pairs.resolves(far) for pairs in groups):
                 resampled[f"{series}.tar_at_far.{far:g}"] = of[f"tar_at_{far:g}"]
     return result, resampled
 
 
 def _scores(
     groups: Sequence[Pairs],
-    bare: Sequence[Pairs] | None,
     values: Mapping[str, NDArray[np.float64]],
     base: Mapping[str, NDArray[np.float64]] | None,
     params: Params,
@@ -337,13 +387,13 @@ def _scores(
     from how many, and by FAR how far that of all may be off, as a share of it. Of a list whose photos wear real masks
     or none, the same by how many of the two photos show one; and the accuracy over its folds, if it has such.
     """
-    people = len(np.unique(np.concatenate([pairs.people[pairs.genuine, 0] for pairs in groups])))
-    fars = _fars([pairs.curve for pairs in groups], params)
-    rates = _rates([pairs.curve for pairs in groups], params)
+    people = len({pairs.names[who] for pairs in groups for who in np.unique(pairs.people[pairs.genuine, 0])})
+    attempts = [pairs.attempts for pairs in groups]
+    fars, rates = _fars(attempts, params), _rates(attempts, params)
     estimates = {"auc": rates["auc"], **{f"tar_at_{far}": tar for far, tar in rates["tar_at_far"].items()}}
     variance = _variances(groups, fars)
     # `LOST` is no score that says how alike others are: then what varies is measured with people drawn anew.
-    lost = any(pairs.counted.lost_genuine or pairs.counted.lost_impostor for pairs in groups)
+    lost = any(pairs.lost for pairs in groups)
     interval: dict[str, Any] = {}
     for key, estimate in estimates.items():
         ahead = values[key] - base[key] if base and key in base and estimate is not None else np.full(1, np.nan)
@@ -360,9 +410,9 @@ def _scores(
     found = {
         **rates,
         "compared": _rates(comparable, params) if whole else None,
-        "at_bare_threshold": {f"{far:g}": _at_bare_threshold(groups, bare, far) for far in fars},
+        "at_bare_threshold": {f"{far:g}": _at_bare_threshold(groups, far) for far in fars},
         "interval": interval,
-        "decidability": _mean([curve.decidability() for curve in comparable]) if whole else None,
+        "decidability": _mean([one.decidability for one in comparable]) if whole else None,
         "not_found": {
             name: float(
                 1
@@ -372,13 +422,13 @@ def _scores(
             for name in ("references", "probes")
         },
         "pairs": {
-            "genuine": sum(int(pairs.curve.accepted_genuine[-1]) for pairs in groups),
-            "impostor": sum(int(pairs.curve.accepted_impostor[-1]) for pairs in groups),
+            "genuine": sum(one.genuine for one in attempts),
+            "impostor": sum(one.impostor for one in attempts),
         },
     }
-    if any(pairs.counted.not_drawn for pairs in groups):
+    if any(pairs.not_drawn for pairs in groups):
         found["drawn"] = {
-            "from": found["pairs"]["impostor"] + sum(pairs.counted.not_drawn for pairs in groups),
+            "from": found["pairs"]["impostor"] + sum(pairs.not_drawn for pairs in groups),
             "far_error": {f"{far:g}": _far_error(groups, far) for far in fars},
         }
     (only, *others) = groups
@@ -400,21 +450,26 @@ def _variances(groups: Sequence[Pairs], fars: Sequence[float]) -> dict[str, Call
     return {"auc": lambda value: mean(verification.auc_variance, value), **of_tar}
 
 
-def _rates(curves: Sequence[verification.Curve], params: Params) -> dict[str, Any]:
+def _rates(groups: Sequence[verification.Rates], params: Params) -> dict[str, Any]:
     """Return the means of what curves say, and on how few impostor pairs one of them rests."""
-    fars = _fars(curves, params)
+    fars = _fars(groups, params)
     return {
-        "auc": _mean([curve.auc() for curve in curves]),
-        "eer": _mean([curve.eer() for curve in curves]),
-        "tar_at_far": {f"{far:g}": _mean([curve.tar_at(far) for curve in curves]) for far in fars},
-        "impostors_at_far": {f"{far:g}": min(curve.impostors_at(far) for curve in curves) for far in fars},
+        "auc": _mean([one.auc for one in groups]),
+        "eer": _mean([one.eer for one in groups]),
+        "tar_at_far": {f"{far:g}": _mean([one.tar[far] for one in groups]) for far in fars},
+        "impostors_at_far": {f"{far:g}": min(one.impostors[far] for one in groups) for far in fars},
     }
 
 
-def _fars(curves: Sequence[verification.Curve], params: Params) -> list[float]:
+def _fars(groups: Sequence[verification.Rates], params: Params) -> list[float]:
     """Return the FARs at which TARs of a series are told."""
-    rare = [far for far in params.rare_fars if all(curve.impostors_at(far) for curve in curves)]
+    rare = [far for far in params.rare_fars if all(one.impostors[far] for one in groups)]
     return list(dict.fromkeys([*params.fars, *rare]))
+
+
+def _every_far(params: Params) -> list[float]:
+    """Return the FARs at which TARs may be told."""
+    return list(dict.fromkeys([*params.fars, *params.rare_fars]))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -434,7 +489,7 @@ def _of_list(pairs: Pairs, listed: Listed, params: Params) -> dict[str, Any]:
         genuine = pairs.genuine[those]
         if genuine.any() and not genuine.all():
             counted = verification.of_pairs(pairs.scores[those], genuine, listed.lost[those])
-            by_masks[name] = _rates([counted.attempts()], params) | {
+            by_masks[name] = _rates([counted.attempts().rates(_every_far(params))], params) | {
                 "pairs": {"genuine": int(genuine.sum()), "impostor": int((~genuine).sum())}
             }
     return found | ({"by_masks": by_masks} if by_masks else {})
@@ -447,24 +502,18 @@ def _far_error(groups: Sequence[Pairs], far: float) -> float | None:
     """
     errors = []
     for pairs in groups:
-        if not (accepted := pairs.curve.impostors_at(far)):
+        if not (accepted := pairs.attempts.impostors[far]):
             return None
-        drawn = int(pairs.curve.accepted_impostor[-1])
-        left = pairs.counted.not_drawn / (pairs.counted.not_drawn + drawn)
+        left = pairs.not_drawn / (pairs.not_drawn + pairs.attempts.impostor)
         errors.append(float(np.sqrt((1 - far) / accepted * left)))
     return max(errors)
 
 
-def _at_bare_threshold(groups: Sequence[Pairs], bare: Sequence[Pairs] | None, far: float) -> dict[str, float | None]:
+def _at_bare_threshold(groups: Sequence[Pairs], far: float) -> dict[str, float | None]:
     """Return both error rates of a series at the threshold at which the bare pairs have this FAR; None if unknown."""
-    errors: list[tuple[float | None, float | None]] = []
-    for pairs, reference in zip(groups, bare if bare and len(bare) == len(groups) else groups, strict=True):
-        of_bare = reference.compared if bare else None
-        threshold = of_bare.threshold_at(far) if of_bare else None
-        if threshold is None or pairs.compared is None:
-            return {"fmr": None, "fnmr": None}
-        errors.append(pairs.compared.errors_at(threshold))
-    fmr, fnmr = zip(*errors, strict=True)
+    if not all(far in pairs.at_bare for pairs in groups):
+        return {"fmr": None, "fnmr": None}
+    fmr, fnmr = zip(*(pairs.at_bare[far] for pairs in groups), strict=True)
     return {"fmr": _mean(fmr), "fnmr": _mean(fnmr)}
 
 
@@ -477,7 +526,7 @@ def _best(known: Compared, there: Compared) -> dict[str, Any] | None:
     for (head, name), groups in known.items():
         names = (name, protocol.in_list(name) or name)
         key = next(((head, one) for one in names if (head, one) in there), None)
-        apart = _mean([pairs.compared.decidability() if pairs.compared else None for pairs in groups])
+        apart = _mean([pairs.compared.decidability if pairs.compared else None for pairs in groups])
         if key and protocol.is_remedy(key[1]) and apart is not None:
             remedies[key] = apart
     best = max(remedies, key=lambda key: remedies[key], default=None)
@@ -500,7 +549,7 @@ def _cross_validated(
         if (best := _best(there, here)) is None:
             return None
         chosen.append({"head": best["head"], "series": best["series"]})
-        scored += [pairs.curve for pairs in here[best["head"], best["series"]]]
+        scored += [pairs.attempts for pairs in here[best["head"], best["series"]]]
     return {"by": "cross-validation", "chosen": chosen, **_rates(scored, params)}
 
 

@@ -293,7 +293,7 @@ def evaluated(table: protocol.Table, wanted: Sequence[lists.Pair] | None = None)
         listed,
         identified,
         not_computed,
-        {name: (of.curve.far, of.curve.tar) for (_, name), (of,) in compared.items() if name in plots.CONDITIONS},
+        {name: of.line for (_, name), (of,) in compared.items() if name in plots.CONDITIONS},
         [pair for one in every for pair in errors.worst(one)],
     )
 
