@@ -70,8 +70,8 @@ def train_detector(faces: Path, templates: Path, out: Path, results: Results, pa
     rows = on_disk(tables.bare(faces, ["face_id", "identity", "image", "landmarks", "face_type"], "train"))
     own = params.render_masks.own_styles(templates)
     start = pretrained.Start(params.pretrained, f"{NAME}.pretrained", chosen.get("pretrained_tensors"))
-    files = [Path(params.config)] if Path(params.config).is_file() else []
-    key = checkpoints.key_of(params.model_dump(), [faces, templates, *start.files, *files], Path(__file__))
+    read = [faces, templates, *start.files, *openmmlab.own_files(params.config)]
+    key = checkpoints.key_of(params.model_dump(), read, Path(__file__))
     folder = loop.SCRATCH / NAME / f"{key}-coco"
 
     def draw() -> None:

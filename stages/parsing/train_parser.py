@@ -126,8 +126,8 @@ def train_parser(
         changes["decode_head.loss_decode.class_weight"] = class_weights(rows, change, params.seed, chosen.rare_power)
     config = parser.changed(recipe, changes)
     start = pretrained.Start(chosen.pretrained, f"{param}.pretrained", recipe.get("pretrained_tensors"))
-    own = [Path(chosen.config)] if Path(chosen.config).is_file() else []
-    read = [faces, templates, occluders, *([photos] if photos and in_photos else []), *start.files, *own]
+    read = [faces, templates, occluders, *([photos] if photos and in_photos else []), *start.files]
+    read += openmmlab.own_files(chosen.config)
     key = checkpoints.key_of({"model": model, **params.model_dump()}, read, Path(__file__))
     learned = photo_samples.PhotoSamples if in_photos else samples.Samples
     trained = loop.train(

@@ -52,6 +52,7 @@ def train_masked_recognizer(
         UnmaskError: no such loss, fewer than two people to train on, or too few for the folds.
     """
     recipe = params.train_recognizer
+    start = recipe.start()
     seed = derived(params.seed, "train_recognizer")  # the bare training's: with it this one is compared
     drawn = params.render_masks.in_training()
     draw = functools.partial(looks.masked, looks=drawn, own=drawn.own_styles(templates))
@@ -61,10 +62,9 @@ def train_masked_recognizer(
         recipe,
         training.known(loss, faces),
         functools.partial(training.Samples, side=recipe.network.side, seed=seed, draw=draw, mask_prob=params.mask_prob),
+        start=start,
         name=f"train_masked_recognizer-{loss}",
-        key=checkpoints.key_of(
-            {"loss": loss, **params.model_dump()}, [*recipe.start().files, faces, templates], Path(__file__)
-        ),
+        key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [*start.files, faces, templates], Path(__file__)),
         out=out,
         results=results,
     )

@@ -44,14 +44,16 @@ def train_recognizer(loss: str, faces: Path, out: Path, results: Results, params
         UnmaskError: no such loss, fewer than two people to train on, or too few for the folds.
     """
     seed = derived(params.seed, "train_recognizer")  # for all losses, as recognizers are compared with each other
+    start = params.start()
     return training.train(
         loss,
         "bare",
         params,
         training.known(loss, faces),
         functools.partial(training.Samples, side=params.network.side, seed=seed),
+        start=start,
         name=f"train_recognizer-{loss}",
-        key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [*params.start().files, faces], Path(__file__)),
+        key=checkpoints.key_of({"loss": loss, **params.model_dump()}, [*start.files, faces], Path(__file__)),
         out=out,
         results=results,
     )

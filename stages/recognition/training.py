@@ -145,6 +145,7 @@ def train(
     rows: Rows,
     samples: Callable[[Sequence[Face]], Samples],
     *,
+    start: Start,
     name: str,
     key: str,
     out: Path,
@@ -158,6 +159,7 @@ def train(
         recipe: network, losses and schedule.
         rows: the faces to train on, see `known`.
         samples: what a network learns of some of them.
+        start: with what each of them begins.
         name: see `loop.train`.
         key: see `loop.train`.
         out: the weights to write, see `recognizer.joined`.
@@ -171,7 +173,6 @@ def train(
     """
     n = getattr(recipe, loss).folds
     fold_of = folds(loss, n, rows) if n else {}
-    start = recipe.start()
     seen = [rows.outside(fold, fold_of) for fold in range(n or 0)]
     of_fold = [
         fit(loss, recipe, samples(faces), start=start, name=f"{name}-fold_{fold}", key=key, last=False)

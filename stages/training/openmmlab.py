@@ -112,6 +112,11 @@ def is_ours(name: str, folder: Path) -> bool:
     return (folder / f"{name}.py").is_file()
 
 
+def own_files(name: str) -> list[Path]:
+    """Return the file of the user's own that a config's name is; else nothing."""
+    return [file for file in [Path(name)] if file.is_file()]
+
+
 def parts(model: Any) -> Iterator[dict[str, Any]]:
     """Yield all mappings in a config, the outer ones first."""
     if isinstance(model, dict):
