@@ -8,6 +8,7 @@ import torch
 
 from stages.compute import weights
 from stages.core.errors import UnmaskError
+from stages.core.seeding import generator
 from stages.recognition import embeddings, folding, heads, protocol, train_heads
 from stages.recognition.embeddings import Faces
 
@@ -53,6 +54,32 @@ def test_the_loss_is_restrained_once_strangers_are_far_enough():
     far = torch.tensor([[2.0, 0.0]])
     # Strangers are 1 away, bare ones lie 2.25 apart: a plain triplet loss, 0.25 - 1 + 0.1 < 0.
     assert float(heads.self_restrained(torch.tensor([[1.0, 0.0]]), positives, far, 0.1)) == 0.0
+
+
+def test_photos_of_the_same_person_and_of_others_are_all_drawn_alike_often():
+    people = ["b", "a", "b", "c", "b", "a"]
+    draw, rng = heads.Triplets(people), generator(5, "triplets")
+    seen = np.zeros((2, 6, 6), int)
+    for _ in range(6000):
+        anchor, positive, negative = draw(rng, 100)
+        assert anchor.tolist() == list(range(6))
+        seen[0, anchor, positive] += 1
+        seen[1, anchor, negative] += 1
+    same = np.array(people)[:, None] == np.array(people)
+    for counts, wanted in zip(seen, (same, ~same), strict=True):
+        expected = 6000 * wanted / wanted.sum(1, keepdims=True)
+        assert not counts[~wanted].any()
+        assert np.abs(counts - expected).max() < 5 * np.sqrt(6000) / 2
+
+
+def test_of_many_photos_so_many_are_drawn_as_a_step_may_have():
+    """Of 300,000 all pairs would be a table of 90 GB."""
+    people = [f"p{index // 3}" for index in range(300_000)]
+    anchor, positive, negative = heads.Triplets(people)(generator(5, "triplets"), 4096)
+    assert len(set(anchor.tolist())) == 4096
+    assert (anchor // 3 == positive // 3).all()
+    assert (anchor // 3 != negative // 3).all()
+    assert 0.6 < (anchor != positive).mean() < 0.73
 
 
 def test_one_person_alone_teaches_no_unmasking():

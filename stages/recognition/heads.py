@@ -22,6 +22,7 @@ from stages.recognition.protocol import CONDITIONS, HEADS
 from stages.training import decay
 
 KIND = "heads"
+AT_ONCE = 2**13  # photos in a step
 Embeddings = NDArray[np.float32]
 
 
@@ -101,7 +102,7 @@ def unmasking(
     margin: float,
     seed: int,
 ) -> Unmasking:
-    """Train the unmasking network on all photos at once in each step.
+    """Train the unmasking network; each step is on all photos, or on `AT_ONCE` of them drawn by chance.
 
     Args:
         bare: embeddings of photos.
@@ -126,18 +127,38 @@ def unmasking(
     optimizer = torch.optim.AdamW(decay.groups(head), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     bare_ones, masked_ones = torch.from_numpy(bare).to(on), torch.from_numpy(masked).to(on)
-    names = np.array(people)
-    same = names[:, None] == names[None]
+    draw = Triplets(people)
     for _ in range(steps):
-        draws = rng.random(same.shape)
-        positive = np.argmax(np.where(same, draws, -1), 1)
-        negative = np.argmax(np.where(same, -1, draws), 1)
-        loss = self_restrained(head(masked_ones), bare_ones[positive], bare_ones[negative], margin)
+        anchor, positive, negative = draw(rng, AT_ONCE)
+        loss = self_restrained(head(masked_ones[anchor]), bare_ones[positive], bare_ones[negative], margin)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     return head.eval().cpu()
+
+
+class Triplets:
+    """Draws photos, of each another one of the same person, or itself, and one of somebody else; all alike likely.
+
+    Memory and time grow with the photos, not with their pairs.
+
+    Args:
+        people: whom the photos show; two people or more.
+    """
+
+    def __init__(self, people: Sequence[str]) -> None:
+        of, n_of = np.unique(people, return_inverse=True, return_counts=True)[1:]
+        self.order = np.argsort(of, kind="stable")  # photos, person by person
+        self.first, self.n_own = (np.cumsum(n_of) - n_of)[of], n_of[of]  # of each photo's person, in that order
+
+    def __call__(self, rng: np.random.Generator, most: int) -> tuple[NDArray[np.int64], ...]:
+        """Return the indices of anchors, positives and negatives, int64 (at most `most`,) each."""
+        n = len(self.order)
+        anchor = np.arange(n) if n <= most else rng.choice(n, most, replace=False)
+        first, n_own = self.first[anchor], self.n_own[anchor]
+        positive, negative = rng.integers([n_own, n - n_own])
+        return anchor, self.order[first + positive], self.order[negative + n_own * (negative >= first)]
 
 
 class Heads(nn.Module):
