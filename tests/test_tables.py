@@ -41,6 +41,18 @@ def test_many_row_groups_keep_their_order(tmp_path: Path):
     assert len(sample) == 5
 
 
+@pytest.mark.parametrize("n", [1, 5, 12, 100])
+def test_a_sample_is_spread_over_all_parts_and_has_the_preferred_first(tmp_path: Path, n: int):
+    write_table(tmp_path / "faces", [face_row(index) for index in range(40)])
+    names = [face["face_id"] for face in tables.read(tmp_path / "faces")]
+    wanted = {name for place, name in enumerate(names) if place % 5 == 0}
+    sample = tables.sample(tmp_path / "faces", n, first=lambda face: face["face_id"] in wanted)
+    preferred = tables.evenly([name for name in names if name in wanted], n)
+    others = tables.evenly([name for name in names if name not in wanted], n - len(preferred))
+    assert [face["face_id"] for face in sample] == preferred + others
+    assert [face["face_id"] for face in tables.sample(tmp_path / "faces", n)] == tables.evenly(names, n)
+
+
 def test_same_faces_same_bytes(tmp_path: Path):
     for name in ("one", "two"):
         write_table(tmp_path / name, [face_row(index) for index in range(12)])

@@ -192,12 +192,16 @@ def sample(folder: Path, n: int, *, by: Sequence[str] = (), first: Callable[[Fac
 
     Those for which `first` is true come before any other; it looks at the columns `by`, which hold no images.
     """
-    places: dict[bool, list[tuple[Path, int]]] = {True: [], False: []}
-    for path in parts(folder, by):
-        for row, face in enumerate(read_part(path, ["face_id", *by])):
-            places[first is not None and first(face)].append((path, row))
-    preferred = evenly(places[True], n)
-    return [_row(path, row) for path, row in preferred + evenly(places[False], n - len(preferred))]
+    paths = parts(folder, by)
+    ends = np.cumsum([pq.read_metadata(path).num_rows for path in paths])
+    looked_at = ["face_id", *by]
+    rows = (face for path in paths for face in read_part(path, looked_at)) if first else ()
+    is_first = np.fromiter(map(first, rows), bool) if first else np.zeros(ends[-1], bool)
+    preferred, others = np.flatnonzero(is_first), np.flatnonzero(~is_first)
+    chosen = preferred[evenly(range(len(preferred)), n)].tolist()
+    chosen += others[evenly(range(len(others)), n - len(chosen))].tolist()
+    places = [(int(np.searchsorted(ends, row, "right")), row) for row in chosen]
+    return [_row(paths[part], row - (int(ends[part - 1]) if part else 0)) for part, row in places]
 
 
 def evenly(items: Sequence[T], n: int) -> list[T]:
