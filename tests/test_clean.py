@@ -20,6 +20,8 @@ from stages.core import images, tables
 from stages.core.errors import UnmaskError
 from stages.core.results import Results
 from stages.data import clean, curation
+from stages.data.files import open_files
+from stages.data.photo import Kept
 from tests.conftest import SHARED, drawn_face
 from tests.test_datasets import MAPPING, landmark_csv, tar_of, write, zip_of
 
@@ -544,6 +546,25 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         metrics, rejects = run(raw)
         results.append((metrics, rejects, {path.name: path.read_bytes() for path in tables.parts(Path("table"))}))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_photo_is_in_memory_once_and_its_landmarks_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+):
+    monkeypatch.setenv("UNMASK_WORKERS", workers)
+    monkeypatch.setattr(clean, "PHOTOS_A_TASK", 1)
+    images, points = zip(*(drawn_face(seed) for seed in range(4)), strict=True)
+    table = landmark_csv(*(("\\ann", f"{seed}.jpg", "0_0", one) for seed, one in enumerate(points)))
+    photos = {f"ann/{seed}.jpg": encoded(image) for seed, image in enumerate(images)}
+    with open_files(write(tmp_path / "face_mask_generator", {"test.csv": table, **photos})) as files:
+        listed, _, _ = clean._listed("face_mask_generator", files)
+        seen, _ = clean._looked_at(listed, files, clean.Params.model_validate(DEFAULTS), "table")
+        assert len(seen) == 4
+        for one, found in zip(seen, points, strict=True):
+            assert one.photo is listed[one.face_id]
+            assert isinstance(one.photo.landmarks, Kept)
+            np.testing.assert_allclose(one.photo.points, found, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import encode_png
 from stages.data import duplicates
 from stages.data.adapters import celebamask_hq, face_mask_generator, lfw, orl
-from stages.data.files import open_files
+from stages.data.files import Files, open_files
 from stages.data.formats import person_folders
 from stages.data.photo import Photo, Reject
 from stages.photos.reading import UnreadableImageError
@@ -73,6 +73,30 @@ def test_files_are_the_same_however_packed(packing: str, tmp_path: Path):
         assert {name: files.read(name) for name in files.names()} == CONTENT
         assert "set/a/1.jpg" in files
         assert "set/a/9.jpg" not in files
+
+
+def test_files_are_found_by_the_end_of_their_path(tmp_path: Path):
+    names = ["1.jpg", "a/1.jpg", "a-/1.jpg", "a0/1.jpg", "b/a/1.jpg", "ba/1.jpg", "a/11.jpg", "1.jpg/2.jpg"]
+    with open_files(write(tmp_path, {"set.zip": zip_of(dict.fromkeys(names, b""))})) as files:
+        assert files.named("a/1.jpg") == ["a/1.jpg", "b/a/1.jpg"]
+        assert files.named("b/a/1.jpg") == ["b/a/1.jpg"]
+        assert files.named("1.jpg") == sorted(name for name in names if name.endswith("1.jpg") and "11" not in name)
+        for nothing in ("", "/1.jpg", "c/1.jpg", "jpg", "a/", "../a/1.jpg"):
+            assert files.named(nothing) == []
+
+
+def test_a_file_of_many_of_one_name_is_found_without_looking_at_all_of_them(tmp_path: Path):
+    many = {f"p{number}/1.jpg": None for number in range(20_000)}  # all with all would take minutes
+    files = Files(many, tmp_path)
+    assert all(files.named(name) == [name] for name in many)
+
+
+def test_a_kept_value_is_read_from_the_disk_as_long_as_the_dataset_is_open(tmp_path: Path):
+    with open_files(write(tmp_path, CONTENT)) as files:
+        other = files.of([])  # writes at the same time, in another process
+        kept = [(files if number % 2 else other).keep((number, b"x" * number)) for number in range(10)]
+        assert [pickle.loads(pickle.dumps(one)).read() for one in kept] == [(n, b"x" * n) for n in range(10)]
+    assert not Path(kept[0].file).exists()
 
 
 def test_what_systems_add_is_no_data(tmp_path: Path):

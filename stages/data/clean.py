@@ -6,10 +6,12 @@ python -m stages.data.clean --raw data/raw/orl --curation data/curation/orl.csv 
 
 import functools
 import importlib.util
+import itertools
 import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, Self
@@ -212,7 +214,7 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject],
         elif face_id in photos:
             rejects.append(Reject(item.file, "same_name", f"{photos[face_id].file} has this face_id, too", face_id))
         else:
-            photos[face_id] = item
+            photos[face_id] = files.without_landmarks(item)
     others = []
     for name in files.names():
         if name not in named and name not in files.opened:
@@ -292,6 +294,17 @@ def _limited(photos: dict[str, Photo], limit: Limit) -> tuple[dict[str, Photo], 
 
 
 def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: str) -> tuple[list[Seen], list[Reject]]:
+    seen, rejects = _looked_at(photos, files, params, label)
+    for leaves_out in (inspection.unclear, functools.partial(inspection.copies, distance=params.near_duplicates)):
+        left_out = leaves_out(seen)
+        gone = {one.face_id for one in left_out}
+        seen = [one for one in seen if one.face_id not in gone]
+        rejects += left_out
+    return seen, rejects
+
+
+def _looked_at(photos: dict[str, Photo], files: Files, params: Params, label: str) -> tuple[list[Seen], list[Reject]]:
+    """Return what is seen of each photo, and which cannot be kept, each for itself."""
     inspector = Inspector(params.min_side, params.max_pixels, _has_face if params.require_face else None)
     items = list(photos.items())
     chunks = [items[start : start + PHOTOS_A_TASK] for start in range(0, len(items), PHOTOS_A_TASK)]
@@ -303,20 +316,27 @@ def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: st
         label=f"{label} look",
         unit="photos",
     )
-    found = [result for chunk in results for result in chunk]
-    rejects = [result for result in found if isinstance(result, Reject)]
-    seen = [result for result in found if isinstance(result, Seen)]
-    for leaves_out in (inspection.unclear, functools.partial(inspection.copies, distance=params.near_duplicates)):
-        left_out = leaves_out(seen)
-        gone = {one.face_id for one in left_out}
-        seen = [one for one in seen if one.face_id not in gone]
-        rejects += left_out
+    seen: list[Seen] = []
+    rejects: list[Reject] = []
+    for (face_id, photo), result in zip(items, itertools.chain.from_iterable(results), strict=True):
+        if isinstance(result, Reject):
+            rejects.append(result)
+        else:
+            seen.append(replace(result, face_id=face_id, photo=result.photo or photo))
     return seen, rejects
 
 
 def _inspect(inspector: Inspector, task: tuple[Files, list[tuple[str, Photo]]]) -> list[Seen | Reject]:
+    """Return what is seen of some photos; without the photo itself if it is as it was sent.
+
+    From another process it would come back as a copy, and be in memory twice.
+    """
     files, photos = task
-    return [inspector(files, face_id, photo) for face_id, photo in photos]
+    found = [inspector(files, face_id, photo) for face_id, photo in photos]
+    return [
+        replace(one, photo=None) if isinstance(one, Seen) and one.photo is photo else one
+        for one, (_, photo) in zip(found, photos, strict=True)
+    ]
 
 
 def _has_face(image: Pixels) -> bool:

@@ -49,9 +49,10 @@ def with_upright_landmarks(photo: Photo, frame: Frame) -> Photo:
     """
     if photo.landmarks is None or not _is_turned(replace(photo, shapes_size=None), frame, "what its landmarks are of"):
         return photo
-    points = _turned(photo.landmarks + 0.5, frame) - 0.5  # centers of pixels lie at whole numbers
+    stored = photo.points
+    points = _turned(stored + 0.5, frame) - 0.5  # centers of pixels lie at whole numbers
     points = points[FLIP] if frame.orientation in MIRRORED else points
-    return replace(photo, landmarks=points.astype(photo.landmarks.dtype))
+    return replace(photo, landmarks=points.astype(stored.dtype))
 
 
 def around(box: Box, frame: Frame) -> Crop:

@@ -5,6 +5,7 @@ link elsewhere or to swell when unpacked are refused, and so are names that occu
 in Unicode's composed form (NFC); bytes of a name that are no UTF-8 stand as %E9 in it.
 """
 
+import bisect
 import bz2
 import errno
 import functools
@@ -12,6 +13,8 @@ import gzip
 import itertools
 import json
 import lzma
+import os
+import pickle
 import re
 import shutil
 import stat
@@ -22,14 +25,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from stages.core.errors import UnmaskError
 from stages.core.text import decode, lines, printable, same_name
 from stages.data import matlab
-from stages.data.photo import Photo
+from stages.data.photo import Kept, Photo
 from stages.photos.kinds import SUFFIXES
 from stages.photos.reading import UnreadableImageError
 
@@ -39,6 +42,7 @@ MAX_MEMBER = 2**31  # bytes; no photo, label map or list of a face dataset comes
 MAX_RATIO = 200  # unpacked to packed: text packs ten times, blank masks a hundred
 RATIO_FROM = 2**20  # unpacked bytes below which the ratio does no harm
 BLOCK = 2**20
+AFTER_SLASH = "0"  # the next character
 ZIP_UTF8 = 0x800  # of a member's flags
 # What the archive modules and h5py raise for damaged files; RuntimeErrors stand for encryption and unknown compression.
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
@@ -71,8 +75,10 @@ class Files:
         hidden: how many files of operating systems, and such whose names begin with a dot, are not among them.
     """
 
-    def __init__(self, places: dict[str, _Place], hidden: int = 0) -> None:
+    def __init__(self, places: dict[str, _Place], scratch: Path, hidden: int = 0) -> None:
         self._places = places
+        self._scratch = scratch
+        self._kept: str | None = None
         self.opened: set[str] = set()
         self.hidden = hidden
 
@@ -96,20 +102,35 @@ class Files:
         return found
 
     def named(self, name: str) -> list[str]:
-        """Return the files that have this name, in whatever folders, sorted."""
-        return self._by_name.get(same_name(name), [])
+        """Return the files that have this name, or whose path ends with these steps (`p1/1.jpg`), sorted."""
+        first = _backwards(same_name(name))
+        bounds = first, first[:-1] + AFTER_SLASH
+        return sorted(self._by_name[slice(*(bisect.bisect_left(self._by_name, one, key=_backwards) for one in bounds))])
 
     @functools.cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for file in self.names():
-            found.setdefault(PurePosixPath(file).name, []).append(file)
-        return found
+    def _by_name(self) -> list[str]:
+        return sorted(self._places, key=_backwards)
 
     def of(self, photos: Iterable[Photo]) -> "Files":
         """Return only the files that these photos need, to be sent to a worker."""
         names = {name for photo in photos for name in (photo.file, *(name for _, name in photo.label_files))}
-        return Files({name: self._places[name] for name in map(same_name, names)})
+        return Files({name: self._places[name] for name in map(same_name, names)}, self._scratch)
+
+    def keep(self, value: Any) -> Kept:
+        """Write a picklable value to the disk, where it is as long as the dataset is open, and return where it lies."""
+        if self._kept is None:  # a file for each object: several processes write at a time
+            descriptor, self._kept = tempfile.mkstemp(dir=self._scratch)
+            os.close(descriptor)
+        with open(self._kept, "ab") as file:  # noqa: PTH123 -- a Path would be made for each value
+            place = Kept(self._kept, file.tell())
+            pickle.dump(value, file, pickle.HIGHEST_PROTOCOL)
+        return place
+
+    def without_landmarks(self, photo: Photo) -> Photo:
+        """Return a photo whose landmarks, if it has any, lie on the disk: they take more memory than all else of it."""
+        if photo.landmarks is None or isinstance(photo.landmarks, Kept):
+            return photo
+        return replace(photo, landmarks=self.keep(photo.landmarks))
 
     def __contains__(self, name: str) -> bool:
         return same_name(name) in self._places
@@ -198,6 +219,11 @@ class Files:
             raise UnmaskError(f"{name} is no whole JSON: {error}") from None
 
 
+def _backwards(path: str) -> str:
+    """Return a path's steps from the last to the first, a slash after each: what ends alike begins alike."""
+    return "".join(f"{step}/" for step in reversed(path.split("/")))
+
+
 @functools.lru_cache(maxsize=8)
 def _zip(path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
@@ -220,8 +246,9 @@ def open_files(raw: Path) -> Iterator[Files]:
     stored: dict[str, str] = {}  # as it is stored, a name that is written in another way
     hidden = 0
     with tempfile.TemporaryDirectory(dir=SCRATCH) as unpacked:
+        scratch = Path(unpacked).absolute()
         for path in sorted(path for path in raw.rglob("*") if path.is_file()):
-            found = _listed(path.absolute(), path.relative_to(raw).as_posix(), Path(unpacked).absolute())
+            found = _listed(path.absolute(), path.relative_to(raw).as_posix(), scratch)
             for as_stored, place in found:
                 if JUNK.search(as_stored):
                     hidden += 1
@@ -234,7 +261,7 @@ def open_files(raw: Path) -> Iterator[Files]:
                 if name != as_stored:
                     stored[name] = as_stored
         try:
-            yield Files(places, hidden)
+            yield Files(places, scratch, hidden)
         finally:
             _zip.cache_clear()  # closes the archives
 

@@ -13,7 +13,7 @@ from stages.data import cropping, duplicates, labels, shapes
 from stages.data.cropping import Crop
 from stages.data.files import Files
 from stages.data.labels import Frame, Painted
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Kept, Photo, Reject
 from stages.faces.parts import MASK
 from stages.photos import reading
 from stages.photos.reading import UnreadableImageError
@@ -28,12 +28,12 @@ class Seen:
     """A photo that can be kept."""
 
     face_id: str
-    photo: Photo
+    photo: Photo | None  # None: on its way from a worker, the one that was sent there
     crop: Crop | None  # the part that is shown of a photo of several faces
     sha256: bytes  # of the file, and of the crop if there is one
     look: bytes  # the perceptual hash
     as_it_is: bool  # the file's own bytes may go into the table; else it is stored anew as PNG
-    labels: bytes | None  # the label map as PNG (a few kilobytes), painted here so that its parts are read only once
+    labels: Kept | None  # the label map as PNG, painted once, as it may have many parts
     label_pixels: Counter[int] | None  # by class
     painted: Painted | None  # what else there is to count of them; without the map itself
 
@@ -54,7 +54,7 @@ class Inspector:
             is_labeled = photo.box or photo.landmarks is not None or photo.label_files or photo.shapes
             frame = labels.frame(data, image) if is_labeled else Frame(image.shape[1], image.shape[0])
             crop = self._crop(photo, frame)
-            photo = cropping.with_upright_landmarks(photo, frame)
+            photo = files.without_landmarks(cropping.with_upright_landmarks(photo, frame))
         except UnreadableImageError as error:
             return Reject(photo.file, error.reason, str(error), face_id)
         sha256 = hashlib.sha256(data)
@@ -76,7 +76,7 @@ class Inspector:
                 photo = replace(photo, wears_mask=bool(region.any()))
             elif not region.any():
                 return Reject(photo.file, "no_region", painted.holds or "its shapes lie on no pixel of it", face_id)
-            png = images.encode_png(painted.labels)
+            png = files.keep(images.encode_png(painted.labels))
             counts = np.bincount(painted.labels.ravel())
             label_pixels = Counter({class_id: int(counts[class_id]) for class_id in np.flatnonzero(counts).tolist()})
             painted = replace(painted, labels=None)
@@ -150,7 +150,7 @@ def _bytes(files: Files, photo: Photo) -> bytes:
 
 def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, object]:
     """Return a photo's row, with every column that a photo can fill."""
-    photo, landmarks = seen.photo, seen.photo.landmarks
+    photo, landmarks = seen.photo, seen.photo.points
     data = _bytes(files, photo)
     if not seen.as_it_is:
         image = reading.open_photo(data, max_pixels)[0]
@@ -166,5 +166,5 @@ def row(seen: Seen, files: Files, max_pixels: int, split: str) -> dict[str, obje
         "image": data,
         "landmarks": landmarks,
         "face_type": photo.face_type,
-        "labels": seen.labels,
+        "labels": seen.labels and seen.labels.read(),
     }

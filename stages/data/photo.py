@@ -10,6 +10,7 @@ layout at all; a single photo that cannot be used is a `Reject`.
 
 import functools
 import inspect
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypedDict, get_args
@@ -30,6 +31,20 @@ class AdapterError(UnmaskError):
     """An adapter asks its reader for what that does not know; `clean` says which adapter it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A value that lies on the disk until it is wanted: in a file of pickles, from a byte on."""
+
+    file: str
+    offset: int
+
+    def read(self) -> Any:
+        """Return the value."""
+        with open(self.file, "rb") as file:  # noqa: PTH123 -- there may be millions, and a Path takes 400 bytes
+            file.seek(self.offset)
+            return pickle.load(file)  # noqa: S301 -- this stage wrote it
+
+
 @dataclass(frozen=True, slots=True)  # there may be millions
 class Photo:
     """A photo of one person, and what its publisher says of it; None where that is nothing."""
@@ -40,7 +55,7 @@ class Photo:
     sex: str | None = None  # female or male
     split: str | None = None  # train, val or test
     wears_mask: bool | None = None  # a real one
-    landmarks: Points | None = None  # float32 (68, 2), pixels
+    landmarks: Points | Kept | None = None  # float32 (68, 2), pixels; `clean` keeps them on the disk
     face_type: str | None = None  # Face_Mask_Generator's
     # Class id and name of each part's label map, in the order in which they are painted over each other.
     label_files: tuple[tuple[int, str], ...] = ()
@@ -63,8 +78,13 @@ class Photo:
             if value is not None and value not in allowed:
                 raise AdapterError(f"{self.file}: {name} is {value!r}, it must be {', '.join(allowed)} or None")
 
+    @property
+    def points(self) -> Points | None:
+        """The landmarks themselves."""
+        return self.landmarks.read() if isinstance(self.landmarks, Kept) else self.landmarks
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A file that is not kept: its name, a short reason to count by, and more words."""
 

@@ -16,6 +16,7 @@ from stages.faces.face_type import FACE_TYPES
 
 KEYS = ("sub_folder", "image_name", "face_type")
 POINTS = tuple(f"part_{point}_{axis}" for point in range(68) for axis in "xy")
+PAIRS = tuple(zip(POINTS[::2], POINTS[1::2], strict=True))
 
 
 def photos(files: Files) -> Photos:
@@ -35,16 +36,14 @@ def photos(files: Files) -> Photos:
 def _photo(files: Files, row: Entry, line: str) -> Photo | Reject:
     folder = row["sub_folder"].replace("\\", "/").strip("/ ")
     wanted = PurePosixPath(folder, row["image_name"])
-    found = [
-        file for file in files.named(wanted.name) if PurePosixPath(file).parts[-len(wanted.parts) :] == wanted.parts
-    ]
+    found = files.named(str(wanted))
     if not found:
         return Reject(str(wanted), "file_missing", f"{line} names it")
     file = found[0]
     if row["face_type"] not in FACE_TYPES:
         return Reject(file, "bad_face_type", f"{line}: {row['face_type']!r} is none of {', '.join(FACE_TYPES)}")
-    points = finite([row[column] for column in POINTS], 2 * 68, dtype=np.float32)
+    points = finite([[row[x], row[y]] for x, y in PAIRS], 68, 2, dtype=np.float32)
     if points is None:
         return Reject(file, "bad_landmarks", f"{line}: not 68 pairs of finite numbers")
     identity = PurePosixPath(folder).name or wanted.stem
-    return Photo(file, identity, wanted.stem, landmarks=points.reshape(68, 2), face_type=row["face_type"])
+    return Photo(file, identity, wanted.stem, landmarks=points, face_type=row["face_type"])

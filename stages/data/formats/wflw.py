@@ -60,11 +60,7 @@ def photos(files: Files, **known: Unpack[Known]) -> Photos:
     for path, found in lists:
         for number, words in _lines(files, path):
             where, listed = f"{path}, line {number}", PurePosixPath(words[-1])
-            named = [
-                file
-                for file in files.named(listed.name)
-                if PurePosixPath(file).parts[-len(listed.parts) :] == listed.parts
-            ]
+            named = files.named(str(listed))
             if len(named) != 1:
                 yield Reject(words[-1], "file_missing", f"{where}: {len(named)} files have this name")
                 continue
