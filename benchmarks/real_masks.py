@@ -7,6 +7,12 @@ folder of photos. benchmarks/real_masks.json has outlines of 24 masks of each ha
 labeled faces, without straps; hands and microphones before a mask are left out. Of all faces of 40 pixels and more, the
 labels say whether a mask is worn. `--sheet` draws, as JPEG, the outlined faces: what is found in red, the face without
 it, and filled in.
+
+python -m benchmarks.real_masks FaceMaskDetection.zip --table data/landmarks/worn_masks
+
+writes a face table instead, from which `train_parser` learns (`train_parser.scanet.real`): faces of half val that are
+not measured, 108 worn masks and the bare faces of 40 pixels and more. benchmarks/learned_masks.json has the outlines of
+these masks: what the finder had found, mended by eye. The parts of the face around them are what `--models` say.
 """
 
 import argparse
@@ -18,19 +24,23 @@ import cv2
 import numpy as np
 
 from benchmarks.faces_found import LARGE, half_of, labeled, matched
-from stages.core import params
+from stages.core import images, params, tables
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
-from stages.faces import alignment, regions, removal
+from stages.faces import alignment, parts, regions, removal
 from stages.faces.landmarks import Points
 from stages.figures import sheets
 from stages.inpainting import inpaint
-from stages.landmarks.search import Search, all_faces
+from stages.landmarks.landmarker import Square
+from stages.landmarks.search import FaceTypes, Search, all_faces
+from stages.parsing import parser as parsing
 from stages.removal import released, remove_masks
 from stages.removal.finder import Align, Crop, crops_of
 from stages.removal.judge import Judge
 
 OUTLINES = Path(__file__).with_suffix(".json")
+LEARNED = Path(__file__).with_name("learned_masks.json")
+AROUND = 1.6  # of a face's square: what is cut out of a photo has that margin around its middle
 SIDE = 144  # pixels of a tile
 FOUND = (255, 0, 0)
 
@@ -41,6 +51,73 @@ def painted(outlines: list[Points], shape: tuple[int, ...]) -> Pixels:
     for outline in outlines:
         cv2.fillPoly(region, [in_fractions(outline)], 255, cv2.LINE_8, FRACTION_BITS)
     return region
+
+
+def outlined(path: Path) -> dict[str, list[list[Points]]]:
+    """Return by photo the outlines (n, 2) of each of its masks; a mask may have several."""
+    known: dict[str, list[list[Points]]] = {}
+    for one in json.loads(path.read_text(encoding="utf-8")):
+        known.setdefault(one["photo"], []).append([np.array(outline, np.float32) for outline in one["outlines"]])
+    return known
+
+
+def wearer(outlines: list[Points], faces: list[Points]) -> int | None:
+    """Return which of the faces with landmarks (68, 2) wears the mask with these outlines; None if none does."""
+    middle = np.concatenate(outlines).mean(0)
+    near = [float(np.linalg.norm(points[27:].mean(0) - middle) / np.ptp(points[:, 0])) for points in faces]
+    return int(np.argmin(near)) if near and min(near) < 1 else None
+
+
+def parts_of(image: Pixels, points: Points, parser: parsing.Parser) -> Pixels:
+    """Return what a parser says are the parts of a face with landmarks (68, 2), the mask not among them, uint8 (H, W).
+
+    Where neither the aligned face nor the crop below it lies, the map says `IGNORED`.
+    """
+    whole = alignment.arcface_transform(points, parser.size)
+    found = np.full(image.shape[:2], parts.IGNORED, np.uint8)
+    for matrix in (alignment.lower(whole, parser.size), whole):
+        crop = [alignment.warp(image, matrix, parser.size)]
+        labels = np.argmax([parser.likely(crop, of)[0] for of in range(parts.MASK)], 0).astype(np.uint8)
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        laid = cv2.warpAffine(labels, matrix, image.shape[1::-1], flags=flags, borderValue=parts.IGNORED)
+        found = np.where(laid == parts.IGNORED, found, laid)
+    return found
+
+
+def write_table(folder: Path, archive: Path, search: Search, models: Path) -> None:
+    """Write faces of half val, each cut out, with landmarks and labels, as a face table."""
+    known, kinds = outlined(LEARNED), params.load(FaceTypes, "find_landmarks.face_types")
+    parser = parsing.load(models / "parser-scanet.safetensors", "scanet")
+    rows: list[tables.Face] = []
+    for name, photo, labels in labeled(archive):
+        if half_of(name) != "val":
+            continue
+        faces = [face.points for face in all_faces(photo, search)]
+        seen = matched(labels, [tuple(points.mean(0)) for points in faces])
+        bare = [face for label, face in seen.items() if labels[label].side >= LARGE and not labels[label].worn]
+        worn = {wearer(outlines, faces): outlines for outlines in known.get(name, [])}
+        for face in sorted({*bare, *worn} - {None}):
+            mask = painted(worn.get(face, []), photo.shape)
+            square = Square.around(faces[face])
+            left, top = (max(0, int(middle - AROUND * square.side)) for middle in (square.x, square.y))
+            right, bottom = (int(middle + AROUND * square.side) + 1 for middle in (square.x, square.y))
+            image, mask = photo[top:bottom, left:right], mask[top:bottom, left:right]
+            points = faces[face] - np.array([left, top], np.float32)
+            rows.append(
+                {
+                    "face_id": f"worn_masks/{name}/{face}",
+                    "identity": name,
+                    "wears_mask": face in worn,
+                    "image": images.encode_png(image),
+                    "landmarks": points,
+                    "face_type": kinds.of(image, points),
+                    "labels": images.encode_png(parts.covered(parts_of(image, points, parser), mask, by=parts.MASK)),
+                }
+            )
+    folder.mkdir(parents=True)
+    rows.sort(key=lambda row: row["face_id"])
+    tables.write_part(folder / tables.part_name(0), rows, list(rows[0]))
+    print(f"{folder}: {len(rows)} faces, {sum(row['wears_mask'] for row in rows)} of them behind masks")
 
 
 def tile(photo: Pixels, crop: Crop, region: Pixels, filler: inpaint.Filler, dilation: float) -> Pixels:
@@ -62,17 +139,19 @@ def main() -> None:
     parser.add_argument("--half", choices=["val", "test", "all"], default="all")
     parser.add_argument("--models", type=Path, default=released.RELEASED)
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--table", type=Path)
     options = parser.parse_args()
+    search, judge = params.load(Search, "find_landmarks.search"), params.load(Judge, "try_photo")
+    if options.table:
+        write_table(options.table, options.photos, search, options.models)
+        return
     find = params.load(remove_masks.Params, "remove_masks").finder(
         options.models / "parser-scanet.safetensors", options.models / "detector.safetensors"
     )
-    search, judge = params.load(Search, "find_landmarks.search"), params.load(Judge, "try_photo")
     filler = inpaint.Filler(None, {inpaint.SHARED: options.models / "inpainter-shared.safetensors"})
     filling = filler, params.load(inpaint.Params, "inpaint").dilation
     align = released.settings(Align, "align_faces", options.models)
-    known: dict[str, list[list[Points]]] = {}
-    for one in json.loads(OUTLINES.read_text(encoding="utf-8")):
-        known.setdefault(one["photo"], []).append([np.array(outline, np.float32) for outline in one["outlines"]])
+    known = outlined(OUTLINES)
     said: Counter[str] = Counter()
     found, pieces, tiles, n = [], [], [], 0
     for name, photo, labels in labeled(options.photos):
@@ -87,9 +166,8 @@ def main() -> None:
         for outlines in known.get(name, []):
             n += 1
             truth = painted(outlines, photo.shape)
-            middle = np.concatenate(outlines).mean(0)
-            near = [np.linalg.norm(points[27:].mean(0) - middle) / np.ptp(points[:, 0]) for points in faces]
-            crop = there[int(np.argmin(near))] if near and min(near) < 1 else None
+            face = wearer(outlines, faces)
+            crop = None if face is None else there[face]
             if crop is None:
                 found.append({"iou": 0.0, "recall": 0.0, "precision": 0.0})
                 continue

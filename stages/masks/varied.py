@@ -93,7 +93,7 @@ def _cut(cut: Cut, rng: Rng) -> Cut:
         side=float(np.clip(cut.side + rng.normal(0, 0.5), 0.2, 3.2)),
         corner=float(np.clip(cut.corner + rng.normal(0, 0.6), 3.2, 6.2)),
         inset=float(rng.uniform(-0.06, 0.16)),
-        below_chin=float(rng.uniform(-0.02, 0.14)),
+        below_chin=float(rng.uniform(-0.14, 0.14)),
         bulge=float(rng.uniform(-0.02, 0.08)),
         nose=float(rng.uniform(-0.2, 0.6)),
         sag=float(np.clip(cut.sag + rng.normal(0, 0.03), -0.03, 0.12)),

@@ -26,6 +26,7 @@ MARGIN = np.array([0.25, 0.125])  # of the window, to the left and above, of the
 BELOW = 0.4  # share of the crops that lie lower
 NAMED = 0.15  # share of the masks that are of the styles which have names; the others are varied
 TONED, GLASSES, COLLAR, OVER_MASK, OVER_FACE = 0.3, 0.15, 0.15, 0.15, 0.35  # shares of the images
+REAL = 0.4  # share of the samples that show faces of `real`, as these are few
 
 
 def windows(faces: Iterable[Face], side: int) -> Iterator[Face]:
@@ -57,14 +58,26 @@ def in_window(matrix: NDArray[np.floating], side: int) -> NDArray[np.float64]:
 
 
 class PhotoSamples(FaceSamples):
-    """What `windows` gave as mmseg's samples of `size` pixels; see `FaceSamples`."""
+    """What `windows` gave as mmseg's samples of `size` pixels; see `FaceSamples`.
 
-    def __init__(self, faces: Sequence[Face], change: samples.Change, size: int, seed: int) -> None:
+    Args:
+        faces: on which masks are drawn.
+        change: what is drawn.
+        size: side of a sample, pixels.
+        seed: of this training's chance.
+        real: more faces, among them such whose masks are real; `REAL` of the samples show them, if there are any.
+    """
+
+    def __init__(
+        self, faces: Sequence[Face], change: samples.Change, size: int, seed: int, real: Sequence[Face] = ()
+    ) -> None:
         super().__init__(faces, seed)
-        self.change, self.size = change, size
+        self.change, self.size, self.real = change, size, real
 
     def sample(self, face: Face, rng: Rng) -> dict[str, object]:
         """Return a crop of a changed face and its labels; see `parser.sample`."""
+        if len(self.real) and rng.random() < REAL:
+            face = self.real[int(rng.integers(len(self.real)))]
         image, labels = images.decode(face["image"]), images.decode_gray(face["labels"])
         image, labels = cropped(*self.change(face, image, labels, rng), self.size, rng)
         return parser.sample(samples.relight(photographed(image, rng), rng), labels, face["face_id"])
@@ -76,16 +89,16 @@ def changed(
     """Return a face of any tone, with a beard, a mask, glasses, a collar, and something before it, each by chance.
 
     Most masks are varied, the others what `draw` draws. What is no mask is of the class that it hides behind:
-    glasses, cloth, or the background.
+    glasses, cloth, or the background. A face that wears a mask already gets neither a beard nor another mask.
     """
-    points = face["landmarks"]
+    points, worn = face["landmarks"], bool(face.get("wears_mask"))
     if rng.random() < TONED:
         image = varied.toned(image, labels, rng)
-    image = beards.draw_on_some(image, points, rng, beard_prob)
-    masked = rng.random() < mask_prob
+    image = beards.draw_on_some(image, points, rng, 0 if worn else beard_prob)
+    masked = worn or rng.random() < mask_prob
     if rng.random() < COLLAR:
         image, labels = _laid(varied.collar(image, points, rng), labels, varied.CLOTH)
-    if masked:
+    if masked and not worn:
         image, labels = _laid(_masked(face, image, rng, draw), labels, parts.MASK)
     if rng.random() < GLASSES:
         image, labels = _laid(varied.glasses(image, points, rng), labels, varied.GLASSES)

@@ -6,7 +6,7 @@ python -m stages.parsing.train_parser --model scanet --faces data/labeled/orl --
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,6 +65,8 @@ class Scanet(Extractor):
     """A class with less than a tenth of the pixels weighs (0.1 / its share) to this power in the loss, others 1."""
     photos: bool
     """Whether it learns from photos, cut as the finder cuts them, behind masks as varied as those that people wear."""
+    real: str | None
+    """With `photos`: a face table from which it learns, too, with labels that have the class `mask`; null: none."""
 
     def changes(self, head: Mapping[str, Any]) -> dict[str, Any]:
         """Return what differs from the config file, by dotted key; `head` is its decode head."""
@@ -114,6 +116,7 @@ def train_parser(
     chosen: Extractor = getattr(params, model)
     in_photos = isinstance(chosen, Scanet) and chosen.photos
     rows = on_disk(photo_samples.windows(_photos(photos), chosen.side) if in_photos else labeled(faces, "train"))
+    real = Path(chosen.real) if isinstance(chosen, Scanet) and chosen.photos and chosen.real else None
     change = changer(model, params.render_masks.flattened(), templates, occluders, chosen)
     param = f"train_parser.{model}"
     recipe = parser.read_config(chosen.config, len(CLASSES[model]), f"{param}.config")
@@ -126,10 +129,13 @@ def train_parser(
         changes["decode_head.loss_decode.class_weight"] = class_weights(rows, change, params.seed, chosen.rare_power)
     config = parser.changed(recipe, changes)
     start = pretrained.Start(chosen.pretrained, f"{param}.pretrained", recipe.get("pretrained_tensors"))
-    read = [faces, templates, occluders, *([photos] if photos and in_photos else []), *start.files]
-    read += openmmlab.own_files(chosen.config)
+    read = [faces, templates, occluders, *([photos] if photos and in_photos else []), *([real] if real else [])]
+    read += [*start.files, *openmmlab.own_files(chosen.config)]
     key = checkpoints.key_of({"model": model, **params.model_dump()}, read, Path(__file__))
-    learned = photo_samples.PhotoSamples if in_photos else samples.Samples
+    learned: Callable[..., samples.FaceSamples] = samples.Samples
+    if in_photos:
+        others = on_disk(photo_samples.windows(_real(real), chosen.side)) if real else ()
+        learned = functools.partial(photo_samples.PhotoSamples, real=others)
     trained = loop.train(
         lambda: start(openmmlab.build("mmseg", config)),
         learned(rows, change, chosen.side, derived(params.seed, f"train_parser-{model}")),
@@ -149,6 +155,13 @@ def _photos(photos: Path | None) -> Iterator[Face]:
         raise UnmaskError(f"{photos} has no labels by its publisher: set train_parser.scanet.photos to false")
     for face in labeled(photos, "train", with_source=False):
         yield {**face, "labels_by": "publisher"}
+
+
+def _real(table: Path) -> Iterator[Face]:
+    """Yield faces whose masks are real, and bare ones, with labels that have the class `mask`."""
+    if not table.is_dir():
+        raise UnmaskError(f"train_parser.scanet.real: {table} is no face table; docs/masks.md says what writes one")
+    yield from tables.read(table, ["face_id", "image", "landmarks", "face_type", "labels", "wears_mask"])
 
 
 def labeled(faces: Path, split: str, *, with_source: bool = True) -> Iterator[Face]:
