@@ -569,6 +569,41 @@ def test_photo_samples_have_the_size_asked_for_and_are_the_same_each_time():
         assert torch.equal(labels, second["data_samples"].gt_sem_seg.data)
 
 
+def test_real_masks_are_shown_as_they_are():
+    real = {**photo_row(7), "face_id": "worn/7/0", "wears_mask": True}
+    image = images.decode(real["image"])
+    labels = images.decode_gray(real["labels"])
+    change = functools.partial(
+        photo_samples.changed, mask_prob=1.0, beard_prob=1.0, draw=functools.partial(masked, looks=LOOKS, own={})
+    )
+    rng = np.random.default_rng(0)
+    with pytest.MonkeyPatch.context() as patch:
+        for share in ("TONED", "GLASSES", "COLLAR", "OVER_MASK"):
+            patch.setattr(photo_samples, share, 0)
+        same = change(real, image, labels, rng)
+    np.testing.assert_array_equal(same[0], image)
+    np.testing.assert_array_equal(same[1], labels)
+
+
+def test_a_share_of_the_samples_shows_real_masks():
+    rows, real = ([{**photo_row(index), "face_id": f"{kind}/p/{index}"} for index in range(2)] for kind in ("a", "b"))
+
+    def unchanged(face: tables.Face, image: Pixels, labels: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        return image, labels
+
+    seen = photo_samples.PhotoSamples(
+        list(photo_samples.windows(rows, 64)), unchanged, 64, 5, list(photo_samples.windows(real, 64))
+    )
+    names = [seen[key]["data_samples"].face_id for key in range(200)]
+    assert np.mean([name.startswith("b/") for name in names]) == pytest.approx(photo_samples.REAL, abs=0.1)
+    assert set(names) == {row["face_id"] for row in rows + real}
+
+
+def test_a_table_of_real_masks_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(UnmaskError, match=r"train_parser\.scanet\.real: .*worn is no face table"):
+        list(train_parser._real(tmp_path / "worn"))
+
+
 def test_photos_without_labels_are_refused(tmp_path: Path):
     table = write_table(tmp_path / "photos", [{**face_row(0), "split": "train"}])
     with pytest.raises(UnmaskError, match="has no labels by its publisher"):
