@@ -1,5 +1,6 @@
 """Every face of a photo: found once, masked or not, and nothing else."""
 
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -137,6 +138,14 @@ def test_a_detector_alone_is_not_believed(orl_photo: Photo):
     believed = second_look.believed(photo, [shelf, doubted])
     assert len(believed) == 1
     assert np.linalg.norm(believed[0][0].mean(0) - points_of(orl_photo("s1/1")).mean(0) - [32, 64]) < 8
+
+
+def test_a_face_of_which_the_landmarker_is_certain_needs_little_of_the_detector(orl_photo: Photo):
+    photo = pasted(wall(320, 320), orl_photo("s1/1"), 32, 64, 1.0)
+    face = centerface.find(photo)[0]
+    seen = dataclasses.replace(face, sure=centerface.POSSIBLE)
+    wall_alone = Box(200, 180, 290, 300, "centerface", centerface.POSSIBLE)
+    assert len(second_look.believed(photo, [seen, wall_alone])) == 1
 
 
 def test_threads_do_not_disturb_each_other(orl_photo: Photo):

@@ -22,7 +22,7 @@ from stages.landmarks.boxes import Box
 HEAT, LENGTHS, OFFSETS, POINTS, FEATURES = "537", "538", "539", "540", "474"  # the graph's names
 STRIDE = 4  # pixels of the photo for one of the outputs
 MULTIPLE = 32  # of which the sides must be that the network takes
-POSSIBLE = 0.2  # how sure it must be that a second look is worth while
+POSSIBLE = 0.08  # how sure it must be that a second look is worth while
 OVERLAP = 0.3  # IoU from which on two boxes are of one face
 SMALLEST = 20  # pixels of a box: a smaller face is none that one could work with
 GRAY = 128  # of a border that is put around a small photo: the network is surer of a tight crop then
