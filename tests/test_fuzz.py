@@ -17,6 +17,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ from stages.data.adapters import (
 )
 from stages.data.files import Files, open_files
 from stages.data.formats import coco, image_label_pairs, labelme, person_folders, photo_folder, pts, wflw, yolo
-from stages.data.photo import Photo, Reject
+from stages.data.photo import Kept, Photo, Reject
 from stages.data.sources import catalogue
 from stages.faces.parts import MASK
 from stages.photos import folders, reading
@@ -74,6 +75,17 @@ PART = images.encode_png(np.where(FACE[..., 0] > 100, np.uint8(255), np.uint8(0)
 SQUARE = [[2, 3], [30, 3], [30, 32], [2, 32]]
 
 
+@dataclass(frozen=True)
+class Remembered(Kept):
+    """A value that lies in memory."""
+
+    value: Any
+
+    def read(self) -> Any:
+        """Return it."""
+        return self.value
+
+
 class Memory(Files):
     """Files that lie in memory."""
 
@@ -84,6 +96,10 @@ class Memory(Files):
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
         return self.content[name]
+
+    def keep(self, value: Any) -> Kept:
+        """Return a value as if it were kept on the disk."""
+        return Remembered("", 0, value)
 
 
 def _csv() -> bytes:

@@ -75,7 +75,7 @@ class Files:
         hidden: how many files of operating systems, and such whose names begin with a dot, are not among them.
     """
 
-    def __init__(self, places: dict[str, _Place], scratch: Path, hidden: int = 0) -> None:
+    def __init__(self, places: dict[str, _Place], hidden: int = 0, scratch: Path = SCRATCH) -> None:
         self._places = places
         self._scratch = scratch
         self._kept: str | None = None
@@ -114,7 +114,7 @@ class Files:
     def of(self, photos: Iterable[Photo]) -> "Files":
         """Return only the files that these photos need, to be sent to a worker."""
         names = {name for photo in photos for name in (photo.file, *(name for _, name in photo.label_files))}
-        return Files({name: self._places[name] for name in map(same_name, names)}, self._scratch)
+        return Files({name: self._places[name] for name in map(same_name, names)}, scratch=self._scratch)
 
     def keep(self, value: Any) -> Kept:
         """Write a picklable value to the disk, where it is as long as the dataset is open, and return where it lies."""
@@ -261,7 +261,7 @@ def open_files(raw: Path) -> Iterator[Files]:
                 if name != as_stored:
                     stored[name] = as_stored
         try:
-            yield Files(places, scratch, hidden)
+            yield Files(places, hidden, scratch)
         finally:
             _zip.cache_clear()  # closes the archives
 
