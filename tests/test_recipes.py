@@ -20,7 +20,7 @@ from torchvision import models
 
 from benchmarks import recipes
 from stages.compute import weights
-from stages.core import params
+from stages.core import costs, params
 from stages.core.images import encode_png
 from stages.core.params import read_yaml
 from stages.detection import detector
@@ -106,7 +106,7 @@ def asked(name: str, path: Path, side: int) -> None:
         assert [one.shape for one in labels] == [(side, side)] * 2
         assert max(one.max() for one in labels) < (2 if model == "extractor" else 20)
     elif name.startswith("mask_rcnn"):
-        assert [found.masks.shape[1:] for found in detector.load(path)(pictures)] == [(side, side)] * 2
+        assert [found.regions.shape[1:] for found in detector.load(path)(pictures)] == [(side, side)] * 2
     elif name == "inception_v3":
         assert all(0 <= share <= 1 for share in classifier.load(path).female(pictures))
     elif name == "inpainting_gan_256":
@@ -146,12 +146,7 @@ def training_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tup
     def stop(build: Any, samples: Any, schedule: Any, **options: Any) -> None:
         raise CapturedError(build, samples, options.get("parts", ()))
 
-    changes: dict[str, Any] = dict(SMALL[name])
-    for key, value in presets.load(f"recipes/{name}", ROOT / "presets").params.items():
-        if key.endswith("pretrained"):
-            changes[key] = None
-        elif isinstance(value, dict) and "pretrained" in value:
-            changes[f"{key}.pretrained"] = None
+    changes = SMALL[name] | recipes.from_scratch(f"recipes/{name}")
     if name == "inpainting_gan_256":
         real, calls = loop.train, []
 
@@ -197,8 +192,11 @@ def test_the_loss_of_a_recipe_falls_on_one_batch(name: str, tmp_path: Path, monk
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_says_what_it_is_and_fits(name: str, tmp_path: Path):
     preset = presets.load(f"recipes/{name}", ROOT / "presets")
-    path = recipes.settings(f"recipes/{name}", tmp_path, {})
+    path = recipes.settings(f"recipes/{name}", tmp_path, recipes.from_scratch(f"recipes/{name}"), steps=3, batch=4)
     content = read_yaml(path)
+    schedule = costs.schedule(recipes.stage_of(f"recipes/{name}"), content) or {}
+    assert (schedule["steps"], schedule["batch_size"]) == (3, 4)
+    assert not any(value for key, value in params.leaves(content).items() if key[-1] == "pretrained")
     assert content["checkpoints"] == preset.checkpoints
     assert preset.about.paper
     assert "ublished" in preset.about.prints
