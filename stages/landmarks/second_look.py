@@ -19,8 +19,8 @@ LOWER, LARGER = 0.14, 1.28  # the middle of that square below a box's, and its s
 WEIGHT = 0.25  # of the landmarker's logit, which is mostly larger than CenterFace's
 MOST = 5.0  # of that logit: it is as sure of a doll as of a face
 BELIEVED = 0.25  # sum of logits from which on a face is believed in; chosen on FaceMaskDetection's half val
-# The landmarker's mean logit from which on a face is believed in, however little CenterFace sees of it, as where a mask has
-# a face printed on it: on half val four faces that were missed have 6.0 to 7.3, and what is no face 4.4 at most.
+# The landmarker's mean logit from which on a face is believed in, however little CenterFace sees of it, as where a mask
+# has a face printed on it: on half val four faces that were missed have 6.0 to 7.3, and what is no face 4.4 at most.
 CERTAIN = 5.2
 
 
