@@ -22,6 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from benchmarks.faces_found import LARGE, half_of, labeled, matched
 from stages.core import images, params, tables
@@ -40,6 +41,7 @@ from stages.removal.judge import Judge
 
 OUTLINES = Path(__file__).with_suffix(".json")
 LEARNED = Path(__file__).with_name("learned_masks.json")
+DATASET = "face_mask_detection"  # as data/catalogue.yaml calls it
 AROUND = 1.6  # of a face's square: what is cut out of a photo has that margin around its middle
 SIDE = 144  # pixels of a tile
 FOUND = (255, 0, 0)
@@ -71,7 +73,7 @@ def wearer(outlines: list[Points], faces: list[Points]) -> int | None:
 def parts_of(image: Pixels, points: Points, parser: parsing.Parser) -> Pixels:
     """Return what a parser says are the parts of a face with landmarks (68, 2), the mask not among them, uint8 (H, W).
 
-    Where neither the aligned face nor the crop below it lies, the map says `IGNORED`.
+    Beyond the aligned face and the crop below it, a pixel is as the nearest that they show.
     """
     whole = alignment.arcface_transform(points, parser.size)
     found = np.full(image.shape[:2], parts.IGNORED, np.uint8)
@@ -81,7 +83,8 @@ def parts_of(image: Pixels, points: Points, parser: parsing.Parser) -> Pixels:
         flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         laid = cv2.warpAffine(labels, matrix, image.shape[1::-1], flags=flags, borderValue=parts.IGNORED)
         found = np.where(laid == parts.IGNORED, found, laid)
-    return found
+    nearest = ndimage.distance_transform_edt(found == parts.IGNORED, return_distances=False, return_indices=True)
+    return found[tuple(nearest)]
 
 
 def write_table(folder: Path, archive: Path, search: Search, models: Path) -> None:
@@ -105,7 +108,7 @@ def write_table(folder: Path, archive: Path, search: Search, models: Path) -> No
             points = faces[face] - np.array([left, top], np.float32)
             rows.append(
                 {
-                    "face_id": f"worn_masks/{name}/{face}",
+                    "face_id": f"{DATASET}/{name}/{face}",
                     "identity": name,
                     "wears_mask": face in worn,
                     "image": images.encode_png(image),

@@ -132,6 +132,34 @@ def test_the_same_run_gives_the_same_bytes_and_another_one_is_told_apart(made: P
     assert "sharpness" not in change
 
 
+def test_a_model_that_a_run_has_not_trained_stays_as_it_was_released(made: Path, faces: Path):
+    released(made, faces)
+    out = made.parent / f"models/released/{NAME}.safetensors"
+    first, page = out.read_bytes(), (out.parent.parent / "README.md").read_text()
+    (made / f"models/{NAME}.safetensors").unlink()
+    assert released(made, faces)["changes"] == {}
+    assert out.read_bytes() == first
+    assert (out.parent.parent / "README.md").read_text() == page
+
+
+def test_a_parser_names_the_datasets_of_its_real_masks(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stage, "_figure", lambda *_: 0.5)
+    (made / "models/parser-scanet.safetensors").touch()
+    write_table(made / "data/real", [{**face_row(0), "face_id": "face_mask_detection/a/0"}])
+    settings = (made / "params.yaml").read_text()
+    for real, titles in (("", ["ORL"]), ("data/real", ["ORL", "Face Mask Detection"])):
+        (made / "params.yaml").write_text(re.sub(r"    real: +#", f"    real: {real} #", settings))
+        header = stage._header("parser-scanet", made, "release", {})
+        assert len(header["data"]) == len(titles)
+        assert all(one["title"].startswith(title) for one, title in zip(header["data"], titles, strict=True))
+
+
+def test_a_model_that_was_never_made_is_named(made: Path, faces: Path):
+    (made / f"models/{NAME}.safetensors").unlink()
+    with pytest.raises(UnmaskError, match="no such file; `dvc repro` trains it"):
+        released(made, faces)
+
+
 def test_what_is_too_large_is_named(made: Path, faces: Path):
     with pytest.raises(UnmaskError, match=rf"have 0.1 MB in all, release.megabytes allows 0.001: .*\({NAME} 0.1\)"):
         released(made, faces, megabytes=0.001)
@@ -165,7 +193,6 @@ def test_numbers_beyond_half_precision_are_named():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda made: (made / f"models/{NAME}.safetensors").unlink(), "no such file"),
         (lambda made: (made / METRICS).unlink(), "`dvc repro` of that run writes it"),
         (lambda made: (made / METRICS).write_text("{}"), "has no ways.shared_gan.hole_psnr"),
     ],

@@ -6,8 +6,8 @@ python -m stages.tools.release --preset lfw --faces data/masked/oracle/lfw
 made, if not this one: its models, metrics, params, catalogue and dvc.lock are read. `--faces` is a table with drawn
 masks, on which each model must say in half precision what it said before. `--out` (`models/released`) is replaced as a
 whole, and the README.md beside it is written anew; a model whose weights are those of the last release keeps its
-commit. Which models are released stands in `release:` of params.yaml, what is said of each in
-stages/tools/releasing/models.yaml. A file's header has all of it:
+commit, and one that the run has not trained stays as it is. Which models are released stands in `release:` of
+params.yaml, what is said of each in stages/tools/releasing/models.yaml. A file's header has all of it:
 
 python -c "import safetensors as s; print(s.safe_open('models/released/detector.safetensors', 'pt').metadata())"
 """
@@ -42,6 +42,7 @@ KEY = "release"  # of a header
 README = "README.md"
 OURS = "*.[sy]a[fm]*"  # .safetensors, .yaml
 COMPARED = 24  # faces
+PARSER = "train_parser@scanet"  # which may learn from a table of real masks, whose faces are named by their datasets
 MADE = ("models/", "data/")  # folders of what stages make of each other's outs
 TRAINED = ("align_faces",)  # sections of the run's params.yaml that models only work with
 USED = ("find_landmarks", "remove_masks", "inpaint", "try_photo")  # of this one's, for who has none
@@ -93,10 +94,18 @@ def release(
     rows = _sample(faces)
     before = {path.stem: path.read_bytes() for path in out.glob("*.safetensors")}
     lock = yaml.read_yaml(run / "dvc.lock")["stages"]
-    headers = {name: _header(name, run, preset, lock) for name in params.models}
+    kept = [name for name in params.models if name in before and not _path(run, name).exists()]
+    headers = {
+        name: safetensors_header(before[name])[KEY] if name in kept else _header(name, run, preset, lock)
+        for name in params.models
+    }
     with whole_folder(out, replaceable=OURS) as staging:
         for name, header in headers.items():
-            source, target = weights_of(run, name), staging / f"{name}.safetensors"
+            target = staging / f"{name}.safetensors"
+            if name in kept:
+                target.write_bytes(before[name])
+                continue
+            source = weights_of(run, name)
             _write(source, target, header)
             found = agreement.difference(source, target, rows)
             if found.value > found.most:
@@ -123,10 +132,14 @@ def weights_of(run: Path, name: str) -> Path:
     Raises:
         UnmaskError: there is none.
     """
-    path = run / "models" / f"{name}.safetensors"
+    path = _path(run, name)
     if not path.exists():
         raise UnmaskError(f"{path}: no such file; `dvc repro` trains it, or take it out of release.models")
     return path
+
+
+def _path(run: Path, name: str) -> Path:
+    return run / "models" / f"{name}.safetensors"
 
 
 def _sample(faces: Path) -> list[tables.Face]:
@@ -167,9 +180,12 @@ def _header(name: str, run: Path, preset: str, lock: Lock) -> dict[str, Any]:
     if name not in described:
         raise UnmaskError(f"release.models: {name!r} is not allowed: one of {', '.join(sorted(described))}")
     one = yaml.check(Described, described[name], HERE / "models.yaml", (name,))
-    roles = yaml.read_yaml(run / yaml.PARAMS_FILE)["roles"]
+    settings = yaml.read_yaml(run / yaml.PARAMS_FILE)
     catalogue = yaml.read_yaml(run / "data/catalogue.yaml")
-    datasets = list(dict.fromkeys(roles[role] for role in one.learned_from))
+    datasets = [settings["roles"][role] for role in one.learned_from]
+    if one.made_by == PARSER and (real := settings["train_parser"]["scanet"]["real"]):
+        datasets += sorted({row["face_id"].split("/")[0] for row in tables.read(run / real, ["face_id"])})
+    datasets = list(dict.fromkeys(datasets))
     return {
         "name": name,
         "what": one.what,
