@@ -1,6 +1,7 @@
 """What each stage costs for many faces: time a face, and whether its memory grows with them.
 
 python -m benchmarks.million --faces 10000 [--workers 2] [--steps 200] [--folder …] [--stages clean embed]
+python -m benchmarks.million --faces 50000 --folder … --draw
 python -m benchmarks.million --plot costs-300.json costs-10000.json costs-50000.json
 
 Photos of made-up people (benchmarks/made_up.py) go through the stages from `clean` to `identify`, and their faces
@@ -12,6 +13,9 @@ to its costs. What each stage took is printed, and written to costs-<faces>.json
 All happens in a temporary folder, or in one that --folder names and that stays: there, a stage that has been measured
 is not run again, unless --stages names it. With other --workers than 1, stages are measured beside those of one worker;
 `embed` must then write the same bytes.
+
+--draw measures what comes after `embed` without it, which takes an hour for 50,000 faces: of the people of the folder's
+table embeddings are drawn, see `draw_embeddings`. How long it takes to compare them does not depend on what they are.
 
 --plot draws the costs of several runs over the number of their faces into docs/scaling-million.png, and prints a table.
 What the run of the fewest faces took is taken off the others' times: it is mostly imports, and does not grow.
@@ -30,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
@@ -37,7 +42,9 @@ from benchmarks import made_up
 from benchmarks.measured import Cost, run
 from stages.core import costs, tables
 from stages.core.code import module_of
+from stages.core.seeding import generator
 from stages.figures import plots
+from stages.recognition import embeddings
 
 ROOT = Path(__file__).parents[1]
 PLOT = ROOT / "docs" / "scaling-million.png"
@@ -47,6 +54,10 @@ MASKED = f"data/masked/realistic/{DATASET}"
 EMPTY = ("unmasked/oracle", "inpainted/oracle", "masked/oracle")  # tables that `embed` asks for, left without faces
 SAME = ("unmasked/realistic", "inpainted/realistic")  # and those that are the table of drawn masks
 EMBEDDINGS = "data/embeddings/made.parquet"
+AFTER_EMBED = ("train_heads", "verify", "identify")
+NUMBERS = 128  # of an embedding, as in params.yaml
+# Length of what is drawn anew for each face, beside the person's own part of length 1.
+NOISE = {"bare": 0.8, "bare_upper": 1.0, "masked": 1.2, "upper": 1.1, "zeroed": 1.3, "inpainted": 1.2}
 Costs = dict[str, dict[str, float]]
 
 
@@ -203,6 +214,24 @@ STAGES: dict[str, Callable[[Run], tuple[Cost, int]]] = {
 }
 
 
+def draw_embeddings(folder: Path) -> None:
+    """Write a table of embeddings in the place of that of `embed`: a direction for each person, and noise."""
+    faces = list(tables.read(folder / "data/clean" / DATASET, embeddings.KEYS[:3]))
+
+    def under(condition: str, some: Sequence[tables.Face]) -> embeddings.Faces:
+        rng = generator("drawn", condition, some[0]["face_id"])
+        people = np.stack([generator("drawn", face["identity"]).normal(size=NUMBERS) for face in some])
+        found = people + NOISE[condition] * rng.normal(size=people.shape)
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+        names = ([face[key] for face in some] for key in embeddings.KEYS[:3])
+        return embeddings.Faces(*names, [None] * len(some), found.astype(np.float32))
+
+    (folder / EMBEDDINGS).parent.mkdir(parents=True, exist_ok=True)
+    chunks = [faces[start : start + 1000] for start in range(0, len(faces), 1000)]
+    batches = ((condition, under(condition, some)) for condition in NOISE for some in chunks)
+    embeddings.write(folder / EMBEDDINGS, batches, NUMBERS)
+
+
 def measure(flow: Run, chosen: Sequence[str] | None, out: Path) -> None:
     """Run the stages that were chosen, or all that have not been measured, and write what each took."""
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
@@ -279,6 +308,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), help="default: those not measured yet")
     parser.add_argument("--folder", type=Path, help="default: a temporary one")
     parser.add_argument("--json", type=Path, help="what was measured; default: costs-<faces>.json, here")
+    parser.add_argument("--draw", action="store_true", help="measure what comes after embed, of drawn embeddings")
     parser.add_argument("--plot", type=Path, nargs="+", metavar="JSON")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -292,7 +322,9 @@ def main() -> None:
         with where() as folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             flow = Run(Path(folder), options.faces, options.workers, options.steps)
-            measure(flow, options.stages, out)
+            if options.draw:
+                draw_embeddings(flow.folder)
+            measure(flow, options.stages or (AFTER_EMBED if options.draw else None), out)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from benchmarks import made_up, million
 from stages.core import params, tables
 from stages.core.results import Results
 from stages.data import clean
-from tests.conftest import ROOT, drawn_face
+from stages.recognition import embeddings
+from tests.conftest import ROOT, drawn_face, face_row, write_table
 
 
 def test_a_point_is_found_where_it_went():
@@ -42,3 +43,20 @@ def test_clean_finds_the_planted_copy_and_no_other(tmp_path: Path, monkeypatch: 
     first, again = (next(made_up.person(3, 10, [known[:5], known[5:]])) for _ in range(2))
     assert np.array_equal(first[1], again[1])
     assert rows[f"{million.DATASET}/p000003/{first[0]}"]["landmarks"] == pytest.approx(first[2], abs=0.01)
+
+
+def test_drawn_embeddings_are_of_the_tables_people_and_like_their_own(tmp_path: Path):
+    faces = [face_row(index, identity=f"p{index % 3}") for index in range(30)]
+    write_table(tmp_path / "data/clean" / million.DATASET, faces)
+    million.draw_embeddings(tmp_path)
+    table = embeddings.read(tmp_path / million.EMBEDDINGS)
+    assert table.keys() == million.NOISE.keys()
+    for of in table.values():
+        assert sorted(of.face_ids) == sorted(face["face_id"] for face in faces)
+        assert np.linalg.norm(of.embeddings, axis=1) == pytest.approx(1, abs=1e-5)
+        like = of.embeddings @ of.embeddings.T
+        same = np.equal.outer(of.identities, of.identities)
+        assert like[same].mean() > 0.3 > like[~same].mean() + 0.2
+    million.draw_embeddings(tmp_path)
+    again = embeddings.read(tmp_path / million.EMBEDDINGS)
+    np.testing.assert_array_equal(again["masked"].embeddings, table["masked"].embeddings)
