@@ -61,6 +61,27 @@ def write_table(folder: Path, faces: list[tables.Face]) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def workers(n: int) -> Iterator[None]:
+    """Let stages have so many worker processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNMASK_WORKERS", str(n))
+        yield
+
+
+@contextlib.contextmanager
+def two_dask_workers() -> Iterator[None]:
+    """Let stages compute on a Dask cluster of two worker processes."""
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("UNMASK_SCHEDULER", cluster.scheduler_address)
+        yield
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Return a table of twelve drawn faces of three people."""

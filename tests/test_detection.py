@@ -16,7 +16,7 @@ from stages.detection import coco, detector, evaluate_detector, train_detector
 from stages.detection.coco import Example, Found
 from stages.masks import render_masks
 from stages.training import openmmlab
-from tests.conftest import ROOT, drawn_face, face_row, run, write_table
+from tests.conftest import ROOT, drawn_face, face_row, run, two_dask_workers, workers, write_table
 
 
 def square(left: int, top: int, side: int) -> np.ndarray:
@@ -243,15 +243,16 @@ def test_whole_photos_are_scored_as_docs_recipes_says(tmp_path: Path):
     assert 0 <= result["mask_iou"]["mean"] <= 1
 
 
-def test_workers_score_a_detector_as_one_process_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_workers_score_a_detector_as_one_process_does(tmp_path: Path):
+    """Also those of a cluster."""
     train(write_table(tmp_path / "faces", rows()), tmp_path)
     people = [{**face, "split": "test" if index % 3 else "val"} for index, face in enumerate(masked())]
     table = write_table(tmp_path / "masked", people)
     found = []
-    for workers in ("1", "2"):
-        monkeypatch.setenv("UNMASK_WORKERS", workers)
-        found.append((evaluate(table, tmp_path), (tmp_path / "figures/evaluation.png").read_bytes()))
-    assert found[0] == found[1]
+    for where in (workers(1), workers(2), two_dask_workers()):
+        with where:
+            found.append((evaluate(table, tmp_path), (tmp_path / "figures/evaluation.png").read_bytes()))
+    assert found[0] == found[1] == found[2]
     assert found[0][0]["faces"] == 8
 
 

@@ -36,7 +36,16 @@ from stages.inpainting.lpips import Lpips
 from stages.recognition import networks as recognition_networks
 from stages.recognition import recognizer
 from stages.removal.judge import Judge
-from tests.conftest import ROOT, TWO_PROCESSES, drawn_face, face_row, run, write_table
+from tests.conftest import (
+    ROOT,
+    TWO_PROCESSES,
+    drawn_face,
+    face_row,
+    run,
+    two_dask_workers,
+    workers,
+    write_table,
+)
 from tests.tiny_gan import SIZES, halves, hole, network, schedule, train
 
 
@@ -499,10 +508,8 @@ def test_the_table_of_ways_to_fill(faces: dict[str, Path], models: dict[str, Pat
         evaluate(faces, models, tmp_path, "val")
 
 
-def test_workers_score_what_was_filled_in_as_one_process_does(
-    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Faces of one part and of several, and people of both splits."""
+def test_workers_score_what_was_filled_in_as_one_process_does(models: dict[str, Path], tmp_path: Path):
+    """Faces of one part and of several, and people of both splits; also workers of a cluster."""
     people = {name: [] for name in ("bare", "masked")}
     for name, some in people.items():
         for index, face in enumerate(rows(masked=name == "masked")):
@@ -511,10 +518,10 @@ def test_workers_score_what_was_filled_in_as_one_process_does(
     folders = {name: write_table(tmp_path / name, some) for name, some in people.items()}
     run_inpaint(folders["masked"], models, tmp_path / "out")
     found = []
-    for workers in ("1", "2"):
-        monkeypatch.setenv("UNMASK_WORKERS", workers)
-        found.append((evaluate(folders, models, tmp_path), (tmp_path / "figures/f.png").read_bytes()))
-    assert found[0] == found[1]
+    for where in (workers(1), workers(2), two_dask_workers()):
+        with where:
+            found.append((evaluate(folders, models, tmp_path), (tmp_path / "figures/f.png").read_bytes()))
+    assert found[0] == found[1] == found[2]
     assert (found[0][0]["images"], found[0][0]["val"]["images"]) == (3, 2)
     assert not list(Path(".scratch").glob("*/known.npy"))
 

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from stages.core import intervals
 from stages.core.errors import UnmaskError
 from stages.recognition import identification, similarity, verification
+from tests.conftest import two_dask_workers, workers
 
 
 def drawn(n: int = 4000, seed: int = 0, step: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -164,23 +165,24 @@ def test_two_sets_of_photos_are_paired_each_with_each():
 
 
 def test_workers_count_what_one_process_counts(monkeypatch: pytest.MonkeyPatch):
-    """In shares of the probes, also such as are empty."""
+    """In shares of the probes, also such as are empty; also workers of a cluster."""
     embeddings, names = faces(7, 4)
     lost = embeddings.copy()
     lost[5] = np.nan
     own = np.where(np.arange(10) < 7, np.arange(10) + 3, -1)
     monkeypatch.setattr(verification, "PROBES", 2)
     cases = [(lost, lost, (names, names), np.arange(28)), (embeddings, lost[3:13], (names, names[3:13]), own)]
-    for case, at_most in itertools.product(cases, [None, 100]):
-        alone = verification.of_all_pairs(*case, at_most=at_most)
-        for workers in ("1", "2"):
-            with monkeypatch.context() as patch:
-                patch.setattr(verification, "SHARED_FROM", 1)
-                patch.setenv("UNMASK_WORKERS", workers)
-                assert_same(verification.of_all_pairs(*case, at_most=at_most), alone)
-        assert alone.lost_genuine > 0
-        assert alone.lost_impostor > 0
-        assert (alone.not_drawn > 0) == (at_most is not None)
+    asked = list(itertools.product(cases, [None, 100]))
+    alone = [verification.of_all_pairs(*case, at_most=at_most) for case, at_most in asked]
+    monkeypatch.setattr(verification, "SHARED_FROM", 1)
+    for where in (workers(1), workers(2), two_dask_workers()):
+        with where:
+            for (case, at_most), one in zip(asked, alone, strict=True):
+                assert_same(verification.of_all_pairs(*case, at_most=at_most), one)
+    for (_, at_most), one in zip(asked, alone, strict=True):
+        assert one.lost_genuine > 0
+        assert one.lost_impostor > 0
+        assert (one.not_drawn > 0) == (at_most is not None)
 
 
 def assert_same(one: verification.Counted, other: verification.Counted) -> None:
