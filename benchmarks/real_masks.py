@@ -29,7 +29,7 @@ from stages.core import images, params, tables
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
 from stages.faces import alignment, parts, regions, removal
-from stages.faces.landmarks import Points
+from stages.faces.landmarks import Points, yaw
 from stages.figures import sheets
 from stages.inpainting import inpaint
 from stages.landmarks.landmarker import Square
@@ -124,13 +124,6 @@ def write_table(folder: Path, archive: Path, search: Search, models: Path) -> No
     print(f"{folder}: {len(rows)} faces, {sum(row['wears_mask'] for row in rows)} of them behind masks")
 
 
-def turned(points: Points) -> float:
-    """Return how far a face with landmarks (68, 2) is turned aside: 0 from the front, 1 if the nose hides a cheek."""
-    across = points[16] - points[0]
-    place = float((points[27:31].mean(0) - points[0]) @ across / (across @ across))
-    return min(abs(2 * place - 1), 1.0)
-
-
 def tile(photo: Pixels, crop: Crop, region: Pixels, filler: inpaint.Filler, dilation: float) -> Pixels:
     """Return the face with a little around it: the region's edge, the mask removed, and filled in."""
     scale = SIDE / (1.4 * crop.region.shape[0])
@@ -185,7 +178,7 @@ def main() -> None:
                 continue
             region = crop.region_in(photo)
             found.append(regions.scores(truth > 0, region > 0))
-            (of_turned if turned(faces[face]) >= TURNED else of_front).append(found[-1]["iou"])
+            (of_turned if abs(yaw(faces[face])) >= TURNED else of_front).append(found[-1]["iou"])
             pieces.append(cv2.connectedComponents(crop.region)[0] - 1)
             tiles.append((tile(photo, crop, region, *filling), f"{name[12:]} IoU {found[-1]['iou']:.2f}"))
     print(f"{options.photos.name}, half {options.half}: faces of {LARGE} pixels and more that are found")
