@@ -537,6 +537,35 @@ def test_a_rate_and_its_jackknife_by_hand():
     assert twice.share == one.share
 
 
+def test_what_all_gain_alike_is_owed_to_nobody_however_many_their_photos_are():
+    """A group that is left out moves the margins of all others by as much: no pair of people stands out."""
+    group = np.repeat(np.arange(4), [1, 2, 3, 6])
+    of = np.random.default_rng(5).normal(size=len(group))
+    without = of + np.float64([0.5, 0.25, 0.125, 1])[:, None]
+    without[group == np.arange(4)[:, None]] = np.nan
+    rates = identification.Rates(group, group)
+    rates.add(identification.Margins(of, without))
+    assert np.abs(rates.both[0]).max() < 1e-15
+    without[0, group == 3] += 1
+    rates.add(identification.Margins(of, without))
+    owed, rest = 6 * 1 / 12, 11
+    assert rates.both[1][0] == pytest.approx([0, -owed * 2 / rest, -owed * 3 / rest, owed - owed * 6 / rest])
+
+
+def test_how_many_groups_are_left_out_at_a_time_does_not_matter(monkeypatch: pytest.MonkeyPatch):
+    embeddings, names = faces(30, 6, size=4)
+    group = np.array([int(name[1:]) for name in names])
+    groups = dict(zip(names, group.tolist(), strict=True))
+    found = identification.search(embeddings[::3], names[::3], embeddings[1::3], names[1::3], groups)
+    at_once = []
+    for n in (1, 8, 100):
+        monkeypatch.setattr(identification, "LEFT_OUT", n)
+        one = identification.rate([identification.margins(found, group[1::3])], group[1::3], group[1::3])
+        at_once.append([one.share, *one.without, one.variance(0.9)])
+    assert at_once[0] == pytest.approx(at_once[1], rel=1e-12)
+    assert at_once[2] == pytest.approx(at_once[1], rel=1e-12)
+
+
 def test_a_smooth_threshold_is_next_to_the_threshold():
     scores = np.random.default_rng(0).normal(size=4001).astype(np.float32)
     for fpir in (0.01, 0.1, 0.5):

@@ -19,6 +19,7 @@ PAIRS = 2**24  # likewise
 FEW = 64  # likewise, of each of which an index found `NEAREST` photos
 LOWEST = np.float32(-1)  # similarity
 NEVER = np.iinfo(np.int32).max  # rank of who cannot be found, as there is no face to look for
+LEFT_OUT = 8  # groups that are left out at a time
 NEAREST = 100  # photos of the gallery that an index finds of each probe
 
 
@@ -109,8 +110,10 @@ def margins(found: Search, groups: NDArray[np.int64], fpir: float | None = None)
             _smooth_threshold(some[strangers & ~gone], fpir) for some, gone in zip(found.without, away, strict=True)
         ]
         other = np.maximum(other, at)
-        without = np.maximum(without, (at + np.nan_to_num(np.array(moved) - smooth))[:, None])
-    return Margins(np.where(mated, found.own - other, np.nan), np.where(mated & ~away, found.own - without, np.nan))
+        np.maximum(without, (at + np.nan_to_num(np.array(moved) - smooth))[:, None], out=without)
+    np.subtract(found.own, without, out=without)  # in place: of many probes this is what takes memory
+    without[away | ~mated] = np.nan
+    return Margins(np.where(mated, found.own - other, np.nan), without)
 
 
 def _smooth_threshold(strangers: NDArray[np.float32], fpir: float) -> float:
@@ -168,19 +171,17 @@ class Rates:
     def add(self, one: Margins) -> None:
         """Take in what was found in a draw of strangers, which need not be kept."""
         mated = np.flatnonzero(np.isfinite(one.of))
-        of, without, group = one.of[mated], one.without[:, mated], self.groups[mated]
+        of, n_groups = one.of[mated], len(one.without)
         self.total[mated] += of
         self.times[mated] += 1
-        rest = np.isfinite(without)
-        n_rest = rest.sum(1)
         self.shares.append(float(np.mean(of > 0)))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self.shares_without.append((rest & (without > 0)).sum(1) / n_rest)
-            self.means_asked.append((rest * of).sum(1) / n_rest)
-            self.means_without.append(np.where(rest, without, 0).sum(1) / n_rest)
-        whose = group[:, None] == np.arange(len(without))
-        owed = np.where(rest, without - of, 0) @ whose / len(mated)
-        self.both.append(owed - owed.sum(1, keepdims=True) * (rest @ whose / np.maximum(n_rest, 1)[:, None]))
+        whose = (self.groups[mated, None] == np.arange(n_groups)).astype(np.float64)
+        blocks = (one.without[start : start + LEFT_OUT, mated] for start in range(0, n_groups, LEFT_OUT))
+        shares, asked, left, both = zip(*(_without(of, without, whose) for without in blocks), strict=True)
+        self.shares_without.append(np.concatenate(shares))
+        self.means_asked.append(np.concatenate(asked))
+        self.means_without.append(np.concatenate(left))
+        self.both.append(np.concatenate(both))
 
     def rate(self) -> Rate:
         """Return the mean over the draws, of which there is at least one."""
@@ -202,6 +203,30 @@ class Rates:
             np.mean(self.shares_without, 0),
             lambda share: wider * (intervals.variance(share, margins) + intervals.moved(share) ** 2 * moves),
         )
+
+
+def _without(
+    of: NDArray[np.float64], without: NDArray[np.float64], whose: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Return what comes of some groups being left out, each float64 (left out,), the last (left out, groups).
+
+    The share found, the mean margins that the rest has with the group and without it, and what in their difference is
+    owed to each group asked about.
+
+    Args:
+        of: margins of the mated probes, float64 (n,).
+        without: the same without each of the groups, float64 (left out, n); NaN for its own people.
+        whose: 1 where a probe is of a group, else 0, (n, groups).
+    """
+    rest = np.isfinite(without)
+    n_rest = rest.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (rest & (without > 0)).sum(1) / n_rest
+        asked = (rest * of).sum(1) / n_rest
+        left = np.where(rest, without, 0).sum(1) / n_rest
+    owed = np.where(rest, without - of, 0) @ whose / len(of)
+    both = owed - owed.sum(1, keepdims=True) * (rest @ whose / np.maximum(n_rest, 1)[:, None])
+    return share, asked, left, both
 
 
 def rate(draws: Iterable[Margins], people: NDArray[np.int64], groups: NDArray[np.int64]) -> Rate:
