@@ -25,8 +25,8 @@ By = Literal["parser", "detector"]
 Likely = NDArray[np.float32]  # (H, W), 0 to 1: how likely each pixel is of the mask
 Find = Callable[[Sequence[Pixels]], Sequence[Likely]]
 """Says of aligned faces (H, W, 3) how likely each pixel is of the mask."""
-ENOUGH = 0.2  # from this on, a pixel of a photo is of the mask: who learned from drawn masks doubts real ones
-OVER = 0.15  # of a face's size by which a mask reaches over its outline
+ENOUGH = 0.22  # from this on, a pixel of a photo is of the mask: who learned from drawn masks doubts real ones
+OVER = 0.3  # of a face's size by which a mask reaches over its outline
 AROUND = 8  # pixels that are looked at around what is filled in by them
 EDGE = 3  # pixels of a crop by which a region's edge may move to that of the photo
 
