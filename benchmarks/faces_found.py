@@ -31,6 +31,7 @@ import numpy as np
 
 from stages.core import images, params, tables
 from stages.core.images import Pixels
+from stages.core.outputs import whole_folder
 from stages.core.seeding import fraction, generator
 from stages.faces import alignment
 from stages.faces.landmarks import Points
@@ -148,21 +149,37 @@ def write_table(folder: Path, photos: Iterator[Photo]) -> None:
     for name, image, labels in photos:
         seen = [points for points, _ in second_look.believed(image, centerface.find(image))]
         for label, find in sorted(matched(labels, [tuple(points.mean(0)) for points in seen]).items()):
-            square = Square.around(seen[find])
-            left, top = (max(0, int(middle - square.side)) for middle in (square.x, square.y))
-            right, bottom = (int(middle + square.side) + 1 for middle in (square.x, square.y))
+            down, across = window(seen[find])
             rows.append(
                 {
                     "face_id": f"worn/{Path(name).stem}/{label}",
                     "identity": Path(name).stem,
                     "wears_mask": labels[label].worn,
-                    "image": images.encode_png(image[top:bottom, left:right]),
-                    "landmarks": seen[find] - np.array([left, top], np.float32),
+                    "image": images.encode_png(image[down, across]),
+                    "landmarks": seen[find] - np.array([across.start, down.start], np.float32),
                 }
             )
-    folder.mkdir(parents=True)
+    write_faces(folder, rows)
+
+
+def window(points: Points, sides: float = 1.0) -> tuple[slice, slice]:
+    """Return the rows and columns of a photo that are cut out with a face.
+
+    Args:
+        points: its landmarks, (68, 2).
+        sides: how far the window reaches from the middle of the face's square, in sides of this.
+    """
+    square = Square.around(points)
+    reach = sides * square.side
+    down, across = (slice(max(0, int(middle - reach)), int(middle + reach) + 1) for middle in (square.y, square.x))
+    return down, across
+
+
+def write_faces(folder: Path, rows: list[tables.Face]) -> None:
+    """Write a face table of one part, whole or not at all."""
     rows.sort(key=lambda face: face["face_id"])
-    tables.write_part(folder / tables.part_name(0), rows, list(rows[0]))
+    with whole_folder(folder) as staging:
+        tables.write_part(staging / tables.part_name(0), rows, list(rows[0]))
 
 
 def main() -> None:

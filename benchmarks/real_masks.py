@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.faces_found import LARGE, half_of, labeled, matched
+from benchmarks.faces_found import LARGE, half_of, labeled, matched, window, write_faces
 from stages.core import images, params, tables
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
@@ -32,7 +32,6 @@ from stages.faces import alignment, parts, regions, removal
 from stages.faces.landmarks import Points, yaw
 from stages.figures import sheets
 from stages.inpainting import inpaint
-from stages.landmarks.landmarker import Square
 from stages.landmarks.search import FaceTypes, Search, all_faces
 from stages.parsing import parser as parsing
 from stages.removal import released, remove_masks
@@ -102,11 +101,9 @@ def write_table(folder: Path, archive: Path, search: Search, models: Path) -> No
         worn = {wearer(outlines, faces): outlines for outlines in known.get(name, [])}
         for face in sorted({*bare, *worn} - {None}):
             mask = painted(worn.get(face, []), photo.shape)
-            square = Square.around(faces[face])
-            left, top = (max(0, int(middle - AROUND * square.side)) for middle in (square.x, square.y))
-            right, bottom = (int(middle + AROUND * square.side) + 1 for middle in (square.x, square.y))
-            image, mask = photo[top:bottom, left:right], mask[top:bottom, left:right]
-            points = faces[face] - np.array([left, top], np.float32)
+            down, across = window(faces[face], AROUND)
+            image, mask = photo[down, across], mask[down, across]
+            points = faces[face] - np.array([across.start, down.start], np.float32)
             rows.append(
                 {
                     "face_id": f"{DATASET}/{name}/{face}",
@@ -118,10 +115,9 @@ def write_table(folder: Path, archive: Path, search: Search, models: Path) -> No
                     "labels": images.encode_png(parts.covered(parts_of(image, points, parser), mask, by=parts.MASK)),
                 }
             )
-    folder.mkdir(parents=True)
-    rows.sort(key=lambda row: row["face_id"])
-    tables.write_part(folder / tables.part_name(0), rows, list(rows[0]))
-    print(f"{folder}: {len(rows)} faces, {sum(row['wears_mask'] for row in rows)} of them behind masks")
+    write_faces(folder, rows)
+    masks, outlines = sum(row["wears_mask"] for row in rows), sum(map(len, known.values()))
+    print(f"{folder}: {len(rows)} faces, {masks} of them behind masks, of {outlines} that are outlined")
 
 
 def tile(photo: Pixels, crop: Crop, region: Pixels, filler: inpaint.Filler, dilation: float) -> Pixels:
