@@ -284,7 +284,7 @@ def test_people_of_the_tested_dataset_choose(tmp_path: Path):
         table[condition] = Faces(ids, some.identities, some.splits, some.folds, some.embeddings)
     assert verified(tmp_path, table)["val"]["groups"] == 1
     tested = {condition: some.of("test") for condition, some in table.items()}
-    groups = list(protocol.to_choose_by(tmp_path / "e.parquet", tested))
+    groups = list(protocol.to_choose_by(tmp_path / "e.parquet", tested, "test"))
     assert [fold for fold, _ in groups] == [None]
     assert set(groups[0][1]["bare"].splits) == {"val"}
 

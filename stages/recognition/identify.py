@@ -80,7 +80,8 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
     people = protocol.people(tested)
     result, values, lines = answered(tested, correct.correct, params, enrolled, asked)
     plots.cmc(results.figure, lines, title="Identified among the first k, people not seen in training")
-    choosing = functools.partial(protocol.to_choose_by, embeddings, tested) if params.split != "val" else tuple
+    choosing = functools.partial(protocol.to_choose_by, embeddings, tested, params.split)
+    # Read twice, here for their names: all groups at once would take the memory of all embeddings.
     by_group = [protocol.people(some) for _, some in choosing()]
     others = sorted({name for names in by_group for name in names})
     on_val, of_val = _on_val(choosing(), correct, others, params)

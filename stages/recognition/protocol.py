@@ -137,7 +137,7 @@ def of_split(embeddings: Path, split: str) -> Table:
     return stored.read(embeddings, lambda name, _: name == split)
 
 
-def to_choose_by(embeddings: Path, tested: Table) -> Iterator[tuple[int | None, Table]]:
+def to_choose_by(embeddings: Path, tested: Table, split: str) -> Iterator[tuple[int | None, Table]]:
     """Read groups of people of the tested dataset who are in no test; nothing is compared between two groups.
 
     Each fold of the people to train on, embedded by a network that never saw it, is a group; so are those of split
@@ -147,10 +147,13 @@ def to_choose_by(embeddings: Path, tested: Table) -> Iterator[tuple[int | None, 
     Args:
         embeddings: of all people.
         tested: the people in the test.
+        split: of these. For people of `val`, by whom others are chosen, there is nobody to choose by.
 
     Yields:
         The fold (None: of the recognizer and heads themselves) and the faces by condition, of each group.
     """
+    if split == "val":
+        return
     datasets = {_dataset(name) for condition in ("bare", "masked") for name in tested[condition].face_ids}
     # Faces of the folds wear drawn masks, which are no choice for real ones.
     for fold in [*([] if wears_real(tested) else stored.read_folds(embeddings)), None]:

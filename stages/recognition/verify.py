@@ -78,7 +78,7 @@ def verify(embeddings: Path, heads: Path, results: Results, params: Params) -> d
     compared = compare([(tested, correct.correct)], params, wanted)
     if not compared:
         raise UnmaskError(f"{params.pairs or embeddings}: no series of photos has pairs of both kinds")
-    groups = () if params.split == "val" else protocol.to_choose_by(embeddings, tested)
+    groups = protocol.to_choose_by(embeddings, tested, params.split)
     on_val = compare(((some, functools.partial(correct.correct, fold=fold)) for fold, some in groups), params)
     found = {"": compared, "val.": on_val}
     scores = {prefix: scored(some, params) for prefix, some in found.items()}
