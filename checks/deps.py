@@ -3,7 +3,8 @@
 python -m checks.deps
 
 That is what its module imports (`stages/core/code.py`), by folders where nearly all of a folder is imported, by files
-where it is not. A test fails where dvc.yaml says something else.
+where it is not, and the released models that came with the code and that it reads. A test fails where dvc.yaml says
+something else.
 """
 
 import math
@@ -17,6 +18,8 @@ ROOT = STAGES.parent
 PIPELINE = ROOT / "dvc.yaml"
 AT_MOST = 1.3  # times as many files as are imported
 ADAPTERS = STAGES / "data/adapters"
+RELEASED = ROOT / "models/released"
+READ = re.compile(r'SHIPPED / "([^"]+)"')  # how a module names a released model that came with the code
 WIDTH = 119  # of the lines of a list in dvc.yaml
 
 
@@ -47,16 +50,19 @@ def needed(module: Path, item: str = "*") -> set[Path]:
     if module.stem == "clean":
         for adapter in ADAPTERS.glob(f"{item}.py"):
             found |= closure(adapter)
-    return found
+    texts = [path.read_text(encoding="utf-8") for path in found if path.suffix == ".py"]
+    return found | {RELEASED / name for text in texts for name in READ.findall(text)}
 
 
 def listed(module: Path) -> list[str]:
     """Return the deps of a stage: folders and files, relative to the root, sorted.
 
     A folder stands for its files where few of them are idle, and none of these is another stage. Of adapters, `clean`
-    depends on that of its dataset.
+    depends on that of its dataset. Of released models, each stands for itself.
     """
-    files = {path for path in needed(module) if path.parent != ADAPTERS or module.stem != "clean"}
+    everything = needed(module)
+    models = {path for path in everything if path.parent == RELEASED}
+    files = {path for path in everything - models if path.parent != ADAPTERS or module.stem != "clean"}
     deps = {STAGES / path.relative_to(STAGES).parts[0] for path in files}
 
     def idle(dep: Path) -> float:
@@ -68,7 +74,7 @@ def listed(module: Path) -> list[str]:
         deps.remove(worst)
         depth = len(worst.parts) + 1
         deps |= {Path(*path.parts[:depth]) for path in files if path.is_relative_to(worst)}
-    found = [dep.relative_to(ROOT).as_posix() for dep in deps]
+    found = [dep.relative_to(ROOT).as_posix() for dep in deps | models]
     if module.stem == "clean":
         found.append(f"{ADAPTERS.relative_to(ROOT)}/${{item.dataset}}.py")
     return sorted(found)
@@ -85,7 +91,7 @@ def rewritten(text: str) -> str:
 def _with_code(found: re.Match[str]) -> str:
     stage = found.string.partition(":")[0].strip()
     named = re.split(r",\s*", found[0].strip().removeprefix("deps: [").removesuffix("]"))
-    data = [dep for dep in named if not dep.strip('"').startswith("stages/")]
+    data = [dep for dep in named if not dep.strip('"').startswith(("stages/", "models/released/"))]
     code = [f'"{dep}"' if "{" in dep else dep for dep in listed(file_of(stage))]
     # Data and code begin a line each, so that the data are seen at once. A comma follows the data.
     start, indent = "    deps: [", " " * 6

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LARGEST = 2**20  # bytes
-LARGER = {"stages/landmarks/landmarker.safetensors": 5 * 2**19}  # photos need it before any stage
-RELEASED = "models/released/"  # so do these, of which `make release` says how large they may be in all
+RELEASED = "models/released/"  # photos need these before any stage; `make release` says how large they may be in all
 LARGEST_RELEASED = 25 * 10**6
 TEXTS = (".csv", ".gitignore", ".md", ".yaml")  # below data/: curation, checksums, the catalogue, what is where
 DATA = re.compile(r"\.(parquet|zip|tar|tgz|gz|7z|mat|npy|npz|pkl|pth|pt|h5|onnx|safetensors|jpe?g|pgm|bmp|webp)$", re.I)
@@ -22,10 +21,10 @@ def wrong(name: str, size: int) -> str | None:
     """Return what is wrong with a file of this name and size in bytes, or None."""
     if name.startswith(RELEASED) and name.endswith((".safetensors", ".yaml")) and size <= LARGEST_RELEASED:
         return None
-    if size > LARGER.get(name, LARGEST):
+    if size > LARGEST:
         return f"{name} has {size / 2**20:.1f} MB: large files are kept by DVC (dvc add)"
     below_data = name.startswith(("data/", "models/"))
-    if name not in LARGER and (DATA.search(name) or (below_data and not name.endswith(TEXTS))):
+    if DATA.search(name) or (below_data and not name.endswith(TEXTS)):
         return f"{name} is data: DVC keeps it (dvc add), and photos of people have terms of their own"
     return None
 

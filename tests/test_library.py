@@ -148,7 +148,8 @@ def test_the_wheel_has_all_of_it(tmp_path: Path):
     run("pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(ROOT), cwd=tmp_path)
     (wheel,) = tmp_path.glob("unmask-*.whl")
     run(sys.executable, "-m", "zipfile", "-e", str(wheel), str(tmp_path / "site"), cwd=tmp_path)
-    assert (tmp_path / "site/unmask/released/params.yaml").exists()
+    for name in ("landmarker.safetensors", "params.yaml", "worn.safetensors"):
+        assert (tmp_path / "site/unmask/released" / name).exists()
     script = "import unmask, numpy; print(unmask.MODELS, unmask.find_faces(numpy.zeros((200, 200, 3), 'uint8')))"
     said = run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site")).stdout
     assert said.strip() == f"{tmp_path}/site/unmask/released []"

@@ -62,13 +62,19 @@ def imports(file: Path) -> set[str]:
 def test_the_closure_finds_what_is_imported_and_what_lies_beside_that():
     found = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / "stages/masks/render_masks.py")}
     assert {"stages/faces/warp.py", "stages/landmarks/dlib.py", "stages/core/params.py"} <= found
-    assert "stages/landmarks/landmarker.safetensors" in found
     assert not {"stages/data/clean.py", "stages/__init__.py", "stages/core/__init__.py"} & found
     of_parser = closure(ROOT / "stages/parsing/parser.py")
     assert ROOT / "stages/parsing/configs/scanet.py" in of_parser
     of_report = closure(ROOT / "stages/reports/report.py")
     assert {file.name for file in of_report} >= {"model_card.md.j2", "page.html.j2", "layout.html.j2", "published.yaml"}
     assert closure(ROOT / "stages/core/errors.py") == {ROOT / "stages/core/errors.py"}
+
+
+def test_a_stage_that_looks_for_faces_depends_on_the_released_models_that_it_asks():
+    asked = {ROOT / f"models/released/{name}.safetensors" for name in ("landmarker", "worn")}
+    assert deps.needed(deps.file_of("find_landmarks")) - closure(deps.file_of("find_landmarks")) == asked
+    assert {path.as_posix() for path in asked} <= {dep.fs_path for dep in STAGES["find_landmarks@orl"].deps}
+    assert not deps.needed(deps.file_of("align_faces")) - closure(deps.file_of("align_faces"))
 
 
 @pytest.mark.parametrize("name", ["embed", "train_detector", "report"])
@@ -92,7 +98,7 @@ def test_the_code_of_a_stage_is_what_it_imports_and_little_more(name: str):
     module, _, item = name.partition("@")
     needed = deps.needed(deps.file_of(module), item if module == "clean" else "*")
     places = [Path(dep.fs_path) for dep in STAGES[name].deps if not hasattr(dep, "params")]
-    code = [place for place in places if place.is_relative_to(ROOT / "stages")]
+    code = [place for place in places if place.is_relative_to(ROOT / "stages") or place.parent == deps.RELEASED]
     named = {file for place in code for file in (deps.files_in(place) if place.is_dir() else {place})}
     assert needed <= named, "make deps"
     assert not [file for file in named - needed if deps.is_program(file)], "another stage's change would run this one"
@@ -202,6 +208,7 @@ def test_no_file_lies_beside_a_module_unseen():
     others = {
         "stages/core/cluster.py": "parents[1]",
         "stages/core/code.py": "resolve().parents[1]",
+        "stages/landmarks/shipped.py": "resolve().parents[2]",
         "stages/training/openmmlab.py": "origin=__file__",
     }
     for file in (ROOT / "stages").rglob("*.py"):
@@ -213,8 +220,8 @@ def test_no_file_lies_beside_a_module_unseen():
 
 def test_the_tree_says_which_stages_a_change_runs():
     text = (ROOT / "docs/tree.md").read_text()
-    rows = re.findall(r"^\| (?:`(\w+):` in params.yaml|(stages/\S+)) \| (.*) \|$", text, re.MULTILINE)
-    assert len(rows) == 8
+    rows = re.findall(r"^\| (?:`(\w+):` in params.yaml|((?:stages|models)/\S+)) \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 9
     for param, file, said in rows:
         run = {
             name

@@ -1,6 +1,7 @@
 """Releases: half precision, what is said of each model, what is refused, and what has changed."""
 
 import functools
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from stages.compute import weights
@@ -21,6 +23,7 @@ from tests.conftest import ROOT, commit, face_row, run, write_table
 SIZES = {"channels": 4, "discriminator_channels": 4, "size": 32}
 NAME = "inpainter-shared"
 METRICS = "metrics/evaluate_inpainting.json"
+BY_HAND = params.read_yaml(stage.BY_HAND)
 
 
 def save(path: Path, scale: float = 0.05) -> None:
@@ -80,7 +83,7 @@ def test_a_release_fills_as_its_model_did_and_says_where_it_is_from(made: Path, 
     out = made.parent / "models/released"
     full, half = made / f"models/{NAME}.safetensors", out / f"{NAME}.safetensors"
     assert half.stat().st_size < 0.75 * full.stat().st_size
-    assert said["changes"] == {NAME: "new"}
+    assert said["changes"] == dict.fromkeys((NAME, *BY_HAND), "new")
     picture, hole = images.decode(face_row(0)["image"]), np.zeros((112, 112), np.uint8)
     hole[60:100, 30:80] = 255
     one, other = (inpainter.load(path)([picture], [hole])[0].astype(int) for path in (full, half))
@@ -142,6 +145,51 @@ def test_a_model_that_a_run_has_not_trained_stays_as_it_was_released(made: Path,
     assert (out.parent.parent / "README.md").read_text() == page
 
 
+def test_every_release_has_what_was_trained_by_hand_as_it_is_here(made: Path, faces: Path):
+    released(made, faces)
+    page = (made.parent / "models/README.md").read_text()
+    for name, said in BY_HAND.items():
+        content = (made.parent / f"models/released/{name}.safetensors").read_bytes()
+        assert content == (ROOT / f"models/released/{name}.safetensors").read_bytes(), "make release"
+        assert hashlib.sha256(stage._tensors(content)).hexdigest().startswith(said["weights"])
+        header = stage.safetensors_header(content)[stage.KEY]
+        assert {key: header[key] for key in ("commit", "figures", "made_by")} == {
+            key: said[key] for key in ("commit", "figures", "made_by")
+        }
+        assert f"`{name}` is trained by hand, with `{said['made_by']}`" in page
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_figures_of_what_was_trained_by_hand_are_where_they_were_measured(name: str):
+    page, _, heading = BY_HAND[name]["measured"].partition("#")
+    (part,) = (
+        text
+        for text in (ROOT / page).read_text().split("\n## ")
+        if text.partition("\n")[0].lower().replace(" ", "-") == heading
+    )
+    for value in BY_HAND[name]["figures"].values():
+        assert f"| {value}" in part
+
+
+def test_figures_of_other_weights_by_hand_are_refused(tmp_path: Path):
+    """A training has written new weights, and nobody has measured them yet."""
+    with pytest.raises(UnmaskError, match=r"landmarker.safetensors: no such file; Git has it, or `python -m "):
+        stage.headers_by_hand(tmp_path, ROOT / stage.CATALOGUE)
+    for name in BY_HAND:
+        weights.save(tmp_path / f"{name}.safetensors", torch.nn.Linear(1, 1), {"kind": name})
+    with pytest.raises(UnmaskError, match=r"the figures in by_hand.yaml are of ed38854a: measure it as docs/"):
+        stage.headers_by_hand(tmp_path, ROOT / stage.CATALOGUE)
+
+
+def test_a_header_that_a_training_wrote_counts_as_one_without_figures():
+    def header(about: dict[str, Any]) -> bytes:
+        return safetensors.torch.save({}, {weights.KEY: json.dumps(about)})
+
+    after = {"landmarker": header({stage.KEY: {"commit": "abc", "figures": {"faces found": 100}}})}
+    (change,) = stage.changes({"landmarker": header({})}, after).values()
+    assert change == "commit None -> abc; faces found unknown -> 100"
+
+
 def test_a_parser_names_the_datasets_of_its_real_masks(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(stage, "_figure", lambda *_: 0.5)
     (made / "models/parser-scanet.safetensors").touch()
@@ -161,7 +209,7 @@ def test_a_model_that_was_never_made_is_named(made: Path, faces: Path):
 
 
 def test_what_is_too_large_is_named(made: Path, faces: Path):
-    with pytest.raises(UnmaskError, match=rf"have 0.1 MB in all, release.megabytes allows 0.001: .*\({NAME} 0.1\)"):
+    with pytest.raises(UnmaskError, match=rf"have 2.4 MB in all, release.megabytes allows 0.001: .*{NAME} 0.1"):
         released(made, faces, megabytes=0.001)
     assert not (made.parent / "models/released").exists()
 

@@ -286,8 +286,6 @@ def test_the_lock_is_pins_alone():
 
 
 def test_nothing_large_is_in_git():
-    # The landmarker's weights come with the code, as dlib's do with its package: photos need them before any stage.
-    larger = {"stages/landmarks/landmarker.safetensors": 2.5 * 2**20}
     released = 0
     for name in run("git", "ls-files", "-z", cwd=ROOT).stdout.split("\0"):
         if name and (ROOT / name).exists():
@@ -295,7 +293,7 @@ def test_nothing_large_is_in_git():
             if name.startswith("models/released/"):
                 released += size
             else:
-                assert size < larger.get(name, 2**20), name
+                assert size < 2**20, name
     assert released < 25e6
 
 

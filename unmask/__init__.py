@@ -13,7 +13,6 @@ of the pipeline call. A face that wears no mask stays as it is.
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from stages.faces.landmarks import Points
 from stages.faces.warp import CollinearPointsError
 from stages.inpainting import inpaint as filling
 from stages.landmarks.search import Search, all_faces
+from stages.landmarks.shipped import SHIPPED as MODELS
 from stages.masks import rendering
 from stages.masks.shapes import POSITIONS
 from stages.removal import remove_masks
@@ -36,9 +36,6 @@ from stages.tools.portrait.sitting import LOOKS, look_of
 
 __all__ = ["Face", "UnmaskError", "find_faces", "find_mask", "inpaint", "remove_mask", "render_mask"]
 
-HERE = Path(__file__).parent
-INSTALLED = HERE / "released"
-MODELS = INSTALLED if INSTALLED.exists() else HERE.parent / "models/released"  # in a checkout
 FACE_TYPE = "0_0"  # frontal and sharp, of the masks that are drawn
 
 

@@ -1,7 +1,7 @@
 """Landmarks of faces behind masks, by a small network of ours: dlib's predictor never saw a mask and guesses badly.
 
 It looks at a square crop and says where the 68 landmarks are, whether there is a face, and whether a mask hides part of
-it. Its own landmarks give a better crop, in which it looks again. The weights beside this file come from
+it. Its own landmarks give a better crop, in which it looks again. Its released weights come from
 `python -m stages.landmarks.train_landmarker`: bare photos of LFW, dlib's landmarks on them, masks drawn.
 """
 
@@ -9,7 +9,6 @@ import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,9 +18,10 @@ from torch import Tensor, nn
 from stages.compute import device, weights
 from stages.core.images import Pixels
 from stages.faces.landmarks import Points
+from stages.landmarks.shipped import SHIPPED
 
 KIND = "landmarker"
-WEIGHTS = Path(__file__).with_name("landmarker.safetensors")
+WEIGHTS = SHIPPED / "landmarker.safetensors"
 SIZE = 96  # pixels of a crop
 CONTEXT = 1.6  # side of a crop over the larger side of the landmarks' box
 CHANNELS = (24, 40, 80, 128)

@@ -1,7 +1,9 @@
-"""Train the network that finds landmarks behind masks; by hand, as its weights come with the code.
+"""Train the network that finds landmarks behind masks; by hand, as its weights are released with the code.
 
 python -m stages.landmarks.train_landmarker --faces data/landmarks/lfw --templates data/mask_templates \
-    --out stages/landmarks/landmarker.safetensors --results .scratch/train_landmarker
+    --out models/released/landmarker.safetensors --results .scratch/train_landmarker
+
+`make release` then asks for figures of it in stages/tools/releasing/by_hand.yaml, and writes its header.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,10 @@
-"""Train the classifier that says whether a face wears a mask; by hand, as its weights come with the code.
+"""Train the classifier that says whether a face wears a mask; by hand, as its weights are released with the code.
 
 python -m stages.landmarks.train_worn --faces data/landmarks/lfw --real data/landmarks/worn \
-    --templates data/mask_templates --out stages/landmarks/worn.safetensors --results .scratch/train_worn
+    --templates data/mask_templates --out models/released/worn.safetensors --results .scratch/train_worn
 
-benchmarks/faces_found.py writes the table of real masks.
+benchmarks/faces_found.py writes the table of real masks. `make release` then asks for figures of the classifier in
+stages/tools/releasing/by_hand.yaml, and writes its header.
 """
 
 from collections.abc import Iterator, Mapping

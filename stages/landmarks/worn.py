@@ -1,12 +1,11 @@
 """Whether a face wears a mask: a linear classifier on what CenterFace and the landmarker see of it.
 
 CenterFace learned from photos of crowds, many of whom have something before their faces; the landmarker has only seen
-drawn masks, and doubts real ones. The weights beside this file come from `python -m stages.landmarks.train_worn`.
+drawn masks, and doubts real ones. Its released weights come from `python -m stages.landmarks.train_worn`.
 """
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,10 @@ from stages.core.images import Pixels
 from stages.faces.landmarks import Points
 from stages.landmarks import centerface, landmarker
 from stages.landmarks.landmarker import Square, crop
+from stages.landmarks.shipped import SHIPPED
 
 KIND = "worn"
-WEIGHTS = Path(__file__).with_name("worn.safetensors")
+WEIGHTS = SHIPPED / "worn.safetensors"
 SIZE = 128  # pixels of a crop
 MOST = 6.0  # of the landmarker's logit
 TRUST = 3.0  # by which that logit counts more than one of the 6144 features: all weights are penalized alike

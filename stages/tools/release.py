@@ -6,8 +6,9 @@ python -m stages.tools.release --preset lfw --faces data/masked/oracle/lfw
 made, if not this one: its models, metrics, params, catalogue and dvc.lock are read. `--faces` is a table with drawn
 masks, on which each model must say in half precision what it said before. `--out` (`models/released`) is replaced as a
 whole, and the README.md beside it is written anew; a model whose weights are those of the last release keeps its
-commit, and one that the run has not trained stays as it is. Which models are released stands in `release:` of
-params.yaml, what is said of each in stages/tools/releasing/models.yaml. A file's header has all of it:
+commit, and one that the run has not trained stays as it is. Which models of a run are released stands in `release:` of
+params.yaml, what is said of each in stages/tools/releasing/models.yaml. Models that were trained by hand are in every
+release, with the weights that they have here; by_hand.yaml says what they are. A file's header has all of it:
 
 python -c "import safetensors as s; print(s.safe_open('models/released/detector.safetensors', 'pt').metadata())"
 """
@@ -34,18 +35,22 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file, whole_folder
 from stages.core.params import Section, StageParams
+from stages.landmarks.shipped import SHIPPED
 from stages.removal.released import RELEASED, SETTINGS
 from stages.tools.releasing import agreement
 
 HERE = Path(__file__).parent / "releasing"
+BY_HAND = HERE / "by_hand.yaml"
 KEY = "release"  # of a header
 README = "README.md"
+CATALOGUE = "data/catalogue.yaml"
 OURS = "*.[sy]a[fm]*"  # .safetensors, .yaml
 COMPARED = 24  # faces
 PARSER = "train_parser@scanet"  # which may learn from a table of real masks, whose faces are named by their datasets
 MADE = ("models/", "data/")  # folders of what stages make of each other's outs
 TRAINED = ("align_faces",)  # sections of the run's params.yaml that models only work with
 USED = ("find_landmarks", "remove_masks", "inpaint", "try_photo")  # of this one's, for who has none
+LICENSE = "MIT, within the terms of the data that it learned from"
 
 Lock = Mapping[str, Any]
 """Stages of dvc.lock."""
@@ -71,10 +76,25 @@ class Described(Section):
     figures: dict[str, list[str]]
 
 
+class ByHand(Section):
+    """An entry of by_hand.yaml."""
+
+    what: str
+    use: str
+    made_by: str
+    preset: str
+    commit: str
+    weights: str
+    learned_from: list[str]
+    also_from: str
+    measured: str
+    figures: dict[str, float | str]
+
+
 def release(
     preset: str, faces: Path, params: Params, run: Path | None = None, out: Path | None = None
 ) -> dict[str, Any]:
-    """Write models of a run in half precision, and the page that describes them.
+    """Write models of a run in half precision, those that were trained by hand, and the page that describes them.
 
     Args:
         preset: the name of the preset that the run followed.
@@ -88,20 +108,25 @@ def release(
         the last release.
 
     Raises:
-        UnmaskError: a model or a figure of it is missing, it differs by more than it may, or all are too large.
+        UnmaskError: a model or a figure of it is missing, a figure is of another model, one differs by more than it
+            may, or all are too large.
     """
     run, out = run or Path(), out or RELEASED
     rows = _sample(faces)
     before = {path.stem: path.read_bytes() for path in out.glob("*.safetensors")}
     lock = yaml.read_yaml(run / "dvc.lock")["stages"]
     kept = [name for name in params.models if name in before and not _path(run, name).exists()]
-    headers = {
+    by_hand = headers_by_hand(SHIPPED, run / CATALOGUE)
+    headers = by_hand | {
         name: safetensors_header(before[name])[KEY] if name in kept else _header(name, run, preset, lock)
         for name in params.models
     }
     with whole_folder(out, replaceable=OURS) as staging:
         for name, header in headers.items():
             target = staging / f"{name}.safetensors"
+            if name in by_hand:
+                _write(SHIPPED / target.name, target, header)
+                continue
             if name in kept:
                 target.write_bytes(before[name])
                 continue
@@ -174,14 +199,46 @@ def _write(source: Path, target: Path, header: Mapping[str, Any]) -> None:
         safetensors.torch.save_file(halved(state), staging, {weights.KEY: text})
 
 
+def headers_by_hand(folder: Path, catalogue: Path) -> dict[str, dict[str, Any]]:
+    """Return what by_hand.yaml says of each model in it, by name, and the catalogue of its data.
+
+    Raises:
+        UnmaskError: the file of one in the folder is missing, or has other weights than those that the figures are of.
+    """
+    described, datasets, found = yaml.read_yaml(BY_HAND), yaml.read_yaml(catalogue), {}
+    for name in described:
+        one = yaml.check(ByHand, described[name], BY_HAND, (name,))
+        path = folder / f"{name}.safetensors"
+        if not path.exists():
+            raise UnmaskError(f"{path}: no such file; Git has it, or `{one.made_by}` trains it anew")
+        digest = hashlib.sha256(_tensors(path.read_bytes())).hexdigest()[: len(one.weights)]
+        if digest != one.weights:
+            raise UnmaskError(
+                f"{path} has the weights {digest}, the figures in {BY_HAND.name} are of {one.weights}: measure it as "
+                f"{one.measured} says, and write there what you find, the commit and the weights"
+            )
+        found[name] = {
+            **one.model_dump(exclude={"weights", "learned_from"}),
+            "name": name,
+            "data": _data(one.learned_from, datasets),
+            "license": LICENSE,
+            "difference": "not known: half precision is all that was kept",
+        }
+    return found
+
+
+def _data(datasets: Sequence[str], catalogue: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{key: catalogue[dataset][key] for key in ("title", "homepage", "license")} for dataset in datasets]
+
+
 def _header(name: str, run: Path, preset: str, lock: Lock) -> dict[str, Any]:
-    """Return what is said of a model: what it is, and from what and how it was made."""
+    """Return what is said of a model of a run: what it is, and from what and how it was made."""
     described = yaml.read_yaml(HERE / "models.yaml")
     if name not in described:
         raise UnmaskError(f"release.models: {name!r} is not allowed: one of {', '.join(sorted(described))}")
     one = yaml.check(Described, described[name], HERE / "models.yaml", (name,))
     settings = yaml.read_yaml(run / yaml.PARAMS_FILE)
-    catalogue = yaml.read_yaml(run / "data/catalogue.yaml")
+    catalogue = yaml.read_yaml(run / CATALOGUE)
     datasets = [settings["roles"][role] for role in one.learned_from]
     if one.made_by == PARSER and (real := settings["train_parser"]["scanet"]["real"]):
         datasets += sorted({row["face_id"].split("/")[0] for row in tables.read(run / real, ["face_id"])})
@@ -193,9 +250,9 @@ def _header(name: str, run: Path, preset: str, lock: Lock) -> dict[str, Any]:
         "made_by": one.made_by,
         "preset": preset,
         "commit": _commit(run),
-        "data": [{key: catalogue[dataset][key] for key in ("title", "homepage", "license")} for dataset in datasets],
+        "data": _data(datasets, catalogue),
         "also_from": one.also_from,
-        "license": "MIT, within the terms of the data that it learned from",
+        "license": LICENSE,
         "figures": {label: _figure(run, path, weights_of(run, name), lock) for label, path in one.figures.items()},
     }
 
@@ -307,7 +364,7 @@ def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str
         elif before[name] != after[name]:
             was, now = (safetensors_header(content).get(KEY, {}) for content in (before[name], after[name]))
             figures = [
-                f"{label} {was['figures'].get(label, 'unknown')} -> {value}"
+                f"{label} {was.get('figures', {}).get(label, 'unknown')} -> {value}"
                 for label, value in now["figures"].items()
                 if was.get("figures", {}).get(label) != value
             ]
