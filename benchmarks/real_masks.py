@@ -29,13 +29,14 @@ from stages.core import images, params, tables
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
 from stages.faces import alignment, parts, regions, removal
+from stages.faces.alignment import Align
 from stages.faces.landmarks import Points, yaw
 from stages.figures import sheets
 from stages.inpainting import inpaint
 from stages.landmarks.search import FaceTypes, Search, all_faces
 from stages.parsing import parser as parsing
 from stages.removal import released, remove_masks
-from stages.removal.finder import Align, Crop, crops_of
+from stages.removal.finder import Crop, crops_of
 from stages.removal.judge import Judge
 
 OUTLINES = Path(__file__).with_suffix(".json")

@@ -21,13 +21,13 @@ from stages.core import images, params, tables
 from stages.core.images import Pixels
 from stages.core.seeding import generator
 from stages.faces import alignment, removal
+from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.gender import classifier
 from stages.inpainting import inpainter
 from stages.masks.looks import Looks
 from stages.recognition import dlib_embedding, similarity
 from stages.removal import released
-from stages.removal.finder import Align
 
 FAR = 1e-3
 SURE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)

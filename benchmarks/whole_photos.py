@@ -17,10 +17,11 @@ import numpy as np
 from stages.core import images, params, tables
 from stages.core.seeding import generator
 from stages.faces import regions
+from stages.faces.alignment import Align
 from stages.landmarks.search import Search
 from stages.masks.looks import Looks
 from stages.removal import released, remove_masks
-from stages.removal.finder import Align, crops
+from stages.removal.finder import crops
 from stages.removal.judge import Judge
 
 
@@ -50,7 +51,7 @@ def main() -> None:
             lost += 1
             continue
         crop = there[int(np.argmax(overlaps))]
-        for name, one in (("the crop alone", replace(crop, below=None)), ("the whole mask", crop)):
+        for name, one in (("the crop alone", replace(crop, whole=None)), ("the whole mask", crop)):
             found[name].append(regions.scores(truth, one.region_in(masked) > 0))
     print(f"{len(wanted)} photos, {min(n, len(wanted))} looked at, in {lost} no mask was found")
     for name, scores in found.items():

@@ -1,13 +1,16 @@
 """Networks that are stood in for: they see masks where pictures are pure green, and fill them in with gray."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from stages.core import images, params
 from stages.core.images import Pixels
 from stages.faces import parts
+from stages.faces.alignment import Align
+from stages.inpainting.inpaint import Filled
 from stages.landmarks.search import Search
 from stages.recognition.embedders import Embed
-from stages.removal.finder import Align
 from stages.removal.judge import Judge
 from stages.tools.evaluating.photos import Aligned
 from stages.tools.portrait import gallery
@@ -22,6 +25,18 @@ def green(face: Pixels) -> Pixels:
     """Return the region that is pure green, as the stand-in for the parser sees masks."""
     found = (face[..., 1] > 180) & (face[..., 0] < 90) & (face[..., 2] < 90)
     return np.where(found, np.uint8(255), np.uint8(0))
+
+
+class Shade:
+    """A generator that makes whole faces of one shade."""
+
+    def __init__(self, shade: int, align: Align | None = None) -> None:
+        self.shade, self.align = shade, align or Align(template="arcface", side=112)
+
+    def __call__(self, faces: Sequence[Pixels], holes: Sequence[Pixels]) -> list[Pixels]:
+        """Return what the faces would be; they and their holes are of the side that was asked for."""
+        assert {one.shape[:2] for one in (*faces, *holes)} == {(self.align.side, self.align.side)}
+        return [np.full_like(face, self.shade) for face in faces]
 
 
 def brightness(faces: list[Pixels], _: object) -> np.ndarray:
@@ -56,7 +71,9 @@ def stand_ins() -> Tools:
         find=lambda faces: [np.float32(green(face) > 0) for face in faces],
         parse=lambda face: np.where(green(face) > 0, np.uint8(parts.MASK), np.uint8(1)),
         female=lambda _: 0.9,
-        fill=lambda face, region, sex: (np.where((region > 0)[..., None], np.uint8(FILLED), face), sex or "shared"),
+        fill=lambda _, crop, region, sex: Filled(
+            np.full_like(crop.image, FILLED), crop.matrix, region, sex or "shared"
+        ),
         dilation=1.0,
         gallery=known(),
         compared="upper",

@@ -17,10 +17,10 @@ from stages.core.images import decode, encode_png
 from stages.core.tables import Face
 from stages.detection import detector
 from stages.faces import alignment
+from stages.faces.alignment import Align
 from stages.inpainting import inpainter
 from stages.parsing import parser
 from stages.recognition import dlib_embedding, embedders, import_recognizer, recognizer
-from stages.removal.finder import Align
 from stages.tools import export_onnx
 from stages.tools.exporting import comparison, detectors, onnx_file
 from stages.tools.exporting.graph import planes
@@ -51,7 +51,7 @@ def tiny_detector(to: Path) -> Path:
 
 
 def tiny_inpainter(to: Path) -> Path:
-    about = {"channels": 4, "discriminator_channels": 4, "size": SIDE}
+    about = {"channels": 4, "discriminator_channels": 4, "size": SIDE, "template": "arcface"}
     networks = inpainter.Networks(about)
     torch.nn.init.normal_(networks.generator.last[-1].weight, std=0.05)  # which is 0 before a training
     weights.save(to, networks, {"kind": inpainter.KIND, **about})

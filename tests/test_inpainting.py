@@ -46,7 +46,7 @@ from tests.conftest import (
     workers,
     write_table,
 )
-from tests.tiny_gan import SIZES, halves, hole, network, schedule, train
+from tests.tiny_gan import ABOUT, SIZES, halves, hole, network, schedule, train
 
 
 def picture(seed: int = 0, height: int = 32, width: int = 32) -> Pixels:
@@ -336,7 +336,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     same = inpainter.Networks(SIZES)
     for name in ("shared", "pretrained", "female", "male"):
-        weights.save(paths[name], same, {"kind": inpainter.KIND, **SIZES})
+        weights.save(paths[name], same, ABOUT)
     small = classifier.Network(name="resnet10", side=32, pretrained=None, frozen=False)
     about = {"kind": classifier.KIND, "network": small.model_dump(mode="json"), "fold_of": {}}
     weights.save(paths["gender"], classifier.Networks({"all": small.build()}), about)

@@ -17,6 +17,7 @@ from stages.inpainting import inpaint
 from stages.landmarks.behind_masks import Found
 from stages.removal import finder, judge
 from tests.conftest import ROOT, drawn_face, run
+from tests.stand_ins import Shade
 
 SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FILLED = 99
@@ -37,7 +38,7 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(unmask, "MODELS", tmp_path)
     unmask._settings.cache_clear()
     monkeypatch.setattr(finder, "_parser", lambda _: SimpleNamespace(likely=seen))
-    monkeypatch.setattr(inpaint, "_generator", lambda _: lambda faces, _: [np.full_like(one, FILLED) for one in faces])
+    monkeypatch.setattr(inpaint, "_generator", lambda _: Shade(FILLED))
 
     def likely(photo: Pixels, faces: list[np.ndarray]) -> list[float]:
         middles = [np.round(points.mean(0)).astype(int) for points in faces]

@@ -19,8 +19,8 @@ from stages.inpainting import inpainter
 from stages.tools import release as stage
 from stages.tools.releasing import agreement
 from tests.conftest import ROOT, commit, face_row, run, write_table
+from tests.tiny_gan import ABOUT, SIZES
 
-SIZES = {"channels": 4, "discriminator_channels": 4, "size": 32}
 NAME = "inpainter-shared"
 METRICS = "metrics/evaluate_inpainting.json"
 BY_HAND = params.read_yaml(stage.BY_HAND)
@@ -30,7 +30,7 @@ def save(path: Path, scale: float = 0.05) -> None:
     torch.manual_seed(0)
     networks = inpainter.Networks(SIZES)
     torch.nn.init.normal_(networks.generator.last[-1].weight, std=scale)
-    weights.save(path, networks, {"kind": inpainter.KIND, **SIZES})
+    weights.save(path, networks, ABOUT)
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ from stages.core import tables
 from stages.core.images import Pixels
 from stages.inpainting import samples, training
 from stages.inpainting.gan import LossWeights
-from stages.inpainting.inpainter import Networks
+from stages.inpainting.inpainter import KIND, Networks
 from stages.training import loop
 from stages.training.trained import Trained
 from tests.conftest import face_row
 
 SIZES = {"channels": 4, "discriminator_channels": 4, "size": 32}
+ABOUT = {"kind": KIND, **SIZES, "template": "arcface"}
 
 
 def hole(height: int = 32, width: int = 32) -> Pixels:

@@ -21,6 +21,7 @@ from stages.core import params
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces import removal
+from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.faces.warp import CollinearPointsError
 from stages.inpainting import inpaint as filling
@@ -29,7 +30,7 @@ from stages.landmarks.shipped import SHIPPED as MODELS
 from stages.masks import rendering
 from stages.masks.shapes import POSITIONS
 from stages.removal import remove_masks
-from stages.removal.finder import Align, Crop, crops_of
+from stages.removal.finder import Crop, crops_of
 from stages.removal.judge import Judge
 from stages.removal.released import SETTINGS
 from stages.tools.portrait.sitting import LOOKS, look_of

@@ -1,9 +1,14 @@
 """Similarity transforms that bring a face to a known place: the ArcFace template and FFHQ's crop."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from stages.core.params import Section
 from stages.faces.landmarks import MOUTH_LEFT, MOUTH_RIGHT, Points, eye_centers, five_points
 
 Matrix = NDArray[np.float64]  # (2, 3): [x', y'] = M @ [x, y, 1]
@@ -102,14 +107,56 @@ def warp(image: NDArray[np.uint8], matrix: Matrix, size: int, *, nearest: bool =
     """
     scale = scale_of(matrix)
     interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR if scale > 1 else cv2.INTER_CUBIC
-    if scale < 0.7 and not nearest:
-        # Interpolation looks at 2 to 4 pixels only: shrink by averaging first.
-        height, width = image.shape[:2]
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        factors = np.array([width / small[0], height / small[1]])
-        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
-        matrix = np.column_stack([matrix[:, :2] * factors, matrix[:, 2] + matrix[:, :2] @ (factors - 1) / 2])
+    if not nearest:
+        image, matrix = _averaged(image, matrix)
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=interpolation), np.uint8)
 
 
+def _averaged(image: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8], Matrix]:
+    """Return an image that a transform shrinks, shrunk by averaging, and the transform from there.
+
+    Interpolation looks at 2 to 4 pixels only.
+    """
+    scale = scale_of(matrix)
+    if scale >= 0.7:
+        return image, matrix
+    height, width = image.shape[:2]
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    factors = np.array([width / small[0], height / small[1]])
+    image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+    return image, np.column_stack([matrix[:, :2] * factors, matrix[:, 2] + matrix[:, :2] @ (factors - 1) / 2])
+
+
+def laid_back(
+    picture: NDArray[np.uint8], matrix: Matrix, shape: Sequence[int], border: int = cv2.BORDER_CONSTANT
+) -> NDArray[np.uint8]:
+    """Return an aligned picture (h, w) or (h, w, 3) where it lies in a photo, (H, W) or (H, W, 3).
+
+    Args:
+        picture: uint8.
+        matrix: (2, 3), from the photo's pixels to the picture's.
+        shape: of the photo; its height and width count.
+        border: OpenCV's name of what lies around the picture, by default 0.
+    """
+    picture, back = _averaged(picture, np.asarray(cv2.invertAffineTransform(matrix), np.float64))
+    size = shape[1::-1]
+    return np.asarray(cv2.warpAffine(picture, back, size, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
+
+
 TRANSFORMS = {"arcface": arcface_transform, "ffhq": ffhq_transform}
+
+
+class Align(Section):
+    """Section `align_faces:` of params.yaml: how faces are aligned, and were, on which networks have learned."""
+
+    template: Literal["arcface", "ffhq"]
+    side: int = Field(ge=16, le=2048)
+    """Side of the aligned image, pixels."""
+
+    def matrix(self, points: Points) -> Matrix:
+        """Return the transform (2, 3) of a face with 68 landmarks.
+
+        Raises:
+            DegenerateLandmarksError: the landmarks coincide.
+        """
+        return TRANSFORMS[self.template](points, self.side)

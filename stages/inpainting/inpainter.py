@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from stages.compute import device, weights
 from stages.core import images
+from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
+from stages.faces.alignment import Align
 from stages.faces.resize import around_holes
 from stages.inpainting.networks import Discriminator, Generator
 
@@ -35,12 +37,12 @@ class Inpainter:
 
     Args:
         generator: fills holes.
-        size: side of the images it was trained on, pixels.
+        align: how the faces lie on which it was trained, and their side, pixels.
     """
 
-    def __init__(self, generator: Generator, size: int) -> None:
+    def __init__(self, generator: Generator, align: Align) -> None:
         self.generator = device.placed(generator)
-        self.size = size
+        self.align = align
 
     def __call__(self, faces: Sequence[Pixels], regions: Sequence[Pixels]) -> list[Pixels]:
         """Return aligned faces, RGB uint8 (H, W, 3), with their regions, uint8 (H, W), filled.
@@ -61,7 +63,7 @@ class Inpainter:
             faces: uint8 (n, 3, H, W), on the generator's device.
             regions: uint8 (n, H, W), there, too.
         """
-        shape = (self.size, self.size)
+        shape = (self.align.side, self.align.side)
         height, width = faces.shape[2:]
         inputs, holes = faces.float() / 255, (regions > 0).float()[:, None]
         if (height, width) != shape:
@@ -84,9 +86,11 @@ def load(path: Path) -> Inpainter:
     """Return the inpainter that a training wrote.
 
     Raises:
-        UnmaskError: no such file, or it holds something else.
+        UnmaskError: no such file, it holds something else, or does not say how the faces lay that it learned from.
     """
     about, state = weights.load(path, KIND)
+    if "template" not in about:
+        raise UnmaskError(f"{path} is of a version that did not note how faces were aligned: train it again")
     networks = Networks(about)
     weights.fill(networks, state, path)
-    return Inpainter(networks.generator, about["size"])
+    return Inpainter(networks.generator, Align(template=about["template"], side=about["size"]))

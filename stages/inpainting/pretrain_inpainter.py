@@ -56,7 +56,7 @@ def pretrain_inpainter(faces: Path, templates: Path, out: Path, results: Results
         name=NAME,
         key=key,
     )
-    written = trained.write(out, training.header(params.inpainter), results, rows, kept)
+    written = trained.write(out, training.header(params.inpainter, params.align_faces), results, rows, kept)
     return {**written, "parameters": training.parameters(kept), **begin.report}
 
 

@@ -77,7 +77,7 @@ def train_inpainter(
         name=name,
         key=key,
     )
-    written = trained.write(out, training.header(params.inpainter), results, rows, kept)
+    written = trained.write(out, training.header(params.inpainter, params.align_faces), results, rows, kept)
     return {**written, "parameters": training.parameters(kept)}
 
 

@@ -50,7 +50,7 @@ def train_shared_inpainter(
         name=NAME,
         key=key,
     )
-    written = trained.write(out, training.header(params.inpainter), results, rows, kept)
+    written = trained.write(out, training.header(params.inpainter, params.align_faces), results, rows, kept)
     return {**written, "parameters": training.parameters(kept)}
 
 

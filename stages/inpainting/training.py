@@ -15,6 +15,7 @@ from stages.core import images
 from stages.core.params import Section, StageParams
 from stages.core.seeding import derived
 from stages.core.tables import Face
+from stages.faces.alignment import Align
 from stages.faces.resize import resized_pixels
 from stages.inpainting.gan import InpaintingGAN, LossWeights
 from stages.inpainting.inpainter import KIND, Networks
@@ -45,9 +46,10 @@ class Network(Section):
 class Params(StageParams):
     """What each training of an inpainter takes from params.yaml."""
 
-    top_level: ClassVar = ("seed", "render_masks", "inpainter")
+    top_level: ClassVar = ("seed", "align_faces", "render_masks", "inpainter")
 
     seed: int = Field(ge=0)
+    align_faces: Align
     render_masks: looks.Looks
     inpainter: Network
     schedule: loop.Schedule
@@ -94,7 +96,7 @@ def train(
     """
 
     def build() -> InpaintingGAN:
-        networks = Networks(header(network))
+        networks = Networks(_sizes(network))
         start(networks)
         return InpaintingGAN(
             networks.generator, networks.discriminator, recognizer, network.losses, ema_momentum=network.ema_momentum
@@ -102,16 +104,19 @@ def train(
 
     trained = loop.train(build, samples, schedule, name=name, key=key, parts=("generator", "discriminator"))
     gan: Any = trained.model
-    kept = Networks(header(network))
+    kept = Networks(_sizes(network))
     kept.generator.load_state_dict(gan.averaged.module.state_dict())
     kept.discriminator.load_state_dict(gan.discriminator.state_dict())
     return trained, kept
 
 
-def header(network: Network) -> dict[str, Any]:
-    """Return what the file of an inpainter says of it."""
-    sizes = network.model_dump(include={"channels", "discriminator_channels"})
-    return {"kind": KIND, **sizes, "size": network.side}
+def header(network: Network, align: Align) -> dict[str, Any]:
+    """Return what the file of an inpainter says of it, and of the faces that it learned from."""
+    return {"kind": KIND, **_sizes(network), "template": align.template}
+
+
+def _sizes(network: Network) -> dict[str, int]:
+    return {**network.model_dump(include={"channels", "discriminator_channels"}), "size": network.side}
 
 
 def parameters(networks: Networks) -> dict[str, int]:

@@ -7,10 +7,9 @@ python -m stages.landmarks.align_faces --faces data/landmarks/orl --out data/ali
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from stages.core import images, tables
 from stages.core.command import run_stage
@@ -21,12 +20,8 @@ from stages.faces import alignment
 from stages.figures import sheets
 
 
-class Params(StageParams):
+class Params(alignment.Align, StageParams):
     """Section `align_faces:` of params.yaml."""
-
-    template: Literal["arcface", "ffhq"]
-    side: int = Field(ge=16, le=2048)
-    """Side of the aligned image, pixels."""
 
 
 def align_faces(faces: Path, out: Path, results: Results, params: Params) -> dict[str, Any]:

@@ -11,31 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.images import Pixels
-from stages.core.params import Section
 from stages.detection import detector as detection
 from stages.faces import alignment, parts
+from stages.faces.alignment import Align
 from stages.faces.landmarks import Points, face_size
 from stages.faces.regions import widened
 from stages.landmarks.search import Search, all_faces
 from stages.parsing import parser as parsing
+from stages.removal import cutting
+from stages.removal.cutting import Likely
 from stages.removal.judge import Judge, Worn, probabilities
 from stages.removal.refinement import mended, refined
 
 By = Literal["parser", "detector"]
-Likely = NDArray[np.float32]  # (H, W), 0 to 1: how likely each pixel is of the mask
 Find = Callable[[Sequence[Pixels]], Sequence[Likely]]
 """Says of aligned faces (H, W, 3) how likely each pixel is of the mask."""
-ENOUGH = 0.22  # from this on, a pixel of a photo is of the mask: who learned from drawn masks doubts real ones
+ENOUGH = 0.22  # from this on, a pixel counts where it is asked whether a mask is worn: real masks are doubted
 OVER = 0.3  # of a face's size by which a mask reaches over its outline
-AROUND = 8  # pixels that are looked at around what is filled in by them
 EDGE = 3  # pixels of a crop by which a region's edge may move to that of the photo
-
-
-class Align(Section):
-    """Section `align_faces:` of params.yaml: how the faces were aligned on which the networks were trained."""
-
-    template: Literal["arcface", "ffhq"]
-    side: int
 
 
 @dataclass(frozen=True)
@@ -88,78 +81,46 @@ class Crop:
         image: RGB uint8 (size, size, 3).
         region: of its mask, uint8 (size, size), 0 or 255.
         matrix: from the photo's pixels to the crop's, float (2, 3).
+        points: the face's landmarks, float32 (68, 2), pixels of the photo.
         worn: whether it wears a mask; None if nobody asked.
-        below: the region of the crop that `alignment.lower` gives, as a mask goes on where an aligned face ends; None
-            if nobody looked there.
+        whole: the region as it was cut out of the photo, in the picture of `cutting.frame`: a mask goes on where an
+            aligned face ends, and has its own edge; None if nobody looked there.
     """
 
     image: Pixels
     region: Pixels
     matrix: NDArray[np.floating]
+    points: Points
     worn: Worn | None = None
-    below: Pixels | None = None
+    whole: Pixels | None = None
 
     @property
     def scale(self) -> float:
         """Return how many pixels of the crop one of the photo is wide."""
         return alignment.scale_of(self.matrix)
 
-    def laid_back(self, picture: Pixels, photo: Pixels) -> Pixels:
-        """Return a picture of the crop's size, uint8, where it lies in the photo, of the photo's size; 0 around it."""
-        return _laid_back(picture, self.matrix, photo)
-
-    def inside(self, photo: Pixels) -> NDArray[np.bool_]:
-        """Tell of each pixel of the photo (H, W) whether the crop shows it."""
-        return self.laid_back(np.full_like(self.region, 255), photo) >= 128
-
     def region_in(self, photo: Pixels) -> Pixels:
         """Return the region as it lies in the photo, uint8 (H, W), 0 or 255.
 
-        If somebody looked below the crop, too, it goes on there, and its edge is that of the photo.
+        If it was cut out of the photo, its edge is that of the photo.
         """
-        region = self.laid_back(self.region, photo)
-        if self.below is None:
-            return np.where(region >= 128, np.uint8(255), np.uint8(0))
-        there = _laid_back(self.below, alignment.lower(self.matrix, self.region.shape[0]), photo)
-        whole = np.where(self.inside(photo), region, there) >= 128
-        return refined(photo, np.where(whole, np.uint8(255), np.uint8(0)), EDGE / self.scale)
+        if self.whole is None:
+            return _binary(alignment.laid_back(self.region, self.matrix, photo.shape))
+        matrix = cutting.joined(cutting.frame(self.region.shape[0]), self.matrix)
+        return refined(photo, _binary(alignment.laid_back(self.whole, matrix, photo.shape)), EDGE / self.scale)
 
-    def to_fill(self, photo: Pixels, dilation: float) -> tuple[Pixels, Pixels]:
-        """Return the region, widened by hundredths of the crop's width: in the photo (H, W), and in the crop.
+    def to_fill(self, photo: Pixels, dilation: float) -> Pixels:
+        """Return the region as it lies in the photo, uint8 (H, W), widened by hundredths of the crop's width.
 
-        Both are uint8, 0 where nothing is to be filled in.
+        It is 0 where nothing is to be filled in.
         """
         if not self.region.any():
-            return np.zeros(photo.shape[:2], np.uint8), self.region
-        side = self.region.shape[1]
-        whole = widened(self.region_in(photo), dilation * side / self.scale / photo.shape[1])
-        return whole, alignment.warp(whole, self.matrix, side)
-
-    def filled_in(self, photo: Pixels, filled: Pixels, whole: Pixels) -> Pixels:
-        """Return a photo (H, W, 3) in which a region (H, W) shows the crop as it was filled in; no other pixel changes.
-
-        What lies below the crop goes on as what is around it, by OpenCV's Telea.
-        """
-        inside = (whole > 0) & self.inside(photo)
-        # The crop's outermost pixels go on, so that its border leaves no dark line.
-        laid = _laid_back(filled, self.matrix, photo, cv2.BORDER_REPLICATE)
-        result = np.where(inside[..., None], laid, photo)
-        beyond = np.where((whole > 0) & ~inside, np.uint8(255), np.uint8(0))
-        if not beyond.any():
-            return result
-        left, top, width, height = cv2.boundingRect(beyond)
-        rows = slice(max(0, top - AROUND), top + height + AROUND)
-        columns = slice(max(0, left - AROUND), left + width + AROUND)
-        window = rows, columns
-        result[window] = cv2.inpaint(result[window].copy(), beyond[window].copy(), 3, cv2.INPAINT_TELEA)
-        return result
+            return np.zeros(photo.shape[:2], np.uint8)
+        return widened(self.region_in(photo), dilation * self.region.shape[1] / self.scale / photo.shape[1])
 
 
-def _laid_back(
-    picture: Pixels, matrix: NDArray[np.floating], photo: Pixels, border: int = cv2.BORDER_CONSTANT
-) -> Pixels:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(picture, matrix, photo.shape[1::-1], flags=flags, borderMode=border), np.uint8)
+def _binary(region: Pixels) -> Pixels:
+    return np.where(region >= 128, np.uint8(255), np.uint8(0))
 
 
 def crops(photo: Pixels, find: Finder, search: Search, align: Align, judge: Judge) -> list[Crop | None]:
@@ -177,7 +138,7 @@ def crops_of(
     aligned: list[tuple[Pixels, NDArray[np.floating]] | None] = []
     for points in faces:
         try:
-            matrix = alignment.TRANSFORMS[align.template](points, align.side)
+            matrix = align.matrix(points)
             aligned.append((alignment.warp(photo, matrix, align.side), matrix))
         except alignment.DegenerateLandmarksError:
             aligned.append(None)
@@ -185,7 +146,7 @@ def crops_of(
     seen = _seen([image for (image, _), _ in there], find)
     worn = probabilities(photo, [points for _, points in there], search.long_side)
     found = iter(
-        _judged(Crop(image, _region(here), matrix), probability, judge, here, photo, points, find)
+        _judged(Crop(image, _region(here), matrix, points), probability, judge, here, photo, find)
         for ((image, matrix), points), here, probability in zip(there, seen, worn, strict=True)
     )
     return [one and next(found) for one in aligned]
@@ -202,10 +163,8 @@ def _region(likely: Likely) -> Pixels:
     return mended(np.where(likely >= ENOUGH, np.uint8(255), np.uint8(0)))
 
 
-def _judged(
-    crop: Crop, probability: float, judge: Judge, here: Likely, photo: Pixels, points: Points, find: Find
-) -> Crop:
-    """Return a face with what was asked: whether a mask is worn, and if so, its region here and below."""
+def _judged(crop: Crop, probability: float, judge: Judge, here: Likely, photo: Pixels, find: Find) -> Crop:
+    """Return a face with what was asked: whether a mask is worn, and if so, its region, which may go on below it."""
     worn = judge(probability, crop.region)
     if not worn or not crop.region.any():
         return replace(crop, worn=worn, region=np.zeros_like(crop.region))
@@ -213,9 +172,10 @@ def _judged(
     matrix, step = alignment.lower(crop.matrix, side), round(alignment.LOWER * side)
     (below,) = _seen([alignment.warp(photo, matrix, side)], find)
     both = (here[step:] + below[:-step]) / 2
-    rest = np.where(_reach(alignment.apply(matrix, points), side) > 0, below, np.float32(0))[-step:]
-    whole = _region(np.concatenate([here[:step], both, rest]))
-    return replace(crop, worn=worn, region=whole[:side], below=whole[step:])
+    rest = np.where(_reach(alignment.apply(matrix, crop.points), side) > 0, below, np.float32(0))[-step:]
+    whole = mended(cutting.cut(photo, np.concatenate([here[:step], both, rest]), crop.matrix))
+    region = _binary(alignment.warp(whole, cv2.invertAffineTransform(cutting.frame(side)), side))
+    return replace(crop, worn=replace(worn, share=float((region > 0).mean())), region=region, whole=whole)
 
 
 def _reach(points: Points, side: int) -> Pixels:

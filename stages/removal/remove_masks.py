@@ -35,11 +35,12 @@ from stages.core.params import StageParams, load
 from stages.core.results import Results
 from stages.core.tables import Face
 from stages.faces import regions, removal
+from stages.faces.alignment import Align
 from stages.figures import sheets
 from stages.landmarks.search import Search
 from stages.photos import folders
 from stages.removal import released
-from stages.removal.finder import Align, By, Finder, crops
+from stages.removal.finder import By, Finder, crops
 from stages.removal.judge import Judge
 
 ALIGNED, ALIGNED_REGIONS = "aligned", "aligned_regions"  # folders

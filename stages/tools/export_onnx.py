@@ -25,11 +25,10 @@ from stages.core.parallel import settings
 from stages.core.params import load
 from stages.core.tables import Face
 from stages.detection import detector
-from stages.faces.alignment import ARCFACE_112
+from stages.faces.alignment import ARCFACE_112, Align
 from stages.inpainting import inpainter
 from stages.parsing import parser
 from stages.recognition import recognizer
-from stages.removal.finder import Align
 from stages.tools.exporting import comparison, detectors, inpainters, onnx_file, parsers, recognizers
 from stages.tools.exporting.graph import Graph, NotExportedError
 

@@ -25,6 +25,7 @@ from stages.core.outputs import whole_folder
 from stages.core.params import load
 from stages.core.tables import SEXES
 from stages.core.text import printable
+from stages.faces.alignment import Align
 from stages.figures import sheets
 from stages.gender import classifier
 from stages.inpainting import inpaint
@@ -33,7 +34,6 @@ from stages.parsing import parser as parsing
 from stages.recognition import dlib_embedding, embedders
 from stages.recognition.embedders import Embed
 from stages.removal import released, remove_masks
-from stages.removal.finder import Align
 from stages.removal.judge import Judge
 from stages.removal.released import RELEASED
 from stages.tools.portrait import files, gallery, sheet
@@ -89,14 +89,15 @@ def load_tools(params: Params, models: Path | None = None, known: Path | None = 
         find=find.likely,
         parse=lambda face: parts([face])[0],
         female=sexes and (lambda face: sexes.female([face])[0]),
-        fill=lambda face, region, sex: filler([face], [region], [sex])[0],
+        fill=filler.in_photo,
         dilation=filling.dilation,
         gallery=people,
         compared=params.compared,
         n_nearest=params.nearest,
         judge=params,
     )
-    _warm(tools, generators)
+    filler.load()
+    _warm(tools)
     return tools
 
 
@@ -111,17 +112,13 @@ def _recognizer(name: str, models: Path) -> Embed:
     return embedders.load(file)
 
 
-def _warm(tools: Tools, names: Any) -> None:
+def _warm(tools: Tools) -> None:
     """Load what loads itself when it is first asked, so that a missing file is said at once and no face waits."""
     blank = np.full((tools.align.side, tools.align.side, 3), 127, np.uint8)
-    region = np.zeros(blank.shape[:2], np.uint8)
-    region[-2:] = 255
     tools.find([blank])
     for look in (tools.parse, tools.female):
         if look:
             look(blank)
-    for name in names:
-        tools.fill(blank, region, name)
     portraits(blank, tools)
 
 

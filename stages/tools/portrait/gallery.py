@@ -14,11 +14,11 @@ from stages.core import images, parallel
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces import removal
+from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.landmarks.search import Search
 from stages.recognition import similarity
 from stages.recognition.embedders import Embed
-from stages.removal.finder import Align
 from stages.tools.evaluating import photos
 from stages.tools.evaluating.photos import Aligned, File, Looked
 

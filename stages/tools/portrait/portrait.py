@@ -6,16 +6,20 @@ Faces are aligned crops, RGB uint8 (size, size, 3); regions and label maps are u
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from stages.core.images import Pixels
 from stages.faces import alignment, removal
+from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
+from stages.inpainting.inpaint import Filled
 from stages.landmarks.search import Search, all_faces
-from stages.removal.finder import Align, Crop, Find, crops_of
+from stages.removal.finder import Crop, Find, crops_of
 from stages.removal.judge import Judge, Worn
 from stages.tools.portrait.gallery import Compared, Gallery, Neighbor
 
-Fill = Callable[[Pixels, Pixels, str | None], tuple[Pixels, str]]
-"""Maps an aligned face, the region to fill, and a sex, if it is sure, to the filled face, and what filled it."""
+Fill = Callable[[Pixels, Crop, Pixels, str | None], Filled]
+"""Fills a region (H, W) of a face in a photo (H, W, 3), given the person's sex, if it is sure."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,8 @@ class Portrait:
         labels: class ids, see `stages.faces.parts`.
         removed: the face with the mask's pixels at 0; as it is if none is worn.
         to_fill: the region that was filled in, in the crop, empty if none is worn.
-        whole: the same in the photo, uint8 (H, W).
+        filling: what a generator made of it; None if nothing was filled in.
         filled: the face with that region filled in.
-        generator: that filled it; None if nothing was.
         female: how likely the person is a woman, by the classifier, 0 to 1; None without one.
         sex: what that says; None if it is unsure.
         compared: which picture was compared with the gallery: `bare`, or one of `Compared`.
@@ -46,13 +49,17 @@ class Portrait:
     labels: Pixels
     removed: Pixels
     to_fill: Pixels
-    whole: Pixels
+    filling: Filled | None
     filled: Pixels
-    generator: str | None
     female: float | None
     sex: str | None
     compared: str
     nearest: list[Neighbor]
+
+    @property
+    def generator(self) -> str | None:
+        """Return which generator filled it; None if nothing was filled in."""
+        return self.filling and self.filling.generator
 
 
 @dataclass(frozen=True)
@@ -104,21 +111,30 @@ def portrait_of(photo: Pixels, points: Points, by: str, tools: Tools) -> Portrai
     return crop and _portrait(photo, points, by, crop, tools)
 
 
-def refilled(portrait: Portrait, region: Pixels, tools: Tools) -> Portrait:
+def refilled(photo: Pixels, portrait: Portrait, region: Pixels, tools: Tools) -> Portrait:
     """Return a portrait with another region, uint8 (size, size), removed and filled in; an empty one fills nothing."""
-    face, filled, generator = portrait.crop.image, portrait.crop.image, None
-    if region.any():
-        filled, generator = tools.fill(face, region, portrait.sex)
-    crop = replace(portrait.crop, region=region, below=None)
+    crop = replace(portrait.crop, region=region, whole=None)
+    filling = _filling(photo, crop, crop.region_in(photo), portrait.sex, tools)
     return replace(
         portrait,
         crop=crop,
-        removed=removal.remove(face, region),
+        removed=removal.remove(crop.image, region),
         to_fill=region,
-        whole=crop.region_in(portrait.whole),
-        filled=filled,
-        generator=generator,
+        filling=filling,
+        filled=_filled(photo, crop, region, filling),
     )
+
+
+def _filling(photo: Pixels, crop: Crop, region: Pixels, sex: str | None, tools: Tools) -> Filled | None:
+    return tools.fill(photo, crop, region, sex) if region.any() else None
+
+
+def _filled(photo: Pixels, crop: Crop, region: Pixels, filling: Filled | None) -> Pixels:
+    """Return the aligned face with a region of it, uint8 (size, size), as it was filled in in the photo."""
+    if filling is None:
+        return crop.image
+    there = alignment.warp(filling.laid_into(photo), crop.matrix, crop.image.shape[0])
+    return np.where((region > 0)[..., None], there, crop.image)
 
 
 def _portrait(photo: Pixels, points: Points, by: str, crop: Crop, tools: Tools) -> Portrait:
@@ -126,14 +142,13 @@ def _portrait(photo: Pixels, points: Points, by: str, crop: Crop, tools: Tools) 
     assert worn is not None  # noqa: S101 -- the finder has asked
     female = tools.female(face) if tools.female else None
     sex = tools.judge.sex(female)
-    removed, (whole, to_fill) = removal.remove(face, crop.region), crop.to_fill(photo, tools.dilation)
-    filled, generator = tools.fill(face, to_fill, sex) if to_fill.any() else (face, None)
+    removed, whole = removal.remove(face, crop.region), crop.to_fill(photo, tools.dilation)
+    to_fill, filling = alignment.warp(whole, crop.matrix, face.shape[0]), _filling(photo, crop, whole, sex, tools)
+    filled = _filled(photo, crop, to_fill, filling)
     compared, nearest = tools.compared if worn else "bare", list[Neighbor]()
     if tools.gallery is not None:
         pictures = {"zeroed": removed, "inpainted": filled, "upper": removal.upper_half(face)}
         there = alignment.apply(crop.matrix, points)
         nearest = tools.gallery.nearest(pictures.get(compared, face), there, compared=compared, n=tools.n_nearest)
     labels = tools.parse(face)
-    return Portrait(
-        points, by, crop, worn, labels, removed, to_fill, whole, filled, generator, female, sex, compared, nearest
-    )
+    return Portrait(points, by, crop, worn, labels, removed, to_fill, filling, filled, female, sex, compared, nearest)

@@ -50,7 +50,7 @@ class Sitting:
         """Return the photo with every mask filled in."""
         photo = self.photo
         for face in reversed(self.faces):
-            photo = face.crop.filled_in(photo, face.filled, face.whole)
+            photo = face.filling.laid_into(photo) if face.filling else photo
         return photo
 
 
@@ -139,6 +139,6 @@ def corrected(sitting: Sitting, index: int, painted: npt.NDArray[np.bool_], tool
     size = face.crop.region.shape[::-1]
     shares = cv2.resize(np.where(painted, np.uint8(255), np.uint8(0)), size, interpolation=cv2.INTER_AREA)
     region = np.where(shares >= 128, np.uint8(255), np.uint8(0))
-    changed = refilled(face, region, tools)
+    changed = refilled(sitting.photo, face, region, tools)
     faces = (*sitting.faces[:index], changed, *sitting.faces[index + 1 :])
     return replace(sitting, faces=faces)
