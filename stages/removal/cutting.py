@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from stages.core.images import Pixels
 from stages.faces import alignment
 
-SIDE = 336  # pixels of an aligned face as it is cut
+SIDE = 392  # pixels of an aligned face as it is cut
 MARGIN = 0.1  # of an aligned face's side that is seen around it
 SURE, PERHAPS, NEVER = 0.99, 0.25, 0.02  # likelihoods from which on a pixel shows the mask, may show it, or may not
 CLEAR = 0.35  # from this on, a pixel is of the mask, whatever its color is
