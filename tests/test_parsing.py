@@ -554,6 +554,29 @@ def test_what_is_drawn_before_a_face_is_labeled_as_what_it_is():
     assert len({(found == parts.MASK).sum() for _, found in seen}) > 15  # each is of another cut
 
 
+def test_somebody_who_stands_before_a_face_is_background():
+    """The face goes on around the other head, and below it nothing is left of what it hides."""
+    window, other = photo_samples.windows([photo_row(index) for index in (1, 2)], 112)
+    image = images.decode(window["image"])
+    shape = image.shape[:2]
+    labels, picture = np.full(shape, parts.MASK, np.uint8), np.full((*shape, 3), 250, np.uint8)
+    other |= {"image": images.encode_png(picture)}
+    hidden = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        seen, found = photo_samples.behind(other, image, labels, window["landmarks"], rng)
+        region = found == parts.HIDDEN
+        hidden.append(region.mean())
+        assert set(np.unique(found)) <= {parts.HIDDEN, parts.MASK}
+        kernel = np.ones((45, 45), np.uint8)
+        far = cv2.dilate(np.uint8(region), kernel) == 0
+        assert np.array_equal(seen[far], image[far])
+        deep = cv2.erode(np.uint8(region), kernel) > 0
+        assert not deep.any() or np.ptp(seen[deep]) < 6  # of one shade, as the other head is
+    assert 0.03 < np.mean(hidden) < 0.5
+    assert len(set(hidden)) > 15
+
+
 def test_photo_samples_have_the_size_asked_for_and_are_the_same_each_time():
     rows = list(photo_samples.windows([photo_row(index) for index in range(3)], 64))
     change = functools.partial(

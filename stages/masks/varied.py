@@ -228,8 +228,8 @@ def glasses(image: Pixels, points: Points, rng: Rng) -> tuple[Pixels, Pixels]:
 
 
 def collar(image: Pixels, points: Points, rng: Rng) -> tuple[Pixels, Pixels]:
-    """Return the image with a scarf or a collar that leaves the face free, and its region, 0 or 255."""
-    return occluders.paste(image, occluders.scarf(image, points, rng, highest=1.0, lowest=1.4))
+    """Return the image with a scarf or a collar that hides no more than the chin, and its region, 0 or 255."""
+    return occluders.paste(image, occluders.scarf(image, points, rng, highest=0.75, lowest=1.4))
 
 
 def _held(image: Pixels, points: Points, rng: Rng) -> Layer:

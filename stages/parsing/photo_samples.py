@@ -15,8 +15,9 @@ from stages.core.images import Pixels
 from stages.core.tables import Face
 from stages.faces import alignment, parts
 from stages.faces.augmentation import jitter
+from stages.faces.landmarks import Points, face_size
 from stages.faces.warp import CollinearPointsError
-from stages.masks import beards, varied
+from stages.masks import beards, occluders, varied
 from stages.parsing import parser, samples
 from stages.training.samples import FaceSamples
 
@@ -25,7 +26,8 @@ WINDOW, DETAIL = 1.5, 1.5  # sides of a window, in sides of the aligned face in 
 MARGIN = np.array([0.25, 0.125])  # of the window, to the left and above, of the aligned face's side
 BELOW = 0.4  # share of the crops that lie lower
 NAMED = 0.15  # share of the masks that are of the styles which have names; the others are varied
-TONED, GLASSES, COLLAR, OVER_MASK, OVER_FACE = 0.3, 0.15, 0.15, 0.15, 0.35  # shares of the images
+TONED, GLASSES, COLLAR, OVER_MASK, OVER_FACE = 0.3, 0.15, 0.2, 0.25, 0.35  # shares of the images
+SOMEBODY = 0.15  # share of the samples in which somebody else stands before the face, as in a crowd
 REAL = 0.4  # share of the samples that show faces of `real`, as these are few
 
 
@@ -78,8 +80,11 @@ class PhotoSamples(FaceSamples):
         """Return a crop of a changed face and its labels; see `parser.sample`."""
         if len(self.real) and rng.random() < REAL:
             face = self.real[int(rng.integers(len(self.real)))]
-        image, labels = images.decode(face["image"]), images.decode_gray(face["labels"])
-        image, labels = cropped(*self.change(face, image, labels, rng), self.size, rng)
+        image, labels = self.change(face, *_decoded(face), rng)
+        if rng.random() < SOMEBODY:
+            other = self.faces[int(rng.integers(len(self.faces)))]
+            image, labels = behind(other, image, labels, face["landmarks"], rng)
+        image, labels = cropped(image, labels, self.size, rng)
         return parser.sample(samples.relight(photographed(image, rng), rng), labels, face["face_id"])
 
 
@@ -96,15 +101,44 @@ def changed(
         image = varied.toned(image, labels, rng)
     image = beards.draw_on_some(image, points, rng, 0 if worn else beard_prob)
     masked = worn or rng.random() < mask_prob
-    if rng.random() < COLLAR:
+    collar, under = rng.random() < COLLAR, not worn and rng.random() < 0.5  # as often under a drawn mask as over it
+    if collar and under:
         image, labels = _laid(varied.collar(image, points, rng), labels, varied.CLOTH)
     if masked and not worn:
         image, labels = _laid(_masked(face, image, rng, draw), labels, parts.MASK)
+    if collar and not under:
+        image, labels = _laid(varied.collar(image, points, rng), labels, varied.CLOTH)
     if rng.random() < GLASSES:
         image, labels = _laid(varied.glasses(image, points, rng), labels, varied.GLASSES)
     if rng.random() < (OVER_MASK if masked else OVER_FACE):
         image, labels = _laid(varied.before(image, points, rng), labels, parts.HIDDEN)
     return image, labels
+
+
+def behind(other: Face, image: Pixels, labels: Pixels, points: Points, rng: Rng) -> tuple[Pixels, Pixels]:
+    """Return a face with landmarks (68, 2) that somebody else hides in part, and its labels: who hides is background.
+
+    The other person's head is larger or smaller, turned, out of focus, and lies beside the face or below it.
+    """
+    picture, head = _decoded(other)
+    turned = cv2.getRotationMatrix2D((0, 0), rng.normal(0, 12), rng.uniform(0.7, 1.8))
+    way = rng.uniform(-0.15, 1.15) * np.pi  # down, in a photo, is half of pi
+    away = rng.uniform(0.75, 1.25) * (face_size(points) + face_size(other["landmarks"]) * turned[0, 0]) / 2
+    place = points.mean(0) + away * np.array([np.cos(way), np.sin(way)])
+    turned[:, 2] = place - turned[:, :2] @ other["landmarks"].mean(0)
+    blur = rng.uniform(0, 0.06) * face_size(points)
+    layer = np.dstack([picture, np.where(head > 0, np.uint8(255), np.uint8(0))]).astype(np.float32)
+    layer = cv2.warpAffine(layer, turned, image.shape[1::-1], flags=cv2.INTER_LINEAR)
+    if blur > 0.3:  # pixels; a narrower one changes nothing
+        layer = cv2.GaussianBlur(layer, (0, 0), blur)
+    layer[..., :3] *= rng.uniform(0.5, 1.1)
+    layer[..., 3] /= 255
+    seen, region = occluders.paste(image, layer)
+    return seen, parts.covered(labels, region, by=parts.HIDDEN)
+
+
+def _decoded(face: Face) -> tuple[Pixels, Pixels]:
+    return images.decode(face["image"]), images.decode_gray(face["labels"])
 
 
 def _laid(drawn: tuple[Pixels, Pixels], labels: Pixels, by: int) -> tuple[Pixels, Pixels]:
