@@ -4,7 +4,7 @@ python -m benchmarks.unknown_faces data/landmarks/lfw [models/gender.safetensors
 
 Prints the cosine of dlib's network that 1 in 1000 pairs of strangers exceeds, by what of a face is compared with bare
 faces (upper halves with upper halves), for the people of split val; and how often the same person is above it. Masks
-are drawn as `render_masks:` of params.yaml says. `inpainted` needs models/released.
+are drawn as `render_masks:` of params.yaml says, and what is filled in is the drawn region, by the released inpainter.
 
 Given a classifier and a table of faces whose sex is known, it also prints by threshold how many faces of women and of
 men are above it, and how many of these are right. People of split train are judged by the network of their fold, which
@@ -24,41 +24,42 @@ from stages.faces import alignment, removal
 from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.gender import classifier
-from stages.inpainting import inpainter
+from stages.inpainting import inpaint
 from stages.masks.looks import Looks
 from stages.recognition import dlib_embedding, similarity
 from stages.removal import released
+from stages.removal.finder import Crop
 
 FAR = 1e-3
 SURE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
-Aligned = tuple[Pixels, Pixels, Pixels, Points]
-"""A face, the same masked, the mask's region, and landmarks, all aligned."""
+Aligned = tuple[Pixels, Pixels, Pixels, Pixels, Points]
+"""A face, the same masked, that filled in, the mask's region, and landmarks, all aligned."""
 
 
 def aligned(folder: Path, looks: Looks, align: Align) -> Iterator[tuple[str, Aligned]]:
     """Yield the faces of split val, and who each is."""
+    filler = inpaint.Filler(None, {inpaint.SHARED: released.weights("inpainter-shared")})
+    dilation = params.load(inpaint.Params, "inpaint").dilation
     for face in tables.read(folder, ["face_id", "identity", "split", "image", "landmarks", "face_type"]):
         if face["split"] != "val" or face["landmarks"] is None:
             continue
         photo, points = images.decode(face["image"]), face["landmarks"]
         rng = generator("unknown_faces", face["face_id"])
         _, masked, region = looks.draw(photo, points, face["face_type"], rng, {})
-        matrix = alignment.TRANSFORMS[align.template](points, align.side)
-        bare, behind = (alignment.warp(some, matrix, align.side) for some in (photo, masked))
-        drawn = alignment.warp(np.repeat(region[..., None], 3, 2), matrix, align.side)[..., 0]
-        yield (
-            face["identity"],
-            (bare, behind, np.where(drawn >= 128, np.uint8(255), np.uint8(0)), alignment.apply(matrix, points)),
-        )
+        matrix = align.matrix(points)
+        drawn = np.where(alignment.warp(region, matrix, align.side) >= 128, np.uint8(255), np.uint8(0))
+        crop = Crop(alignment.warp(masked, matrix, align.side), drawn, matrix, points)
+        filled = filler.in_photo(masked, crop, crop.to_fill(masked, dilation)).laid_into(masked)
+        bare, inpainted = (alignment.warp(some, matrix, align.side) for some in (photo, filled))
+        yield face["identity"], (bare, crop.image, inpainted, crop.region, alignment.apply(matrix, points))
 
 
 def probes(faces: Sequence[Aligned]) -> Iterator[tuple[str, list[Pixels]]]:
     """Yield what of faces is compared, and these pictures."""
     yield "bare", [bare for bare, *_ in faces]
     yield "masked", [masked for _, masked, *_ in faces]
-    yield "zeroed", [removal.remove(masked, region) for _, masked, region, _ in faces]
-    if (weights := released.weights("inpainter-shared")).exists():
-        yield "inpainted", inpainter.load(weights)([one[1] for one in faces], [one[2] for one in faces])
+    yield "zeroed", [removal.remove(masked, region) for _, masked, _, region, _ in faces]
+    yield "inpainted", [filled for _, _, filled, *_ in faces]
     yield "upper", [removal.upper_half(masked) for _, masked, *_ in faces]
 
 
@@ -67,7 +68,7 @@ def print_matches(folder: Path) -> None:
     align = params.load(Align, "align_faces")
     found = list(aligned(folder, params.load(Looks, "render_masks"), align))
     people, faces = np.array([who for who, _ in found]), [face for _, face in found]
-    points = [face[3] for face in faces]
+    points = [face[-1] for face in faces]
     bare = dlib_embedding.embed([face[0] for face in faces], points)
     upper = dlib_embedding.embed([removal.upper_half(face[0]) for face in faces], points)
     same, itself = people[:, None] == people, np.eye(len(people), dtype=bool)

@@ -122,6 +122,25 @@ def test_weights_that_have_not_changed_keep_the_commit_that_made_them(made: Path
     assert weights.load(out, inpainter.KIND)[0][stage.KEY]["commit"] != first
 
 
+def test_a_parser_that_a_run_has_not_trained_stays_and_so_does_how_its_faces_lie(made: Path, faces: Path):
+    """An inpainter may have learned from faces that are aligned otherwise: its own header says so."""
+    released(made, faces)
+    out = made.parent / "models/released"
+    header = weights.load(out / f"{NAME}.safetensors", inpainter.KIND)[0][stage.KEY] | {"name": stage.FINDER}
+    parser = out / f"{stage.FINDER}.safetensors"
+    weights.save(parser, torch.nn.Linear(1, 1), {"kind": "parser", stage.KEY: header})
+    before = parser.read_bytes()
+    settings = params.read_yaml(made / "params.yaml")
+    settings["align_faces"] = {"template": "ffhq", "side": 256}
+    (made / "params.yaml").write_text(json.dumps(settings))
+    released(made, faces, models=[stage.FINDER, NAME])
+    assert parser.read_bytes() == before
+    assert params.read_yaml(out / "params.yaml")["align_faces"] == {"template": "arcface", "side": 112}
+    parser.unlink()
+    released(made, faces)
+    assert params.read_yaml(out / "params.yaml")["align_faces"] == {"template": "ffhq", "side": 256}
+
+
 def test_the_same_run_gives_the_same_bytes_and_another_one_is_told_apart(made: Path, faces: Path):
     released(made, faces)
     first = (made.parent / f"models/released/{NAME}.safetensors").read_bytes()

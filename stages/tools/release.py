@@ -46,6 +46,7 @@ README = "README.md"
 CATALOGUE = "data/catalogue.yaml"
 OURS = "*.[sy]a[fm]*"  # .safetensors, .yaml
 COMPARED = 24  # faces
+FINDER = "parser-scanet"  # how faces lie, in which masks are looked for, is as it has learned
 PARSER = "train_parser@scanet"  # which may learn from a table of real masks, whose faces are named by their datasets
 MADE = ("models/", "data/")  # folders of what stages make of each other's outs
 TRAINED = ("align_faces",)  # sections of the run's params.yaml that models only work with
@@ -141,7 +142,7 @@ def release(
         sizes = {name: (staging / f"{name}.safetensors").stat().st_size / 1e6 for name in headers}
         if sum(sizes.values()) > params.megabytes:
             raise UnmaskError(_too_large(sizes, params.megabytes))
-        _write_settings(run / yaml.PARAMS_FILE, staging / SETTINGS)
+        _write_settings(out / SETTINGS if FINDER in kept else run / yaml.PARAMS_FILE, staging / SETTINGS)
     _write_page(out.parent / README, headers, sizes, {"preset": preset, "faces": _in_run(faces, run)})
     after = {name: (out / f"{name}.safetensors").read_bytes() for name in headers}
     return {
@@ -316,9 +317,9 @@ def _too_large(sizes: Mapping[str, float], most: float) -> str:
     return f"these models have {total:.1f} MB in all, release.megabytes allows {most:g}: leave one out ({each})"
 
 
-def _write_settings(run: Path, target: Path) -> None:
+def _write_settings(trained_with: Path, target: Path) -> None:
     """Write the sections of params.yaml by which the tools find faces and masks."""
-    trained, used = yaml.read_yaml(run), yaml.read_yaml(yaml.PARAMS_FILE)
+    trained, used = yaml.read_yaml(trained_with), yaml.read_yaml(yaml.PARAMS_FILE)
     content = {name: trained[name] for name in TRAINED} | {name: used[name] for name in USED}
     with target.open("w", encoding="utf-8") as file:
         file.write("# How the models beside this file are used; `make release` writes it.\n")
