@@ -35,7 +35,8 @@ def apply(name: str, file: Path, folder: Path = ROOT / "presets") -> list[str]:
 
 
 def test_these_presets_are_there():
-    wanted = {"laptop", "lfw", "release", "celebamask-hq", "crmfrd", "mfr2", "mlfw", "reconstruct-face"}
+    wanted = {"laptop", "lfw", "release", "release-inpainter", "celebamask-hq", "crmfrd", "mfr2", "mlfw"}
+    wanted |= {"reconstruct-face"}
     recipes = {"scanet_r101_473", "scanet_r101_112", "segformer_b2", "extractor_r18", "mask_rcnn_crops"}
     recipes |= {"mask_rcnn_photos", "inception_v3", "inpainting_gan_256", "iresnet18", "iresnet50", "iresnet100"}
     assert set(NAMES) == wanted | {f"recipes/{name}" for name in recipes}
