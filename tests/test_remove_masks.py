@@ -309,7 +309,7 @@ def test_a_region_is_cut_out_by_the_colors_of_the_photo():
 def test_where_nothing_tells_colors_apart_what_is_likely_decides(likely: float):
     photo = np.full((112, 112, 3), 90, np.uint8)
     found = cutting.cut(photo, np.full((112, 112), likely, np.float32), np.eye(2, 3))
-    assert found.shape == (403, 403)
+    assert found.shape == (round(1.2 * cutting.SIDE),) * 2
     inner = found[60:-60, 60:-60]
     assert (inner == (255 if likely >= cutting.CLEAR else 0)).all()
 
