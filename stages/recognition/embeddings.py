@@ -174,7 +174,7 @@ def read_folds(path: Path) -> list[int]:
 def _opened(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise UnmaskError(f"{path}: no such file; `dvc repro` writes it, `dvc pull` gets it")
-    return pq.ParquetFile(path)
+    return pq.ParquetFile(path, pre_buffer=False)  # or the whole table would wait in memory
 
 
 def _columns(file: pq.ParquetFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
