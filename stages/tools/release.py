@@ -335,7 +335,7 @@ def _in_run(faces: Path, run: Path) -> str:
 def _write_page(page: Path, headers: Mapping[str, Any], sizes: Mapping[str, float], made: Mapping[str, str]) -> None:
     commits, data = defaultdict(list), {}
     for name, header in headers.items():
-        commits[header["commit"]].append(name)
+        commits[header["commit"], header["preset"]].append(name)
         for one in header["data"]:
             data.setdefault(one["title"], {**one, "models": []})["models"].append(name)
     environment = jinja2.Environment(  # noqa: S701 -- Markdown
