@@ -1,0 +1,54 @@
+"""How well inpainters fill faces of whole photos, whatever crop and side each has learned from.
+
+python -m benchmarks.filled_photos data/landmarks/celebamask_hq models/released/inpainter-shared.safetensors [...]
+
+Masks are drawn, as `render_masks:` of params.yaml says, on 60 photos of split val of a table of landmarks.
+Prints for each inpainter PSNR, SSIM and sharpness within the region, at the photos' own pixels.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from stages.core import images, params, tables
+from stages.core.images import Pixels
+from stages.core.seeding import generator
+from stages.faces import alignment
+from stages.faces.alignment import Align
+from stages.inpainting import inpaint, scores
+from stages.masks.looks import Looks
+from stages.removal.finder import Crop
+
+PHOTOS = 60
+SHOWN = {"hole_psnr": "PSNR, dB", "hole_ssim": "SSIM", "sharpness": "sharpness, the photo's is 1"}
+
+
+def masked(table: Path) -> Iterator[tuple[Pixels, Pixels, Crop]]:
+    """Yield photos (H, W, 3), the same with a mask, and the face."""
+    looks, align = params.load(Looks, "render_masks"), params.load(Align, "align_faces")
+    columns = ["face_id", "split", "image", "landmarks", "face_type"]
+    rows = [row for row in tables.read(table, columns) if row["split"] == "val" and row["landmarks"] is not None]
+    for row in rows[:PHOTOS]:
+        photo, points = images.decode(row["image"]), row["landmarks"]
+        _, drawn, region = looks.draw(photo, points, row["face_type"], generator("filled_photos", row["face_id"]), {})
+        matrix = align.matrix(points)
+        of_crop = np.where(alignment.warp(region, matrix, align.side) >= 128, np.uint8(255), np.uint8(0))
+        yield photo, drawn, Crop(alignment.warp(drawn, matrix, align.side), of_crop, matrix, points)
+
+
+def main() -> None:
+    """Fill, and print how close it comes."""
+    dilation = params.load(inpaint.Params, "inpaint").dilation
+    for weights in map(Path, sys.argv[2:]):
+        filler, found = inpaint.Filler(None, {inpaint.SHARED: weights}), []
+        for photo, drawn, crop in masked(Path(sys.argv[1])):
+            filled, region, _ = inpaint.filled_in(drawn, [crop], filler, dilation)
+            found.append(scores.compare(filled, photo, region > 0))
+        means = (f"{name} {np.mean([one[key] for one in found]):.3f}" for key, name in SHOWN.items())
+        print(f"{weights}: {len(found)} photos, {', '.join(means)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
