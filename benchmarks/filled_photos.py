@@ -18,6 +18,7 @@ from stages.core.seeding import generator
 from stages.faces import alignment
 from stages.faces.alignment import Align
 from stages.inpainting import inpaint, scores
+from stages.inpainting.filler import SHARED, Filler, filled_in
 from stages.masks.looks import Looks
 from stages.removal.finder import Crop
 
@@ -42,9 +43,9 @@ def main() -> None:
     """Fill, and print how close it comes."""
     dilation = params.load(inpaint.Params, "inpaint").dilation
     for weights in map(Path, sys.argv[2:]):
-        filler, found = inpaint.Filler(None, {inpaint.SHARED: weights}), []
+        filler, found = Filler(None, {SHARED: weights}), []
         for photo, drawn, crop in masked(Path(sys.argv[1])):
-            filled, region, _ = inpaint.filled_in(drawn, [crop], filler, dilation)
+            filled, region, _ = filled_in(drawn, [crop], filler, dilation)
             found.append(scores.compare(filled, photo, region > 0))
         means = (f"{name} {np.mean([one[key] for one in found]):.3f}" for key, name in SHOWN.items())
         print(f"{weights}: {len(found)} photos, {', '.join(means)}", flush=True)

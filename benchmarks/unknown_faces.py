@@ -25,6 +25,7 @@ from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.gender import classifier
 from stages.inpainting import inpaint
+from stages.inpainting.filler import SHARED, Filler
 from stages.masks.looks import Looks
 from stages.recognition import dlib_embedding, similarity
 from stages.removal import released
@@ -38,7 +39,7 @@ Aligned = tuple[Pixels, Pixels, Pixels, Pixels, Points]
 
 def aligned(folder: Path, looks: Looks, align: Align) -> Iterator[tuple[str, Aligned]]:
     """Yield the faces of split val, and who each is."""
-    filler = inpaint.Filler(None, {inpaint.SHARED: released.weights("inpainter-shared")})
+    filler = Filler(None, {SHARED: released.weights("inpainter-shared")})
     dilation = params.load(inpaint.Params, "inpaint").dilation
     for face in tables.read(folder, ["face_id", "identity", "split", "image", "landmarks", "face_type"]):
         if face["split"] != "val" or face["landmarks"] is None:

@@ -15,6 +15,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.parallel import Parallel, settings
 from stages.detection import detector
+from stages.faces.alignment import Align
 from stages.gender import classifier
 from stages.inpainting import baselines, inpainter
 from stages.inpainting.inpaint import SHARED, Filler
@@ -188,7 +189,7 @@ def _inpainter() -> Callable[[Sequence[Pixels]], Any]:
     torch.manual_seed(0)
     generator = Generator(24, 112)
     torch.nn.init.normal_(generator.last[-1].weight, std=0.05)
-    fill = inpainter.Inpainter(generator, 112)
+    fill = inpainter.Inpainter(generator, Align(template="arcface", side=112))
     return lambda faces: fill(faces, HOLES[: len(faces)])
 
 

@@ -22,6 +22,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from stages.compute import device
 from stages.core import params
 from stages.detection import detector
+from stages.faces.alignment import Align
 from stages.gender import classifier
 from stages.inpainting import baselines, inpainter
 from stages.inpainting.networks import Generator
@@ -141,7 +142,7 @@ def test_parsers_find(monkeypatch: pytest.MonkeyPatch, name: str, side: int):
 
 @pytest.mark.parametrize(("channels", "side"), [(8, 112), (8, 64), (48, 256)])
 def test_inpainters_fill(channels: int, side: int):
-    fill = inpainter.Inpainter(built(lambda: Generator(channels, side)), side)
+    fill = inpainter.Inpainter(built(lambda: Generator(channels, side)), Align(template="arcface", side=side))
     assert [image.shape for image in fill(FACES, REGIONS)] == [(112, 112, 3)] * 3
 
 

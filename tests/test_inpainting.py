@@ -18,10 +18,12 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.core.results import Results
 from stages.faces import regions
+from stages.faces.alignment import Align
 from stages.gender import classifier
 from stages.inpainting import (
     baselines,
     evaluate_inpainting,
+    filler,
     inpaint,
     inpainter,
     networks,
@@ -55,7 +57,7 @@ def picture(seed: int = 0, height: int = 32, width: int = 32) -> Pixels:
 
 def untrained(size: int = 32) -> inpainter.Inpainter:
     torch.manual_seed(0)
-    return inpainter.Inpainter(networks.Generator(4, size), size)
+    return inpainter.Inpainter(networks.Generator(4, size), Align(template="arcface", side=size))
 
 
 # ---------------------------------------------------------------- networks
@@ -477,7 +479,7 @@ def test_of_photos_a_face_whose_sex_is_unsure_gets_the_shared_generator(
     judge = Judge(worn_threshold=0.7, possible_threshold=0.5, min_share=0.1, certain_sex=certain)
     generators = {name: models[name] for name in ("shared", "female", "male")}
     faces, holes = [drawn_face()[0]], [np.pad(np.full((30, 40), 255, np.uint8), ((70, 12), (36, 36)))]
-    ((filled, name),) = inpaint.Filler(models["gender"], generators, judge)(faces, holes, [None])
+    ((filled, name),) = filler.Filler(models["gender"], generators, judge)(faces, holes, [None])
     assert name == by
     assert np.array_equal(filled[:70], faces[0][:70])
 
@@ -589,6 +591,7 @@ def test_training_of_the_shared_one_and_of_one_sex(
         "results": Results(tmp_path / "training"),
     }
     section = {
+        "align_faces": {"template": "arcface", "side": 112},
         "seed": 0,
         "render_masks": params.read_yaml(ROOT / "params.yaml")["render_masks"],
         "inpainter": network(identity=0.5).model_dump(),

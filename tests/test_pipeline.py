@@ -285,6 +285,7 @@ def test_the_second_run_runs_nothing(small_repository: Path):
 
 def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path):
     before = (small_repository / "params.yaml").read_text()
+    inpainters = ["pretrain_inpainter", "train_shared_inpainter", "train_inpainter@female", "train_inpainter@male"]
     try:
         for change, expected in (
             # All that draws masks, and no recognizer of bare faces; what follows is known once these have run.
@@ -296,13 +297,11 @@ def test_a_param_runs_what_depends_on_it_and_nothing_else(small_repository: Path
                     *(f"{name}_parser@{model}" for name in ("train", "evaluate") for model in ("scanet", "extractor")),
                     "train_detector",
                     "train_gender",
-                    "pretrain_inpainter",
-                    "train_shared_inpainter",
-                    *(f"train_inpainter@{sex}" for sex in ("female", "male")),
+                    *inpainters,
                 ],
             ),
             ({"train_parser__scanet__side": 96}, ["train_parser@scanet"]),
-            ({"align_faces__side": 96}, ["align_faces@orl", "mask_photos@orl"]),
+            ({"align_faces__side": 96}, ["align_faces@orl", "mask_photos@orl", *inpainters]),
             ({"identify__ranks": [1, 5]}, ["identify@norm_softmax-bare"]),
             ({"accept_terms": ["ffhq"]}, []),
             ({"parallel__workers": 1}, []),

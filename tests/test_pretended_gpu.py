@@ -18,6 +18,7 @@ from torchvision import models
 
 from stages.compute import device
 from stages.core.results import Results
+from stages.faces.alignment import Align
 from stages.gender import classifier, evaluate_gender
 from stages.inpainting import baselines, inpaint, inpainter
 from stages.inpainting.lpips import Lpips
@@ -181,7 +182,7 @@ def test_both_sides_of_the_gan():
     trained, networks = tiny_gan.train(2, known, identity=0.1)
     wanted = {"loss_hole", "loss_structure", "loss_identity", "loss_adversarial", "loss_discriminator"}
     assert wanted <= trained.rows[-1].keys()
-    fill = inpainter.Inpainter(networks.generator, 32)
+    fill = inpainter.Inpainter(networks.generator, Align(template="arcface", side=32))
     assert [image.shape for image in fill(PICTURES, HOLES)] == [(112, 112, 3)] * 3
 
 

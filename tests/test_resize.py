@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stages.core.images import Pixels
 from stages.detection import coco, detector
 from stages.faces import augmentation, resize
+from stages.faces.alignment import Align
 from stages.gender import classifier
 from stages.inpainting import inpainter
 from stages.inpainting import samples as of_inpainter
@@ -111,7 +112,7 @@ def test_parsers(side: int, monkeypatch: pytest.MonkeyPatch):
 def test_inpainters(side: int):
     network = Network()
     region = hole(side, side)
-    inpainter.Inpainter(network, SIDE)([face(side)], [region])
+    inpainter.Inpainter(network, Align(template="arcface", side=SIDE))([face(side)], [region])
     masked = np.where((region > 0)[..., None], np.uint8(255), face(side))
     bare, learned, hidden = of_inpainter.augment(face(side), masked, region, SIDE, Still())
     seen, holes = (one[0] for one in network.seen[0])

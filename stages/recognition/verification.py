@@ -292,11 +292,15 @@ def _shared(work: Callable[[Sides, range], Counted], sides: Sides) -> Counted:
         shares = [range(*share) for share in itertools.pairwise(ends)]
         on_disk = functools.partial(_counted_on_disk, folder=Path(folder).absolute(), work=work)
         found = parallel.run(on_disk, shares, sizes=[len(share) for share in shares], label="pairs", unit="probes")
-    return functools.reduce(Counted.__add__, found)
+        return functools.reduce(Counted.__add__, (Counted(*np.load(path), *lost) for path, *lost in found))
 
 
-def _counted_on_disk(share: range, folder: Path, work: Callable[[Sides, range], Counted]) -> Counted:
-    return work({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SIDES}, share)
+def _counted_on_disk(share: range, folder: Path, work: Callable[[Sides, range], Counted]) -> tuple[Path, int, int]:
+    """Write the counts of a share, as those of all shares would take 0.5 GB; return where, and how many were lost."""
+    counted = work({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SIDES}, share)
+    path = folder / f"counted-{share.start}-{share.stop}.npy"
+    np.save(path, np.stack([counted.genuine, counted.impostor]))
+    return path, counted.lost_genuine, counted.lost_impostor
 
 
 def _counted(sides: Sides, share: range, *, n_pairs: int, alike: bool) -> Counted:
