@@ -6,6 +6,7 @@ Masks are drawn, as `render_masks:` of params.yaml says, on 60 photos of split v
 Prints for each inpainter PSNR, SSIM and sharpness within the region, at the photos' own pixels.
 """
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,17 +27,22 @@ PHOTOS = 60
 SHOWN = {"hole_psnr": "PSNR, dB", "hole_ssim": "SSIM", "sharpness": "sharpness, the photo's is 1"}
 
 
-def masked(table: Path) -> Iterator[tuple[Pixels, Pixels, Crop]]:
-    """Yield photos (H, W, 3), the same with a mask, and the face."""
+def masked(table: Path, chance: str) -> Iterator[tuple[str, Pixels, Pixels, Crop]]:
+    """Yield who is on photos of split val, the photo (H, W, 3), the same with a mask, and the face in it.
+
+    Args:
+        table: of landmarks.
+        chance: the name of that by which masks are drawn.
+    """
     looks, align = params.load(Looks, "render_masks"), params.load(Align, "align_faces")
-    columns = ["face_id", "split", "image", "landmarks", "face_type"]
-    rows = [row for row in tables.read(table, columns) if row["split"] == "val" and row["landmarks"] is not None]
-    for row in rows[:PHOTOS]:
-        photo, points = images.decode(row["image"]), row["landmarks"]
-        _, drawn, region = looks.draw(photo, points, row["face_type"], generator("filled_photos", row["face_id"]), {})
+    for face in tables.read(table, ["face_id", "identity", "split", "image", "landmarks", "face_type"]):
+        if face["split"] != "val" or face["landmarks"] is None:
+            continue
+        photo, points = images.decode(face["image"]), face["landmarks"]
+        _, drawn, region = looks.draw(photo, points, face["face_type"], generator(chance, face["face_id"]), {})
         matrix = align.matrix(points)
         of_crop = np.where(alignment.warp(region, matrix, align.side) >= 128, np.uint8(255), np.uint8(0))
-        yield photo, drawn, Crop(alignment.warp(drawn, matrix, align.side), of_crop, matrix, points)
+        yield face["identity"], photo, drawn, Crop(alignment.warp(drawn, matrix, align.side), of_crop, matrix, points)
 
 
 def main() -> None:
@@ -44,7 +50,7 @@ def main() -> None:
     dilation = params.load(inpaint.Params, "inpaint").dilation
     for weights in map(Path, sys.argv[2:]):
         filler, found = Filler(None, {SHARED: weights}), []
-        for photo, drawn, crop in masked(Path(sys.argv[1])):
+        for _, photo, drawn, crop in itertools.islice(masked(Path(sys.argv[1]), "filled_photos"), PHOTOS):
             filled, region, _ = filled_in(drawn, [crop], filler, dilation)
             found.append(scores.compare(filled, photo, region > 0))
         means = (f"{name} {np.mean([one[key] for one in found]):.3f}" for key, name in SHOWN.items())

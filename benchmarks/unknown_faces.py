@@ -17,19 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import filled_photos
 from stages.core import images, params, tables
 from stages.core.images import Pixels
-from stages.core.seeding import generator
 from stages.faces import alignment, removal
-from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.gender import classifier
 from stages.inpainting import inpaint
 from stages.inpainting.filler import SHARED, Filler
-from stages.masks.looks import Looks
 from stages.recognition import dlib_embedding, similarity
 from stages.removal import released
-from stages.removal.finder import Crop
 
 FAR = 1e-3
 SURE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -37,22 +34,14 @@ Aligned = tuple[Pixels, Pixels, Pixels, Pixels, Points]
 """A face, the same masked, that filled in, the mask's region, and landmarks, all aligned."""
 
 
-def aligned(folder: Path, looks: Looks, align: Align) -> Iterator[tuple[str, Aligned]]:
+def aligned(folder: Path) -> Iterator[tuple[str, Aligned]]:
     """Yield the faces of split val, and who each is."""
     filler = Filler(None, {SHARED: released.weights("inpainter-shared")})
     dilation = params.load(inpaint.Params, "inpaint").dilation
-    for face in tables.read(folder, ["face_id", "identity", "split", "image", "landmarks", "face_type"]):
-        if face["split"] != "val" or face["landmarks"] is None:
-            continue
-        photo, points = images.decode(face["image"]), face["landmarks"]
-        rng = generator("unknown_faces", face["face_id"])
-        _, masked, region = looks.draw(photo, points, face["face_type"], rng, {})
-        matrix = align.matrix(points)
-        drawn = np.where(alignment.warp(region, matrix, align.side) >= 128, np.uint8(255), np.uint8(0))
-        crop = Crop(alignment.warp(masked, matrix, align.side), drawn, matrix, points)
+    for who, photo, masked, crop in filled_photos.masked(folder, "unknown_faces"):
         filled = filler.in_photo(masked, crop, crop.to_fill(masked, dilation)).laid_into(masked)
-        bare, inpainted = (alignment.warp(some, matrix, align.side) for some in (photo, filled))
-        yield face["identity"], (bare, crop.image, inpainted, crop.region, alignment.apply(matrix, points))
+        bare, inpainted = (alignment.warp(some, crop.matrix, crop.image.shape[0]) for some in (photo, filled))
+        yield who, (bare, crop.image, inpainted, crop.region, alignment.apply(crop.matrix, crop.points))
 
 
 def probes(faces: Sequence[Aligned]) -> Iterator[tuple[str, list[Pixels]]]:
@@ -66,8 +55,7 @@ def probes(faces: Sequence[Aligned]) -> Iterator[tuple[str, list[Pixels]]]:
 
 def print_matches(folder: Path) -> None:
     """Print the cosines of strangers."""
-    align = params.load(Align, "align_faces")
-    found = list(aligned(folder, params.load(Looks, "render_masks"), align))
+    found = list(aligned(folder))
     people, faces = np.array([who for who, _ in found]), [face for _, face in found]
     points = [face[-1] for face in faces]
     bare = dlib_embedding.embed([face[0] for face in faces], points)
