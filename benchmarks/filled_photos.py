@@ -19,7 +19,7 @@ from stages.core.seeding import generator
 from stages.faces import alignment
 from stages.faces.alignment import Align
 from stages.inpainting import inpaint, scores
-from stages.inpainting.filler import SHARED, Filler, filled_in
+from stages.inpainting.inpaint import SHARED, Filler, filled_in
 from stages.masks.looks import Looks
 from stages.removal.finder import Crop
 

@@ -33,7 +33,6 @@ from stages.faces.alignment import Align
 from stages.faces.landmarks import Points, yaw
 from stages.figures import sheets
 from stages.inpainting import inpaint
-from stages.inpainting.filler import SHARED, Filler, filled_in
 from stages.landmarks.search import FaceTypes, Search, all_faces
 from stages.parsing import parser as parsing
 from stages.removal import released, remove_masks
@@ -122,12 +121,12 @@ def write_table(folder: Path, archive: Path, search: Search, models: Path) -> No
     print(f"{folder}: {len(rows)} faces, {masks} of them behind masks, of {outlines} that are outlined")
 
 
-def tile(photo: Pixels, crop: Crop, region: Pixels, filler: Filler, dilation: float) -> Pixels:
+def tile(photo: Pixels, crop: Crop, region: Pixels, filler: inpaint.Filler, dilation: float) -> Pixels:
     """Return the face with a little around it: the region's edge, the mask removed, and filled in."""
     scale = SIDE / (1.4 * crop.region.shape[0])
     move = np.array([[1, 0, 0.2], [0, 1, 0.1]]) * [1, 1, crop.region.shape[0]]
     matrix = scale * np.vstack([move, [0, 0, 1]])[:2] @ np.vstack([crop.matrix, [0, 0, 1]])
-    filled = filled_in(photo, [crop], filler, dilation)[0]
+    filled = inpaint.filled_in(photo, [crop], filler, dilation)[0]
     face, inside, filled = (alignment.warp(picture, matrix, SIDE) for picture in (photo, region, filled))
     removed = removal.remove(face, np.where(inside >= 128, np.uint8(255), np.uint8(0)))
     edges = cv2.findContours(np.uint8(inside >= 128), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
@@ -150,7 +149,7 @@ def main() -> None:
     find = params.load(remove_masks.Params, "remove_masks").finder(
         options.models / "parser-scanet.safetensors", options.models / "detector.safetensors"
     )
-    filler = Filler(None, {SHARED: options.models / "inpainter-shared.safetensors"})
+    filler = inpaint.Filler(None, {inpaint.SHARED: options.models / "inpainter-shared.safetensors"})
     filling = filler, params.load(inpaint.Params, "inpaint").dilation
     align = released.settings(Align, "align_faces", options.models)
     known = outlined(OUTLINES)

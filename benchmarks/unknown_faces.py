@@ -24,7 +24,7 @@ from stages.faces import alignment, removal
 from stages.faces.landmarks import Points
 from stages.gender import classifier
 from stages.inpainting import inpaint
-from stages.inpainting.filler import SHARED, Filler
+from stages.inpainting.inpaint import SHARED, Filler
 from stages.recognition import dlib_embedding, similarity
 from stages.removal import released
 

@@ -8,7 +8,7 @@ from stages.core import images, params
 from stages.core.images import Pixels
 from stages.faces import parts
 from stages.faces.alignment import Align
-from stages.inpainting.filler import Filled
+from stages.inpainting.filled import Filled
 from stages.landmarks.search import Search
 from stages.recognition.embedders import Embed
 from stages.removal.judge import Judge

@@ -23,7 +23,6 @@ from stages.gender import classifier
 from stages.inpainting import (
     baselines,
     evaluate_inpainting,
-    filler,
     inpaint,
     inpainter,
     networks,
@@ -479,7 +478,7 @@ def test_of_photos_a_face_whose_sex_is_unsure_gets_the_shared_generator(
     judge = Judge(worn_threshold=0.7, possible_threshold=0.5, min_share=0.1, certain_sex=certain)
     generators = {name: models[name] for name in ("shared", "female", "male")}
     faces, holes = [drawn_face()[0]], [np.pad(np.full((30, 40), 255, np.uint8), ((70, 12), (36, 36)))]
-    ((filled, name),) = filler.Filler(models["gender"], generators, judge)(faces, holes, [None])
+    ((filled, name),) = inpaint.Filler(models["gender"], generators, judge)(faces, holes, [None])
     assert name == by
     assert np.array_equal(filled[:70], faces[0][:70])
 

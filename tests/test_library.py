@@ -13,7 +13,7 @@ import pytest
 import unmask
 from stages.core.images import Pixels
 from stages.faces import parts
-from stages.inpainting import filler
+from stages.inpainting import inpaint
 from stages.landmarks.behind_masks import Found
 from stages.removal import finder, judge
 from tests.conftest import ROOT, drawn_face, run
@@ -38,7 +38,7 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(unmask, "MODELS", tmp_path)
     unmask._settings.cache_clear()
     monkeypatch.setattr(finder, "_parser", lambda _: SimpleNamespace(likely=seen))
-    monkeypatch.setattr(filler, "_generator", lambda _: Shade(FILLED))
+    monkeypatch.setattr(inpaint, "_generator", lambda _: Shade(FILLED))
 
     def likely(photo: Pixels, faces: list[np.ndarray]) -> list[float]:
         middles = [np.round(points.mean(0)).astype(int) for points in faces]

@@ -20,7 +20,7 @@ from stages.compute import device
 from stages.core.results import Results
 from stages.faces.alignment import Align
 from stages.gender import classifier, evaluate_gender
-from stages.inpainting import baselines, filler, inpainter
+from stages.inpainting import baselines, inpaint, inpainter
 from stages.inpainting.lpips import Lpips
 from stages.landmarks import landmarker
 from stages.recognition import dlib_embedding, heads, recognizer
@@ -40,7 +40,7 @@ from tests.test_remedies import test_every_face_is_embedded_under_every_conditio
 PICTURES = [drawn_face(seed)[0] for seed in range(3)]
 HOLES = [tiny_gan.hole(112, 112)] * 3
 LOADED_ONCE = (
-    *(finder._parser, finder._detector, filler._generator, filler._classifier),
+    *(finder._parser, finder._detector, inpaint._generator, inpaint._classifier),
     *(landmarker.network, dlib_embedding.network, dlib_embedding._embedder),
 )
 

@@ -15,7 +15,7 @@ from stages.core.images import Pixels
 from stages.core.results import Results
 from stages.faces import alignment, parts, regions
 from stages.faces.alignment import Align
-from stages.inpainting import filler, inpaint
+from stages.inpainting import inpaint
 from stages.landmarks.behind_masks import Found
 from stages.landmarks.search import Search
 from stages.removal import cutting, finder, judge, refinement, released
@@ -248,7 +248,7 @@ def test_a_face_is_touched_only_if_it_wears_a_mask(
     (tmp_path / "photos/a.png").write_bytes(images.encode_png(band))
     monkeypatch.setattr(finder, "all_faces", lambda *_: [Found(points, "drawn")])
     monkeypatch.setattr(judge.worn_masks, "probabilities", lambda _, faces: [probability] * len(faces))
-    monkeypatch.setattr(filler, "_generator", lambda _: Shade(7))
+    monkeypatch.setattr(inpaint, "_generator", lambda _: Shade(7))
     filling = inpaint.Params(region_from="remove_masks", dilation=0.0, sex_from="predicted")
     for name, result in (
         ("unmasked", photos_folder(tmp_path / "photos", tmp_path / "removed", chosen())),
@@ -421,10 +421,10 @@ def test_a_generator_sees_a_face_as_it_has_learned_and_what_lies_beyond_goes_on(
     matrix = cutting.frame(112)
     whole = cv2.warpAffine(np.pad(region, ((0, 13), (0, 0)), mode="edge"), matrix, (404, 488))
     crop = finder.Crop(photo[:112], region, np.eye(2, 3), drawn_face()[1], whole=whole)
-    fills = filler.Filler(None, {"shared": Path("shared")})
+    filler = inpaint.Filler(None, {"shared": Path("shared")})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filler, "_generator", lambda _: Shade(7, Align(template=align[0], side=align[1])))
-        filled, everywhere, by = filler.filled_in(photo, [crop, None], fills, 1.0)
+        patch.setattr(inpaint, "_generator", lambda _: Shade(7, Align(template=align[0], side=align[1])))
+        filled, everywhere, by = inpaint.filled_in(photo, [crop, None], filler, 1.0)
     assert by == ["shared"]
     assert (filled[72:seen_to, 32:78] == 7).all()
     assert not (filled == (0, 255, 0)).all(2).any()  # no thread of the mask is left

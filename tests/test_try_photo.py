@@ -18,7 +18,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
 from stages.faces import parts
 from stages.faces.alignment import Align
-from stages.inpainting.filler import Filled
+from stages.inpainting.filled import Filled
 from stages.landmarks import worn
 from stages.landmarks.search import Search, all_faces
 from stages.photos import folders

@@ -25,7 +25,6 @@ from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.faces.warp import CollinearPointsError
 from stages.inpainting import inpaint as filling
-from stages.inpainting.filler import SHARED, Filler, filled_in
 from stages.landmarks.search import Search, all_faces
 from stages.landmarks.shipped import SHIPPED as MODELS
 from stages.masks import rendering
@@ -121,9 +120,9 @@ def inpaint(photo: Pixels, faces: Sequence[Face] | None = None) -> Pixels:
 
     It is a guess that fits the visible half of a face, and no photo of the person.
     """
-    filler = Filler(None, {SHARED: MODELS / "inpainter-shared.safetensors"})
+    filler = filling.Filler(None, {filling.SHARED: MODELS / "inpainter-shared.safetensors"})
     there = [face.crop for face in _faces(photo, faces)]
-    return filled_in(photo, there, filler, _settings(filling.Params, "inpaint").dilation)[0]
+    return filling.filled_in(photo, there, filler, _settings(filling.Params, "inpaint").dilation)[0]
 
 
 def _faces(photo: Pixels, faces: Sequence[Face] | None) -> Sequence[Face]:

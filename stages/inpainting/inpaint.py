@@ -17,13 +17,14 @@ generator fills the faces of a sex whose own is not named, and all faces without
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from stages.compute import device
 from stages.core import images, tables
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
@@ -31,15 +32,19 @@ from stages.core.images import Pixels
 from stages.core.params import StageParams, load
 from stages.core.results import Results
 from stages.core.tables import SEXES, Face
-from stages.faces import regions
+from stages.faces import alignment, regions
 from stages.faces.alignment import Align
 from stages.figures import sheets
-from stages.inpainting.filler import SHARED, Filler, filled_in
+from stages.gender import classifier
+from stages.inpainting import inpainter
+from stages.inpainting.filled import Filled
 from stages.landmarks.search import Search
 from stages.photos import folders
 from stages.removal import released, remove_masks
-from stages.removal.finder import Finder, crops
+from stages.removal.finder import Crop, Finder, crops
 from stages.removal.judge import Judge
+
+SHARED = "shared"
 
 
 class Params(StageParams):
@@ -51,6 +56,70 @@ class Params(StageParams):
     """By how much the region is widened, in hundredths of the image's width, so that no thread of the mask is left."""
     sex_from: Literal["predicted", "known", "nobody"]
     """What decides on the generator: the gender classifier, the table's column `sex`, or nothing (the shared one)."""
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Fills faces; it can be sent to other processes, which load the networks themselves.
+
+    Attributes:
+        gender: the classifier's weights; None if it is not asked.
+        generators: weights by sex, and of the shared one.
+        judge: says of which faces the sex is unsure, which the shared one fills; None: of no face.
+    """
+
+    gender: Path | None
+    generators: Mapping[str, Path]
+    judge: Judge | None = None
+
+    def __call__(
+        self, faces: Sequence[Pixels], holes: Sequence[Pixels], sexes: Sequence[str | None]
+    ) -> list[tuple[Pixels, str]]:
+        """Return each face (H, W, 3) with its region filled, and which generator did it."""
+        names = self._names(faces, sexes)
+
+        def filled(name: str, indices: list[int]) -> list[Pixels]:
+            some = [[column[index] for index in indices] for column in (faces, holes)]
+            return _generator(self.generators[name])(*some)
+
+        return list(zip(device.by_name(names, filled), names, strict=True))
+
+    def in_photo(self, photo: Pixels, crop: Crop, region: Pixels, sex: str | None = None) -> Filled:
+        """Return a face of a photo (H, W, 3), filled as the generator sees faces, at its own side.
+
+        Args:
+            photo: RGB uint8.
+            crop: the face.
+            region: to fill, as it lies in the photo, uint8 (H, W).
+            sex: of the person, if it is sure; a classifier is asked in its place.
+        """
+        (name,) = self._names([crop.image], [sex])
+        generator = _generator(self.generators[name])
+        matrix, side = generator.align.matrix(crop.points), generator.align.side
+        face, hole = (alignment.warp(one, matrix, side) for one in (photo, region))
+        (picture,) = generator([face], [hole])
+        return Filled(picture, matrix, region, name)
+
+    def load(self) -> None:
+        """Load the generators, so that a missing file is said at once and no face waits."""
+        for path in self.generators.values():
+            _generator(path)
+
+    def _names(self, faces: Sequence[Pixels], sexes: Sequence[str | None]) -> list[str]:
+        if self.gender is not None:
+            asked = _classifier(self.gender)
+            sexes = [self.judge.sex(one) for one in asked.female(faces)] if self.judge else asked.sexes(faces)
+        return [sex if sex in self.generators else SHARED for sex in sexes]
+
+
+@functools.cache
+def _generator(path: Path) -> inpainter.Inpainter:
+    return inpainter.load(path)
+
+
+@functools.cache
+def _classifier(path: Path) -> classifier.Classifier:
+    return classifier.load(path)
 
 
 def inpaint(
@@ -164,6 +233,28 @@ def _result(face: Face, region: Pixels, done: tuple[Pixels, str] | None) -> tupl
     result |= {"image": images.encode_png(filled), "inpainter": name}
     other = name != SHARED and face.get("sex") is not None and name != face["sex"]
     return result, {"filled": 1, f"by {name}": 1, "share": float((region > 0).mean()), "other": int(other)}
+
+
+def filled_in(
+    photo: Pixels, faces: Sequence[Crop | None], filler: Filler, dilation: float
+) -> tuple[Pixels, Pixels, list[str]]:
+    """Return a photo, RGB uint8 (H, W, 3), with the region of each face's mask filled in; no other pixel changes.
+
+    Args:
+        photo: in which the faces are.
+        faces: aligned; a region that is empty is left as it is.
+        filler: fills them.
+        dilation: by how much regions are widened, in hundredths of the crop's width.
+
+    Returns:
+        The photo, the region that was filled, uint8 (H, W), 0 or 255, and which generators did it.
+    """
+    result, everywhere, by = photo, np.zeros(photo.shape[:2], np.uint8), []
+    masked = [crop for crop in faces if crop is not None and crop.region.any()]
+    for filled in [filler.in_photo(photo, crop, crop.to_fill(photo, dilation)) for crop in masked]:
+        result, everywhere = filled.laid_into(result), np.maximum(everywhere, filled.region)
+        by.append(filled.generator)
+    return result, everywhere, by
 
 
 def _filled_photo(

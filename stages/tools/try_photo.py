@@ -28,7 +28,7 @@ from stages.core.text import printable
 from stages.faces.alignment import Align
 from stages.figures import sheets
 from stages.gender import classifier
-from stages.inpainting import filler, inpaint
+from stages.inpainting import inpaint
 from stages.landmarks.search import Search
 from stages.parsing import parser as parsing
 from stages.recognition import dlib_embedding, embedders
@@ -75,9 +75,9 @@ def load_tools(params: Params, models: Path | None = None, known: Path | None = 
     search, align = load(Search, "find_landmarks.search"), released.settings(Align, "align_faces", models)
     parser = models / "parser-scanet.safetensors"
     sexed = [sex for sex in SEXES if filling.sex_from != "nobody" and _inpainter(models, sex).exists()]
-    generators = {name: _inpainter(models, name) for name in (filler.SHARED, *sexed)}
+    generators = {name: _inpainter(models, name) for name in (inpaint.SHARED, *sexed)}
     find = removing.finder(parser, models / "detector.safetensors")
-    fills = filler.Filler(None, generators)
+    filler = inpaint.Filler(None, generators)
     parts, gender = parsing.load(parser, "scanet"), models / "gender.safetensors"
     sexes = classifier.load(gender) if gender.exists() else None
     people = known and gallery.load(
@@ -89,14 +89,14 @@ def load_tools(params: Params, models: Path | None = None, known: Path | None = 
         find=find.likely,
         parse=lambda face: parts([face])[0],
         female=sexes and (lambda face: sexes.female([face])[0]),
-        fill=fills.in_photo,
+        fill=filler.in_photo,
         dilation=filling.dilation,
         gallery=people,
         compared=params.compared,
         n_nearest=params.nearest,
         judge=params,
     )
-    fills.load()
+    filler.load()
     _warm(tools)
     return tools
 

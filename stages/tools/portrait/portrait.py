@@ -12,7 +12,7 @@ from stages.core.images import Pixels
 from stages.faces import alignment, removal
 from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
-from stages.inpainting.filler import Filled
+from stages.inpainting.filled import Filled
 from stages.landmarks.search import Search, all_faces
 from stages.removal.finder import Crop, Find, crops_of
 from stages.removal.judge import Judge, Worn
