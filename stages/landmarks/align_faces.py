@@ -63,7 +63,7 @@ def aligned(face: Face, params: Params) -> tuple[Face | None, Mapping[str, float
     if face["landmarks"] is None:
         return None, {"no landmarks": 1}
     try:
-        matrix = alignment.TRANSFORMS[params.template](face["landmarks"], params.side)
+        matrix = params.matrix(face["landmarks"])
     except alignment.DegenerateLandmarksError:
         return None, {"degenerate": 1}
     image = images.decode(face["image"])

@@ -121,7 +121,7 @@ def _seen_behind(
 
 def _pixels_off(found: Points, bare: Points, align: align_faces.Params) -> float:
     """Return the mean distance of the five points from those of the bare photo, in pixels of the aligned image."""
-    scale = alignment.scale_of(alignment.TRANSFORMS[align.template](bare, align.side))
+    scale = alignment.scale_of(align.matrix(bare))
     return scale * float(np.linalg.norm(five_points(found) - five_points(bare), axis=1).mean())
 
 

@@ -20,7 +20,6 @@ from stages.core.errors import UnmaskError
 from stages.core.params import StageParams
 from stages.core.results import Results
 from stages.core.seeding import derived
-from stages.faces import alignment
 from stages.landmarks import align_faces
 from stages.masks import looks
 from stages.recognition import distillation, teachers
@@ -81,7 +80,7 @@ def distill_recognizer(
     samples = functools.partial(
         distillation.Samples,
         draw=lambda face, photo, rng: draw(face, photo, rng)[0],
-        align=_align(params.align_faces),
+        align=params.align_faces.matrix,
         side=params.align_faces.side,
         cut=known.cut,
         mask_prob=params.mask_prob,
@@ -109,10 +108,6 @@ def _faces(table: Path, split: str) -> Rows:
         rows = on_disk(tables.bare(table, ["face_id", "identity", "image", "landmarks", "face_type"], split))
         return rows.where(lambda face: np.ptp(face["landmarks"], axis=0).max() > 1)
     return on_disk([])
-
-
-def _align(align: align_faces.Params) -> distillation.Align:
-    return lambda points: alignment.TRANSFORMS[align.template](points, align.side)
 
 
 def _mixed(

@@ -199,8 +199,7 @@ def _looked(files: Sequence[File], folder: Path, params: Params) -> dict[File, L
         photos.look,
         folder=folder.absolute(),
         search=search,
-        template=params.align_faces.template,
-        side=params.align_faces.side,
+        align=params.align_faces,
     )
     found = parallel.run(look, files, sizes=[1] * len(files), label="1 of 2, looking for faces", unit="photos")
     return dict(zip(files, found, strict=True))

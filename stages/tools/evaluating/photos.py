@@ -11,6 +11,7 @@ from stages.core.errors import UnmaskError
 from stages.core.images import Pixels, encode_png
 from stages.core.text import printable
 from stages.faces import alignment
+from stages.faces.alignment import Align
 from stages.faces.landmarks import Points
 from stages.landmarks.search import Search, main_face
 from stages.tools.portrait import files
@@ -112,15 +113,14 @@ def _file(path: PurePosixPath, *, alone: bool) -> File:
     return File(str(path), person, str(name.with_suffix("") if alone else name))
 
 
-def look(file: File, folder: Path, search: Search, template: str, side: int) -> Looked:
+def look(file: File, folder: Path, search: Search, align: Align) -> Looked:
     """Return what came of a file: whoever wears a mask is told by the landmarker alone.
 
     Args:
         file: to be read.
         folder: in which it is.
         search: where to look for faces.
-        template: by which they are aligned, a key of `alignment.TRANSFORMS`.
-        side: of the aligned face, pixels.
+        align: how they are aligned.
     """
     if any(step.startswith(".") for step in PurePosixPath(file.path).parts):
         return Looked(HIDDEN, "it is hidden, as its name begins with a dot")
@@ -133,10 +133,10 @@ def look(file: File, folder: Path, search: Search, template: str, side: int) -> 
     if found is None:
         return Looked(NO_FACE, "no face was found in it", faces=n)
     try:
-        matrix = alignment.TRANSFORMS[template](found.points, side)
+        matrix = align.matrix(found.points)
     except alignment.DegenerateLandmarksError:
         return Looked(NO_FACE, "its face has no extent", faces=n)
-    image = encode_png(alignment.warp(photo, matrix, side))
+    image = encode_png(alignment.warp(photo, matrix, align.side))
     return Looked(FOUND, face=Aligned(image, alignment.apply(matrix, found.points), found.masked), faces=max(n, 1))
 
 

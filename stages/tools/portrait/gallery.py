@@ -106,9 +106,7 @@ def load(folder: Path, embed: Embed, search: Search, align: Align, thresholds: M
     """
     files = [_named(file) for file in photos.listed(folder)]
     search = search.model_copy(update={"backends": search.with_box or ["dlib"], "masked": True})
-    look = functools.partial(
-        photos.look, folder=folder.absolute(), search=search, template=align.template, side=align.side
-    )
+    look = functools.partial(photos.look, folder=folder.absolute(), search=search, align=align)
     looked = parallel.run(look, files, sizes=[1] * len(files), label="known people", unit="photos")
     bare = [(file, one.face) for file, one in zip(files, looked, strict=True) if one.face and not one.face.masked]
     left_out = Counter(why for one in looked if (why := _why_not(one)))
