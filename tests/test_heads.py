@@ -40,6 +40,14 @@ def test_an_untrained_unmasking_network_changes_nothing():
     assert np.allclose(heads.apply(heads.Unmasking(SIZE, 8), some), some, atol=1e-6)
 
 
+def test_many_embeddings_are_corrected_as_few_are(monkeypatch: pytest.MonkeyPatch):
+    some, head = faces("masked").embeddings, heads.mean_shift(faces("bare").embeddings, faces("masked").embeddings)
+    at_once = heads.apply(head, some)
+    monkeypatch.setattr(heads, "AT_ONCE", 7)
+    assert np.allclose(heads.apply(head, some), at_once, atol=1e-6)
+    assert heads.apply(head, some[:0]).shape == (0, SIZE)
+
+
 def test_a_mean_shift_takes_the_shift_away():
     bare, masked = faces("bare").embeddings, faces("masked").embeddings
     corrected = heads.apply(heads.mean_shift(bare, masked), masked)

@@ -97,6 +97,8 @@ def test_only_the_faces_that_are_wanted_are_read(tmp_path: Path, monkeypatch: py
             assert found[condition].face_ids == expected.face_ids
             assert found[condition].folds == expected.folds
             assert np.array_equal(found[condition].embeddings, expected.embeddings)
+    found = embeddings.read(tmp_path / "e.parquet", lambda split, _: split == "val", ["masked"])
+    assert {condition: len(faces) for condition, faces in found.items()} == {"masked": len(some["masked"].of("val"))}
 
 
 def test_an_embedding_with_nan_is_named(tmp_path: Path):

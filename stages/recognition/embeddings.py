@@ -1,7 +1,7 @@
 """Tables of embeddings: one Parquet file, a row for each face and condition."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,8 @@ def there(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def both(one: Faces, other: Faces) -> tuple[Faces, Faces]:
     """Return the faces that have an embedding in both, in the first one's order."""
-    one, other = one.there(), other.there()
-    index = {face_id: number for number, face_id in enumerate(other.face_ids)}
-    kept = [number for number, face_id in enumerate(one.face_ids) if face_id in index]
+    index = {other.face_ids[number]: number for number in np.flatnonzero(other.found)}
+    kept = [number for number in np.flatnonzero(one.found) if one.face_ids[number] in index]
     return one.at(kept), other.at([index[one.face_ids[number]] for number in kept])
 
 
@@ -133,12 +132,13 @@ def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
     return n
 
 
-def read(path: Path, wanted: Wanted | None = None) -> Mapping[str, Faces]:
+def read(path: Path, wanted: Wanted | None = None, conditions: Collection[str] | None = None) -> Mapping[str, Faces]:
     """Return the faces of a table by condition, without memory for those that are not wanted.
 
     Args:
         path: what `write` wrote.
         wanted: which faces; None: all. A condition of which no face is wanted is there, and empty.
+        conditions: which of them; None: all that the table has.
 
     Raises:
         UnmaskError: no such file.
@@ -147,17 +147,18 @@ def read(path: Path, wanted: Wanted | None = None) -> Mapping[str, Faces]:
         size = file.schema_arrow.field("embedding").type.list_size
         counts = Counter[str]()
         for condition, split, fold in _columns(file, ["condition", "split", "fold"]):
-            counts[condition] += wanted is None or wanted(split, fold)
+            if conditions is None or condition in conditions:
+                counts[condition] += wanted is None or wanted(split, fold)
         rows = {condition: _Rows(np.empty((n, size), np.float32)) for condition, n in counts.items()}
         same: dict[str, str] = {}  # names are there under each condition; each is kept once
         for batch in file.iter_batches(ROWS):
             embeddings = _embeddings(batch.column("embedding"), size)
             *names, folds = (batch.column(name).to_pylist() for name in KEYS)
             names = [[same.setdefault(name, name) for name in column] for column in names]
-            conditions = np.array(batch.column("condition").to_pylist())
+            under = np.array(batch.column("condition").to_pylist())
             kept = np.array([wanted is None or wanted(*of) for of in zip(names[2], folds, strict=True)], bool)
-            for condition in dict.fromkeys(conditions.tolist()):
-                rows[condition].add(np.flatnonzero(kept & (conditions == condition)), [*names, folds], embeddings)
+            for condition in rows.keys() & set(under.tolist()):
+                rows[condition].add(np.flatnonzero(kept & (under == condition)), [*names, folds], embeddings)
     return {condition: Faces(*some.columns, some.embeddings) for condition, some in rows.items()}
 
 

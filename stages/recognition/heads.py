@@ -206,10 +206,13 @@ def _untrained(size: int, hidden: int) -> nn.ModuleDict:
 
 
 def apply(head: nn.Module, embeddings: Embeddings) -> Embeddings:
-    """Return embeddings corrected by a head."""
-    on = device.of(head)
+    """Return embeddings corrected by a head, `AT_ONCE` at a time: its hidden numbers take far more memory than they."""
+    on, found = device.of(head), np.empty_like(embeddings)
     with torch.inference_mode():
-        return head(torch.from_numpy(embeddings).to(on)).cpu().numpy()
+        for start in range(0, len(embeddings), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            found[some] = head(torch.from_numpy(embeddings[some]).to(on)).cpu().numpy()
+    return found
 
 
 def load(path: Path) -> Heads:
