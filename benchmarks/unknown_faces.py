@@ -2,9 +2,10 @@
 
 python -m benchmarks.unknown_faces data/landmarks/lfw [models/gender.safetensors data/aligned/orl]
 
-Prints the cosine of dlib's network that 1 in 1000 pairs of strangers exceeds, by what of a face is compared with bare
-faces (upper halves with upper halves), for the people of split val; and how often the same person is above it. Masks
-are drawn as `render_masks:` of params.yaml says, and what is filled in is the drawn region, by the released inpainter.
+Prints the cosine of `try_photo.recognizer` that 1 in 1000 pairs of strangers exceeds, by what of a face is compared
+with bare faces (upper halves with upper halves), for the people of split val; and how often the same person is above
+it. Masks are drawn as `render_masks:` of params.yaml says, and what is filled in is the drawn region, by the released
+inpainter.
 
 Given a classifier and a table of faces whose sex is known, it also prints by threshold how many faces of women and of
 men are above it, and how many of these are right. People of split train are judged by the network of their fold, which
@@ -25,8 +26,9 @@ from stages.faces.landmarks import Points
 from stages.gender import classifier
 from stages.inpainting import inpaint
 from stages.inpainting.inpaint import SHARED, Filler
-from stages.recognition import dlib_embedding, similarity
+from stages.recognition import similarity
 from stages.removal import released
+from stages.tools import try_photo
 
 FAR = 1e-3
 SURE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -58,14 +60,15 @@ def print_matches(folder: Path) -> None:
     found = list(aligned(folder))
     people, faces = np.array([who for who, _ in found]), [face for _, face in found]
     points = [face[-1] for face in faces]
-    bare = dlib_embedding.embed([face[0] for face in faces], points)
-    upper = dlib_embedding.embed([removal.upper_half(face[0]) for face in faces], points)
+    embed = try_photo.recognizer(params.load(try_photo.Params, "try_photo").recognizer, released.RELEASED)
+    bare = embed([face[0] for face in faces], points)
+    upper = embed([removal.upper_half(face[0]) for face in faces], points)
     same, itself = people[:, None] == people, np.eye(len(people), dtype=bool)
     print(
         f"{len(faces)} faces of {len(set(people))} people; of the pairs, {FAR:g} of strangers are above the threshold"
     )
     for name, pictures in probes(faces):
-        cosines = similarity.cosines(dlib_embedding.embed(pictures, points), upper if name == "upper" else bare)
+        cosines = similarity.cosines(embed(pictures, points), upper if name == "upper" else bare)
         threshold = float(np.quantile(cosines[~same], 1 - FAR))
         print(f"{name:10} from {threshold:.4f}: {(cosines[same & ~itself] >= threshold).mean():.1%} of one person's")
 

@@ -83,6 +83,7 @@ def test_a_release_fills_as_its_model_did_and_says_where_it_is_from(made: Path, 
     out = made.parent / "models/released"
     full, half = made / f"models/{NAME}.safetensors", out / f"{NAME}.safetensors"
     assert half.stat().st_size < 0.75 * full.stat().st_size
+    assert not any(name.startswith(inpainter.DISCRIMINATOR) for name in weights.load(half, inpainter.KIND)[1])
     assert said["changes"] == dict.fromkeys((NAME, *BY_HAND), "new")
     picture, hole = images.decode(face_row(0)["image"]), np.zeros((112, 112), np.uint8)
     hole[60:100, 30:80] = 255
@@ -207,6 +208,18 @@ def test_a_header_that_a_training_wrote_counts_as_one_without_figures():
     after = {"landmarker": header({stage.KEY: {"commit": "abc", "figures": {"faces found": 100}}})}
     (change,) = stage.changes({"landmarker": header({})}, after).values()
     assert change == "commit None -> abc; faces found unknown -> 100"
+
+
+@pytest.mark.parametrize(("weight", "titles"), [(0.0, ["Labeled"]), (0.05, ["Labeled", "ORL,"])])
+def test_a_dataset_counts_whose_network_a_loss_asks(made: Path, faces: Path, weight: float, titles: list[str]):
+    text = (made / "params.yaml").read_text()
+    text, n = re.subn(r"^    identity: [0-9.]+", f"    identity: {weight}", text, flags=re.M)
+    text, m = re.subn(r"^  inpainting: orl", "  inpainting: lfw", text, flags=re.M)
+    assert (n, m) == (1, 1)
+    (made / "params.yaml").write_text(text)
+    released(made, faces)
+    about, _ = weights.load(made.parent / f"models/released/{NAME}.safetensors", inpainter.KIND)
+    assert [one["title"].split()[0] for one in about[stage.KEY]["data"]] == titles
 
 
 def test_a_parser_names_the_datasets_of_its_real_masks(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,6 @@
 """A trained inpainter, and what it fills into images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,29 @@ from stages.faces.resize import around_holes
 from stages.inpainting.networks import Discriminator, Generator
 
 KIND = "inpainter"
+GENERATOR, DISCRIMINATOR = "generator.", "discriminator."  # how the names of their tensors begin; only one fills in
 
 
 class Networks(nn.Module):
     """What is kept of a training: the averaged generator, and the discriminator to go on with.
 
     Args:
-        about: `channels`, `discriminator_channels` and `size`.
+        about: `channels`, `discriminator_channels`, `size` and `patch`, which is 2 in older files that do not say.
     """
 
     def __init__(self, about: dict[str, Any]) -> None:
         super().__init__()
-        self.generator = Generator(about["channels"], about["size"])
-        self.discriminator = Discriminator(about["discriminator_channels"])
+        self.generator = generator(about)
+        self.discriminator = Discriminator(about["discriminator_channels"], _patch(about))
+
+
+def generator(about: Mapping[str, Any]) -> Generator:
+    """Return the untrained generator that a file's header describes."""
+    return Generator(about["channels"], about["size"], _patch(about))
+
+
+def _patch(about: Mapping[str, Any]) -> int:
+    return int(about.get("patch", 2))
 
 
 class Inpainter:
@@ -91,6 +101,7 @@ def load(path: Path) -> Inpainter:
     about, state = weights.load(path, KIND)
     if "template" not in about:
         raise UnmaskError(f"{path} is of a version that did not note how faces were aligned: train it again")
-    networks = Networks(about)
-    weights.fill(networks, state, path)
-    return Inpainter(networks.generator, Align(template=about["template"], side=about["size"]))
+    found = generator(about)
+    own = {name.removeprefix(GENERATOR): tensor for name, tensor in state.items() if name.startswith(GENERATOR)}
+    weights.fill(found, own, path)
+    return Inpainter(found, Align(template=about["template"], side=about["size"]))

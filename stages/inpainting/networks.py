@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from stages.faces.resize import resized
 
 SLOPE = 0.2  # of leaky ReLUs below 0
-STRIDE = 8  # a multiple of which the sides are made: four pixels go in together, twice they are halved
+HALVED = 4  # by how much features are smaller than what goes in, at most
 
 
 class GatedConv(nn.Module):
@@ -94,21 +94,24 @@ class Enlarge(nn.Conv2d):
 class Generator(nn.Module):
     """Fills a hole: the mean face, fitted in gain and offset to what is visible, plus what a gated U-Net adds to it.
 
-    With the mean face to start from, few photos and minutes are enough: it need not learn where a mouth is. Four pixels
-    go in together, as channels of one place at half the size: the finest layers would take most of the time.
+    With the mean face to start from, few photos and minutes are enough: it need not learn where a mouth is. Neighbors
+    go in together, as channels of one place: the finest layers would take most of the time, and from the middle of a
+    hole in a large image the others would not see its border.
 
     Args:
         channels: of the finest features; deeper ones have two and four times as many.
         size: side of the images it is trained on, pixels.
+        patch: pixels each way that go in together, a power of two.
     """
 
-    def __init__(self, channels: int, size: int) -> None:
+    def __init__(self, channels: int, size: int, patch: int = 2) -> None:
         super().__init__()
         c = channels
+        self.stride = HALVED * patch  # a multiple of which the sides are made
         self.register_buffer("mean_face", torch.full((1, 3, size, size), 0.5))
         self.down = nn.ModuleList(
             [
-                nn.Sequential(nn.PixelUnshuffle(2), GatedConv(4 * 7, c), GatedConv(c, c)),
+                nn.Sequential(nn.PixelUnshuffle(patch), GatedConv(patch**2 * 7, c), GatedConv(c, c)),
                 nn.Sequential(GatedConv(c, 2 * c, stride=2), GatedConv(2 * c, 2 * c)),
                 nn.Sequential(
                     GatedConv(2 * c, 4 * c, stride=2),
@@ -119,12 +122,9 @@ class Generator(nn.Module):
             ]
         )
         self.up = nn.ModuleList([GatedUp(4 * c, 2 * c, 2 * c), GatedUp(2 * c, c, c)])
-        self.last = nn.Sequential(
-            GatedConv(c, c),
-            Enlarge(c, c // 2),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(c // 2, 3, 3, padding=1),
-        )
+        larger = [Enlarge(c, c // 2), *(Enlarge(c // 2, c // 2) for _ in range(doublings(patch) - 1))]
+        between = (part for one in larger for part in (one, nn.LeakyReLU(SLOPE)))
+        self.last = nn.Sequential(GatedConv(c, c), *between, nn.Conv2d(c // 2, 3, 3, padding=1))
         nn.init.zeros_(self.last[-1].weight)  # so that training starts from the fitted mean face
 
     def forward(self, images: Tensor, regions: Tensor) -> Tensor:
@@ -135,7 +135,7 @@ class Generator(nn.Module):
             regions: where the hole is.
         """
         height, width = images.shape[2:]
-        pad = (0, -width % STRIDE, 0, -height % STRIDE)
+        pad = (0, -width % self.stride, 0, -height % self.stride)
         prior = fitted(self.mean_face, images, regions)
         inputs = torch.cat([2 * images * (1 - regions) - 1, regions, 2 * prior - 1], 1)
         x = functional.pad(inputs, pad, mode="replicate")
@@ -152,26 +152,32 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Judges patches: is this a photo, or was it filled in?
 
-    A hinge loss over patches of 46 pixels (SN-PatchGAN, arXiv:1806.03589).
+    A hinge loss over patches of 46 pixels, 94 where the generator's `patch` is 4 (SN-PatchGAN, arXiv:1806.03589).
 
     Args:
         channels: of the first features; the deeper ones have two and four times as many.
+        patch: of the generator: what it sees more of is judged by more, too.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, patch: int = 2) -> None:
         super().__init__()
         c = channels
-        sizes = [(4, c), (c, 2 * c), (2 * c, 4 * c)]
+        sizes = [(4, c), (c, 2 * c), (2 * c, 4 * c), *[(4 * c, 4 * c)] * (doublings(patch) - 1)]
         self.steps = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in sizes)
         self.last = spectral_norm(nn.Conv2d(4 * c, 1, 4, 1, 1))
 
     def forward(self, images: Tensor, regions: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the verdict of each patch (n, 1, h/8, w/8), high for a photo, and the features it is from."""
+        """Return the verdict of each patch (n, 1, h/8, w/8 or fewer), high for a photo, and the features it is from."""
         x, features = torch.cat([2 * images - 1, regions], 1), []
         for step in self.steps:
             x = functional.leaky_relu(step(x), SLOPE)
             features.append(x)
         return self.last(x), features
+
+
+def doublings(patch: int) -> int:
+    """Return how often an image is doubled in size until each of its pixels has become a patch."""
+    return patch.bit_length() - 1
 
 
 def fitted(mean_face: Tensor, images: Tensor, regions: Tensor) -> Tensor:

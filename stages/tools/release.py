@@ -13,8 +13,10 @@ release, with the weights that they have here; by_hand.yaml says what they are. 
 python -c "import safetensors as s; print(s.safe_open('models/released/detector.safetensors', 'pt').metadata())"
 """
 
+import functools
 import hashlib
 import json
+import operator
 import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,6 +37,7 @@ from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.outputs import whole_file, whole_folder
 from stages.core.params import Section, StageParams
+from stages.inpainting import inpainter
 from stages.landmarks.shipped import SHIPPED
 from stages.removal.released import RELEASED, SETTINGS
 from stages.tools.releasing import agreement
@@ -73,6 +76,7 @@ class Described(Section):
     use: str
     made_by: str
     learned_from: list[str]
+    asked: dict[str, list[str]] = Field(default_factory=dict)
     also_from: str = ""
     figures: dict[str, list[str]]
 
@@ -193,8 +197,9 @@ def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _write(source: Path, target: Path, header: Mapping[str, Any]) -> None:
-    """Write a file of weights in half precision, with more in its header."""
+    """Write a file of weights in half precision, with more in its header, and without what only a training needs."""
     about, state = weights.load(source, weights.kind_of(source))
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(inpainter.DISCRIMINATOR)}
     with whole_file(target, in_whole_folder=True) as staging:
         text = json.dumps({**about, KEY: header}, sort_keys=True)
         safetensors.torch.save_file(halved(state), staging, {weights.KEY: text})
@@ -240,7 +245,8 @@ def _header(name: str, run: Path, preset: str, lock: Lock) -> dict[str, Any]:
     one = yaml.check(Described, described[name], HERE / "models.yaml", (name,))
     settings = yaml.read_yaml(run / yaml.PARAMS_FILE)
     catalogue = yaml.read_yaml(run / CATALOGUE)
-    datasets = [settings["roles"][role] for role in one.learned_from]
+    asked = [role for role, weight in one.asked.items() if functools.reduce(operator.getitem, weight, settings)]
+    datasets = [settings["roles"][role] for role in (*one.learned_from, *asked)]
     if one.made_by == PARSER and (real := settings["train_parser"]["scanet"]["real"]):
         datasets += sorted({row["face_id"].split("/")[0] for row in tables.read(run / real, ["face_id"])})
     datasets = list(dict.fromkeys(datasets))

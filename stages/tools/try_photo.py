@@ -50,7 +50,7 @@ class Params(Judge):
     model_config = ConfigDict(extra="forbid")
 
     recognizer: str
-    """Who compares a face with known people: a recognizer among the models, or `dlib`, which comes with a package."""
+    """Who compares a face with known people: a recognizer among the models or the released ones, or `dlib`."""
     compared: Compared
     """What of a masked face is compared with bare faces: `upper` with their upper halves."""
     nearest: int = Field(ge=1, le=20)
@@ -81,7 +81,7 @@ def load_tools(params: Params, models: Path | None = None, known: Path | None = 
     parts, gender = parsing.load(parser, "scanet"), models / "gender.safetensors"
     sexes = classifier.load(gender) if gender.exists() else None
     people = known and gallery.load(
-        known, _recognizer(params.recognizer, models), search, align, params.match_thresholds
+        known, recognizer(params.recognizer, models), search, align, params.match_thresholds
     )
     tools = Tools(
         search=search,
@@ -105,11 +105,17 @@ def _inpainter(models: Path, name: str) -> Path:
     return (models / f"inpainter-{name}.safetensors").absolute()
 
 
-def _recognizer(name: str, models: Path) -> Embed:
-    file = models / f"recognizer-{name}.safetensors"
-    if name == embedders.DLIB and not file.exists():
+def recognizer(name: str, models: Path) -> Embed:
+    """Return what embeds faces: of a folder of models, else the released one; `dlib` comes with a package.
+
+    Raises:
+        UnmaskError: neither has it, or its file is none of a recognizer.
+    """
+    file = f"recognizer-{name}.safetensors"
+    found = [folder / file for folder in (models, RELEASED) if (folder / file).exists()]
+    if name == embedders.DLIB and not found:
         return dlib_embedding.Embedder(dlib_embedding.network())
-    return embedders.load(file)
+    return embedders.load(found[0] if found else models / file)
 
 
 def _warm(tools: Tools) -> None:
