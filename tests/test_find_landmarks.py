@@ -209,9 +209,17 @@ def test_masked_and_bare_faces_of_one_photo(orl_photo: Callable[[str], Pixels]):
     assert all(face.by.startswith("dlib") for face in blind)
 
 
-def test_a_square_and_its_crop_agree():
-    points = drawn_landmarks(112) + 40
-    matrix = landmarker.Square.around(points).matrix()
+@pytest.mark.parametrize("turn", [0.0, 25.0, -60.0])
+def test_a_square_and_its_crop_agree(turn: float):
+    """A head that is tilted to the right stands upright in a square that is turned as much."""
+    upright = drawn_landmarks(112)
+    cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    points = upright @ np.array([[cos, sin], [-sin, cos]]) + 40
+    square = landmarker.Square.around(points, turn)
+    matrix = square.matrix()
+    scale = landmarker.SIZE / square.side
+    moved = alignment.apply(matrix, points) - scale * upright
+    assert np.ptp(moved, axis=0).max() < 1e-2
     inside = alignment.apply(matrix, points)
     assert np.allclose((inside.min(0) + inside.max(0)) / 2, (landmarker.SIZE - 1) / 2, atol=0.01)
     assert np.ptp(inside, axis=0).max() == pytest.approx(landmarker.SIZE / landmarker.CONTEXT, rel=1e-3)

@@ -33,22 +33,25 @@ CANDIDATES = 12  # squares of a photo that are looked at more than once
 
 @dataclass(frozen=True)
 class Square:
-    """A square of a photo: center and side, in pixels."""
+    """A square of a photo: center and side, in pixels, and by how many degrees it is turned to the right."""
 
     x: float
     y: float
     side: float
+    turn: float = 0.0
 
     @classmethod
-    def around(cls, points: Points) -> "Square":
+    def around(cls, points: Points, turn: float = 0.0) -> "Square":
         """Return the square that is cropped for a face with these landmarks, (n, 2)."""
-        low, high = points.min(0), points.max(0)
-        x, y = (low + high) / 2
-        return cls(float(x), float(y), max(float((high - low).max()) * CONTEXT, 1.0))
+        cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+        axes = np.array([[cos, sin], [-sin, cos]], np.float32)  # to the right and down in the square
+        low, high = (points @ axes.T).min(0), (points @ axes.T).max(0)
+        x, y = axes.T @ ((low + high) / 2)
+        return cls(float(x), float(y), max(float((high - low).max()) * CONTEXT, 1.0), turn)
 
     def matrix(self, degrees: float = 0.0, size: int = SIZE) -> NDArray[np.float64]:
-        """Return the map (2, 3) from the photo to the crop of `size` pixels, which may be turned."""
-        matrix = np.asarray(cv2.getRotationMatrix2D((self.x, self.y), degrees, size / self.side), np.float64)
+        """Return the map (2, 3) from the photo to the crop of `size` pixels, which may be turned further."""
+        matrix = cv2.getRotationMatrix2D((self.x, self.y), self.turn + degrees, size / self.side)
         matrix[:, 2] += (size - 1) / 2 - np.array([self.x, self.y])
         return matrix
 
@@ -146,11 +149,11 @@ def look(photo: Pixels, squares: Sequence[Square], looks: int = LOOKS) -> list[S
     points: list[Points] = []
     moved = np.zeros(len(now))
     logits = np.zeros((len(now), 2))
-    for turn in range(looks):
+    for number in range(looks):
         before = points
         points, logits = _once(photo, now)
-        now = [Square.around(some) for some in points]
-        if turn:
+        now = [Square.around(some, was.turn) for some, was in zip(points, now, strict=True)]
+        if number:
             moves = zip(points, before, now, strict=True)
             moved = np.array([np.hypot(*(new - old).T).mean() / max(at.side / CONTEXT, 1) for new, old, at in moves])
     faces, masked = 1 / (1 + np.exp(-logits.T))
