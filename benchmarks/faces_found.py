@@ -1,7 +1,7 @@
 """How many faces `landmarks.search.all_faces` finds, how many finds are none, and whether it sees who wears a mask.
 
 python -m benchmarks.faces_found data/landmarks/orl [--half val|test|all] [--n N] [--masked] [--crops] [--sheet F]
-python -m benchmarks.faces_found FaceMaskDetection.zip
+python -m benchmarks.faces_found FaceMaskDetection.zip [--spoiled tilted|dark|blurred|compressed]
 
 The photos are a face table with landmarks, or an archive (zip, tar) of photos that show one face each, where dlib's are
 the truth. `--masked` draws a mask on each face, `--crops` aligns it first. Of FaceMaskDetection, in Pascal VOC's
@@ -24,9 +24,10 @@ import time
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from stages.core import images, params, tables
@@ -44,6 +45,9 @@ from stages.photos import reading
 
 SIDE = 112  # of an aligned crop
 LARGE = 40  # pixels: smaller faces may be missed
+TILT, BLUR, QUALITY = 30, 2.5, 12  # of spoiled photos: degrees, pixels of a standard deviation, and JPEG's quality
+DARK, NOISE = 0.5, 5  # of dark ones: share of the brightness squared, and levels of the noise on it
+SPOILED = ("tilted", "dark", "blurred", "compressed")
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,26 @@ def prepared(name: str, image: Pixels, points: Points, masked: bool, crops: bool
     return name, image, [Label.of(points, masked)]
 
 
+def spoiled(photo: Photo, how: str) -> Photo:
+    """Return a photo that is tilted to the left, dark, blurred or badly compressed, and its labels."""
+    name, image, labels = photo
+    if how == "tilted":
+        height, width = image.shape[:2]
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), TILT, 1)
+        sides = (np.abs(matrix[:, :2]) @ (width, height)).astype(int)  # so that nothing is cut off
+        matrix[:, 2] += (sides - (width, height)) / 2
+        moved = [matrix @ (label.x, label.y, 1) for label in labels]
+        labels = [replace(label, x=x, y=y) for label, (x, y) in zip(labels, moved, strict=True)]
+        return name, np.asarray(cv2.warpAffine(image, matrix, sides.tolist()), np.uint8), labels
+    if how == "dark":
+        noise = generator("faces_found", name).normal(0, NOISE, image.shape)
+        return name, np.clip(DARK * 255 * (image / 255) ** 2 + noise, 0, 255).astype(np.uint8), labels
+    if how == "blurred":
+        return name, np.asarray(cv2.GaussianBlur(image, (0, 0), BLUR), np.uint8), labels
+    coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    return name, np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1], np.uint8), labels
+
+
 def half_of(name: str) -> str:
     """Return the half to which a photo belongs, by the person's name or else its own."""
     return "val" if fraction("faces_found", name.split("/", maxsplit=1)[0]) < 0.5 else "test"
@@ -190,6 +214,7 @@ def main() -> None:
     parser.add_argument("--n", type=int)
     parser.add_argument("--masked", action="store_true")
     parser.add_argument("--crops", action="store_true")
+    parser.add_argument("--spoiled", choices=SPOILED)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
@@ -203,6 +228,7 @@ def main() -> None:
         else (prepared(*one, options.masked, options.crops, looks) for one in single(options.photos, options.n, search))
     )
     photos = (photo for photo in photos if options.half in {"all", half_of(photo[0])})
+    photos = (spoiled(photo, options.spoiled) for photo in photos) if options.spoiled else photos
     if options.table:
         write_table(options.table, photos)
         return
