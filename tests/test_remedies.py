@@ -98,7 +98,15 @@ def test_only_the_faces_that_are_wanted_are_read(tmp_path: Path, monkeypatch: py
             assert found[condition].folds == expected.folds
             assert np.array_equal(found[condition].embeddings, expected.embeddings)
     found = embeddings.read(tmp_path / "e.parquet", lambda split, _: split == "val", ["masked"])
-    assert {condition: len(faces) for condition, faces in found.items()} == {"masked": len(some["masked"].of("val"))}
+    assert {condition: len(read) for condition, read in found.items()} == {"masked": len(some["masked"].of("val"))}
+    for wanted in (None, lambda split, _: split == "test"):
+        every, later = (load(tmp_path / "e.parquet", wanted) for load in (embeddings.read, embeddings.OnDisk))
+        assert (list(later), len(later), "masked" in later, "other" in later) == (list(every), len(every), True, False)
+        for condition, read in later.items():
+            assert read.face_ids == every[condition].face_ids
+            assert np.array_equal(read.embeddings, every[condition].embeddings)
+    with pytest.raises(UnmaskError, match="no such file"):
+        embeddings.OnDisk(tmp_path / "other.parquet")
 
 
 def test_an_embedding_with_nan_is_named(tmp_path: Path):

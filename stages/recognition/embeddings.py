@@ -146,12 +146,13 @@ def read(path: Path, wanted: Wanted | None = None, conditions: Collection[str] |
     with _opened(path) as file:
         size = file.schema_arrow.field("embedding").type.list_size
         counts = Counter[str]()
-        for condition, split, fold in _columns(file, ["condition", "split", "fold"]):
+        groups = _groups(file, conditions)
+        for condition, split, fold in _columns(file, ["condition", "split", "fold"], groups):
             if conditions is None or condition in conditions:
                 counts[condition] += wanted is None or wanted(split, fold)
         rows = {condition: _Rows(np.empty((n, size), np.float32)) for condition, n in counts.items()}
         same: dict[str, str] = {}  # names are there under each condition; each is kept once
-        for batch in file.iter_batches(ROWS):
+        for batch in file.iter_batches(ROWS, groups):
             embeddings = _embeddings(batch.column("embedding"), size)
             *names, folds = (batch.column(name).to_pylist() for name in KEYS)
             names = [[same.setdefault(name, name) for name in column] for column in names]
@@ -160,6 +161,42 @@ def read(path: Path, wanted: Wanted | None = None, conditions: Collection[str] |
             for condition in rows.keys() & set(under.tolist()):
                 rows[condition].add(np.flatnonzero(kept & (under == condition)), [*names, folds], embeddings)
     return {condition: Faces(*some.columns, some.embeddings) for condition, some in rows.items()}
+
+
+class OnDisk(Mapping[str, Faces]):
+    """What `read` returns, but each condition is read anew when it is asked for: of many faces, all take much memory.
+
+    Args:
+        path: what `write` wrote.
+        wanted: which faces; None: all.
+
+    Raises:
+        UnmaskError: no such file.
+    """
+
+    def __init__(self, path: Path, wanted: Wanted | None = None) -> None:
+        self.path, self.wanted = path, wanted
+        with _opened(path) as file:
+            batches = file.iter_batches(columns=["condition"])
+            self.conditions = list(
+                dict.fromkeys(name for one in batches for name in one.column(0).unique().to_pylist())
+            )
+
+    def __getitem__(self, condition: str) -> Faces:
+        """Return the faces under a condition."""
+        return read(self.path, self.wanted, [condition])[condition]
+
+    def __contains__(self, condition: object) -> bool:
+        """Tell whether the table has a condition."""
+        return condition in self.conditions
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the conditions."""
+        return iter(self.conditions)
+
+    def __len__(self) -> int:
+        """Return how many conditions there are."""
+        return len(self.conditions)
 
 
 def read_folds(path: Path) -> list[int]:
@@ -178,9 +215,22 @@ def _opened(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, pre_buffer=False)  # or the whole table would wait in memory
 
 
-def _columns(file: pq.ParquetFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield some columns of a table, row by row."""
-    for batch in file.iter_batches(ROWS, columns=names):
+def _groups(file: pq.ParquetFile, conditions: Collection[str] | None) -> list[int]:
+    """Return which groups of rows may be of some conditions, by what the file says of them; None: all."""
+    column, groups = file.schema.names.index("condition"), range(file.num_row_groups)
+    said = [file.metadata.row_group(group).column(column).statistics for group in groups]
+    return [
+        group
+        for group, of in zip(groups, said, strict=True)
+        if conditions is None
+        or not (of and of.has_min_max)
+        or any(of.min <= condition <= of.max for condition in conditions)
+    ]
+
+
+def _columns(file: pq.ParquetFile, names: list[str], groups: list[int] | None = None) -> Iterator[tuple[Any, ...]]:
+    """Yield some columns of a table, row by row, of some groups of rows or of all."""
+    for batch in file.iter_batches(ROWS, groups, names):
         yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 
 

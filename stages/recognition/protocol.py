@@ -132,9 +132,9 @@ def is_remedy(name: str) -> bool:
 # ---------------------------------------------------------------- who chooses
 
 
-def of_split(embeddings: Path, split: str, conditions: Collection[str] | None = None) -> Table:
-    """Read the faces of a split, under some conditions or all."""
-    return stored.read(embeddings, lambda name, _: name == split, conditions)
+def of_split(embeddings: Path, split: str) -> Table:
+    """Return the faces of a split, each condition to be read when it is asked for."""
+    return stored.OnDisk(embeddings, lambda name, _: name == split)
 
 
 def to_choose_by(embeddings: Path, tested: Table, split: str) -> Iterator[tuple[int | None, Table]]:

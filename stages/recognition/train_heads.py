@@ -57,11 +57,12 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
     Raises:
         UnmaskError: no face of the train split is there both bare and under a condition, or two people are not.
     """
-    every, folds = _under("bare", embeddings), 1 + max(stored.read_folds(embeddings), default=-1)
+    table, folds = protocol.of_split(embeddings, "train"), 1 + max(stored.read_folds(embeddings), default=-1)
+    every = table["bare"]
     size = every.embeddings.shape[1]
     trained, result = heads.Heads(size, params.unmasking.hidden, folds), {}
     for condition in protocol.CONDITIONS[1:]:
-        bare, other = stored.both(every, _under(condition, embeddings))
+        bare, other = stored.both(every, table[condition])
         if not len(bare):
             raise UnmaskError(f"{embeddings} has no face in split 'train' that is there bare and {condition}")
         found = _fitted(bare, other, params)
@@ -81,11 +82,6 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
     about = {"kind": heads.KIND, "size": size, "hidden": trained.hidden, "folds": folds}
     weights.save(out, trained, about)
     return result
-
-
-def _under(condition: str, embeddings: Path) -> stored.Faces:
-    """Return the faces of the people to train on under one condition: all at once would take three times the memory."""
-    return protocol.of_split(embeddings, "train", [condition])[condition]
 
 
 def _fitted(bare: stored.Faces, other: stored.Faces, params: Params) -> dict[str, nn.Module]:
