@@ -3,6 +3,7 @@
 import functools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,11 @@ def test_the_mean_face_stays_as_it_is_where_nothing_tells_the_light(visible: flo
     assert torch.equal(networks.fitted(face, image, region), face)
 
 
+@pytest.mark.parametrize("patch", [2, 4])
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (30, 41), (8, 8), (9, 64)])
-def test_the_generator_takes_any_size_and_does_not_see_into_the_hole(height: int, width: int):
+def test_the_generator_takes_any_size_and_does_not_see_into_the_hole(height: int, width: int, patch: int):
     torch.manual_seed(0)
-    generator = networks.Generator(4, 32)
+    generator = networks.Generator(4, 32, patch)
     image, region = torch.rand(1, 3, height, width), torch.zeros(1, 1, height, width)
     region[:, :, 2:, 3:] = 1
     with torch.no_grad():
@@ -94,6 +96,32 @@ def test_the_generator_takes_any_size_and_does_not_see_into_the_hole(height: int
         other = generator(torch.where(region > 0, 0.3, image), region)
     assert made.shape == (1, 3, height, width)
     assert torch.equal(made, other)
+
+
+def reach(said: Callable[[torch.Tensor], torch.Tensor]) -> int:
+    """Return how many columns of an image the middle pixel of what is said of it depends on."""
+    image = torch.full((1, 3, 512, 512), 0.5, requires_grad=True)
+    output = said(image)
+    output[..., output.shape[2] // 2, output.shape[3] // 2].sum().backward()
+    return int((image.grad.abs().sum((0, 1, 2)) > 0).sum())
+
+
+def test_where_more_pixels_go_in_together_the_networks_see_as_much_farther():
+    region = torch.zeros(1, 1, 512, 512)
+
+    def added(image: torch.Tensor, patch: int) -> torch.Tensor:
+        """Return what the U-Net adds to the mean face, whose light is that of the whole image."""
+        torch.manual_seed(0)
+        generator = networks.Generator(4, 32, patch)
+        torch.nn.init.normal_(generator.last[-1].weight)
+        return generator(image, region) - networks.fitted(generator.mean_face, image, region)
+
+    def judged(image: torch.Tensor, patch: int) -> torch.Tensor:
+        return networks.Discriminator(4, patch)(image, region)[0]
+
+    near, far = (reach(functools.partial(added, patch=patch)) for patch in (2, 4))
+    assert far == pytest.approx(2 * near, rel=0.1)
+    assert [reach(functools.partial(judged, patch=patch)) for patch in (2, 4)] == [46, 94]
 
 
 def test_the_discriminator_judges_patches_and_hands_out_features():

@@ -15,7 +15,7 @@ from stages.training import loop
 from stages.training.trained import Trained
 from tests.conftest import face_row
 
-SIZES = {"channels": 4, "discriminator_channels": 4, "size": 32}
+SIZES = {"channels": 4, "discriminator_channels": 4, "size": 32, "patch": 2}
 ABOUT = {"kind": KIND, **SIZES, "template": "arcface"}
 
 
@@ -40,7 +40,7 @@ def halves(n: int = 6) -> samples.Samples:
 def network(**losses: float) -> training.Network:
     """Return the smallest networks, and weights of the losses."""
     default = {"hole": 6.0, "context": 1.0, "structure": 1.0, "adversarial": 0.1, "features": 1.0, "identity": 0.0}
-    sizes = {"side": 32, "channels": 4, "discriminator_channels": 4}
+    sizes = {"side": 32, "patch": 2, "channels": 4, "discriminator_channels": 4}
     return training.Network(**sizes, blend_prob=0.5, ema_momentum=0.2, losses=LossWeights(**{**default, **losses}))
 
 
