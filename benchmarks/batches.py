@@ -78,9 +78,8 @@ def write_models(folder: Path) -> dict[str, Path]:
     sexes = classifier.Networks({"all": network.build()})
     weights.save(files["gender"], sexes, {"kind": classifier.KIND, "network": network.model_dump(), "fold_of": {}})
     section = params.read_yaml(PARAMS)["inpainter"]
-    about = {name: section[name] for name in ("patch", "channels", "discriminator_channels")} | {
-        "size": section["side"]
-    }
+    sizes = {name: section[name] for name in ("patch", "channels", "discriminator_channels")}
+    about = {**sizes, "size": section["side"]}
     weights.save(files["shared"], inpainter.Networks(about), {"kind": inpainter.KIND, **about})
     described = import_recognizer.Params.model_validate({"dlib": {"kind": "dlib"}})
     import_recognizer.import_recognizer("dlib", folder, files["dlib"], described)

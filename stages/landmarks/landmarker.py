@@ -45,13 +45,15 @@ class Square:
         """Return the square that is cropped for a face with these landmarks, (n, 2)."""
         cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
         axes = np.array([[cos, sin], [-sin, cos]], np.float32)  # to the right and down in the square
-        low, high = (points @ axes.T).min(0), (points @ axes.T).max(0)
+        inside = points @ axes.T
+        low, high = inside.min(0), inside.max(0)
         x, y = axes.T @ ((low + high) / 2)
         return cls(float(x), float(y), max(float((high - low).max()) * CONTEXT, 1.0), turn)
 
     def matrix(self, degrees: float = 0.0, size: int = SIZE) -> NDArray[np.float64]:
         """Return the map (2, 3) from the photo to the crop of `size` pixels, which may be turned further."""
-        matrix = cv2.getRotationMatrix2D((self.x, self.y), self.turn + degrees, size / self.side)
+        turn = self.turn + degrees
+        matrix = np.asarray(cv2.getRotationMatrix2D((self.x, self.y), turn, size / self.side), np.float64)
         matrix[:, 2] += (size - 1) / 2 - np.array([self.x, self.y])
         return matrix
 
