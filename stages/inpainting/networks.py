@@ -122,9 +122,10 @@ class Generator(nn.Module):
             ]
         )
         self.up = nn.ModuleList([GatedUp(4 * c, 2 * c, 2 * c), GatedUp(2 * c, c, c)])
-        larger = [Enlarge(c, c // 2), *(Enlarge(c // 2, c // 2) for _ in range(doublings(patch) - 1))]
-        between = (part for one in larger for part in (one, nn.LeakyReLU(SLOPE)))
-        self.last = nn.Sequential(GatedConv(c, c), *between, nn.Conv2d(c // 2, 3, 3, padding=1))
+        last: list[nn.Module] = [GatedConv(c, c)]
+        for number in range(doublings(patch)):
+            last += [Enlarge(c // 2 if number else c, c // 2), nn.LeakyReLU(SLOPE)]
+        self.last = nn.Sequential(*last, nn.Conv2d(c // 2, 3, 3, padding=1))
         nn.init.zeros_(self.last[-1].weight)  # so that training starts from the fitted mean face
 
     def forward(self, images: Tensor, regions: Tensor) -> Tensor:
