@@ -16,7 +16,7 @@ from stages.core import images, params
 from stages.core.command import run_stage
 from stages.core.errors import UnmaskError
 from stages.core.images import Pixels
-from stages.faces import parts
+from stages.faces import alignment, parts
 from stages.faces.alignment import Align
 from stages.inpainting.filled import Filled
 from stages.landmarks import worn
@@ -316,6 +316,27 @@ def folder(tmp_path: Path, large: Pixels) -> Path:
 @pytest.fixture
 def _stand_in(tools: Tools, monkeypatch: pytest.MonkeyPatch, _sees_through: None) -> None:
     monkeypatch.setattr(stage, "load_tools", lambda *_: tools)
+
+
+def test_people_are_compared_by_a_recognizer_of_the_models_or_a_released_one(
+    orl_photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(ROOT)
+    align = Align(template="arcface", side=112)
+    faces, points = [], []
+    for name in ("s1/1", "s1/2", "s2/1"):
+        photo = orl_photo(name)
+        found = all_faces(photo, SEARCH)[0].points
+        faces.append(alignment.warp(photo, align.matrix(found), align.side))
+        points.append(alignment.apply(align.matrix(found), found))
+    released, own = (stage.recognizer(name, tmp_path)(faces, points) for name in ("dlib-masked", "dlib"))
+    assert all(one[0] @ one[1] > one[0] @ one[2] for one in (released, own))
+    assert np.abs(released - own).max() > 0.01
+    source = ROOT / "models/released/recognizer-dlib-masked.safetensors"
+    (tmp_path / "recognizer-mine.safetensors").write_bytes(source.read_bytes())
+    assert np.array_equal(stage.recognizer("mine", tmp_path)(faces, points), released)
+    with pytest.raises(UnmaskError, match=r"recognizer-other\.safetensors: no such file"):
+        stage.recognizer("other", tmp_path)
 
 
 @pytest.mark.usefixtures("_stand_in")
