@@ -161,6 +161,8 @@ $(VENV)/installed: pyproject.toml requirements.lock $(if $(BROKEN),FORCE) | $(VE
 	@# Without `source $(VENV)/bin/activate`, too, the environment's dvc finds the environment's python.
 	@cp checks/startup_line.txt "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/unmask.pth"
 	$(call install,.)
+	@# yapf, which mmengine imports, writes a cache at first; of two programs at once one would read half of it.
+	@$(VENV)/bin/python -W ignore -c "import mmengine"
 
 $(VENV)/installed-app: $(VENV)/installed
 	$(call install,.[app])

@@ -1,5 +1,8 @@
 """Tables of embeddings: one Parquet file, a row for each face and condition."""
 
+import contextlib
+import ctypes
+import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -163,6 +166,13 @@ def read(path: Path, wanted: Wanted | None = None, conditions: Collection[str] |
     return {condition: Faces(*some.columns, some.embeddings) for condition, some in rows.items()}
 
 
+def _give_back() -> None:
+    """Give back to the system what a reading took: Python's garbage waits, and glibc keeps what is free, so it adds up."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # where there is no glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class OnDisk(Mapping[str, Faces]):
     """What `read` returns, but each condition is read anew when it is asked for: of many faces, all take much memory.
 
@@ -184,7 +194,9 @@ class OnDisk(Mapping[str, Faces]):
 
     def __getitem__(self, condition: str) -> Faces:
         """Return the faces under a condition."""
-        return read(self.path, self.wanted, [condition])[condition]
+        found = read(self.path, self.wanted, [condition])[condition]
+        _give_back()
+        return found
 
     def __contains__(self, condition: object) -> bool:
         """Tell whether the table has a condition."""
