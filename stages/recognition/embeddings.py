@@ -167,7 +167,7 @@ def read(path: Path, wanted: Wanted | None = None, conditions: Collection[str] |
 
 
 def _give_back() -> None:
-    """Give back to the system what a reading took: Python's garbage waits, and glibc keeps what is free, so it adds up."""
+    """Give back to the system what a reading took: garbage waits, and glibc keeps what is free, so it adds up."""
     gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):  # where there is no glibc
         ctypes.CDLL(None).malloc_trim(0)
