@@ -23,7 +23,7 @@ from stages.gender import classifier, evaluate_gender
 from stages.inpainting import baselines, inpaint, inpainter
 from stages.inpainting.lpips import Lpips
 from stages.landmarks import landmarker
-from stages.recognition import dlib_embedding, heads, recognizer
+from stages.recognition import dlib_embedding, embed, heads, recognizer
 from stages.removal import finder
 from stages.training import loop
 from stages.training.trained import Trained
@@ -41,7 +41,7 @@ PICTURES = [drawn_face(seed)[0] for seed in range(3)]
 HOLES = [tiny_gan.hole(112, 112)] * 3
 LOADED_ONCE = (
     *(finder._parser, finder._detector, inpaint._generator, inpaint._classifier),
-    *(landmarker.network, dlib_embedding.network, dlib_embedding._embedder),
+    *(landmarker.network, dlib_embedding.network, dlib_embedding._embedder, embed._networks),
 )
 
 
