@@ -233,6 +233,7 @@ def main() -> None:
         write_table(options.table, photos)
         return
     large, found, finds, on_one, several = 0, 0, 0, 0, 0
+    about, about_found = 0, 0  # photos with such a face, and those of which the largest is found
     said: dict[tuple[bool, bool], int] = {}
     seconds, strangers, n = [], [], 0
     for name, image, labels in photos:
@@ -242,6 +243,9 @@ def main() -> None:
         n += 1
         of = matched(labels, [tuple(one.points.mean(0)) for one in seen])
         finds, on_one, several = finds + len(seen), on_one + len(of), several + (len(seen) != len(labels))
+        largest = max(range(len(labels)), key=lambda index: labels[index].side, default=None)
+        if largest is not None and labels[largest].side >= LARGE:
+            about, about_found = about + 1, about_found + (largest in of)
         for index, label in enumerate(labels):
             large += label.side >= LARGE
             found += label.side >= LARGE and index in of
@@ -254,6 +258,7 @@ def main() -> None:
     right = sum(count for (worn, told), count in said.items() if worn == told)
     print(f"{options.photos.name}, half {options.half}: {n} photos, {statistics.median(seconds):.2f} s each (median)")
     print(f"faces of {LARGE} pixels and more that are found: {found} of {large} = {found / large:.4f}")
+    print(f"photos of which the largest face is found: {about_found} of {about} = {about_found / about:.4f}")
     print(
         f"finds on no known face: {finds - on_one} of {finds} = {1 - on_one / finds:.4f}; "
         f"precision {on_one / finds:.4f}"

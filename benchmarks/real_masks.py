@@ -5,7 +5,8 @@ python -m benchmarks.real_masks FaceMaskDetection.zip [--half val|test|all] [--m
 The photos are FaceMaskDetection's, halved as `faces_found` does. Masks are looked for as `remove_masks` does in a
 folder of photos. benchmarks/real_masks.json has outlines of 24 masks of each half, drawn by eye on evenly chosen
 labeled faces, without straps; hands and microphones before a mask are left out. Of all faces of 40 pixels and more, the
-labels say whether a mask is worn. What is found on turned faces is told apart. `--sheet` draws, as JPEG, the outlined
+labels say whether a mask is worn. What is found on turned faces is told apart, and all by the tone of the skin in the
+photo, as benchmarks/tones.py sees it. `--sheet` draws, as JPEG, the outlined
 faces: what is found in red, the face without it, and filled in.
 
 python -m benchmarks.real_masks FaceMaskDetection.zip --table data/landmarks/worn_masks
@@ -17,7 +18,7 @@ these masks: what the finder had found, mended by eye. The parts of the face aro
 
 import argparse
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.faces_found import LARGE, half_of, labeled, matched, window, write_faces
+from benchmarks.tones import by_kind, tone
 from stages.core import images, params, tables
 from stages.core.drawing import FRACTION_BITS, in_fractions
 from stages.core.images import Pixels
@@ -45,6 +47,7 @@ DATASET = "face_mask_detection"  # as data/catalogue.yaml calls it
 AROUND = 1.6  # of a face's square: what is cut out of a photo has that margin around its middle
 SIDE = 144  # pixels of a tile
 FOUND = (255, 0, 0)
+BY_POSE, BY_TONE, RIGHT = "IoU by pose", "IoU by the skin's tone", "worn or not is said rightly, by the skin's tone"
 TURNED = 0.35  # from which on a face counts as turned: on half val those that show less of one eye and cheek
 
 
@@ -133,6 +136,23 @@ def tile(photo: Pixels, crop: Crop, region: Pixels, filler: inpaint.Filler, dila
     return np.hstack([cv2.drawContours(face, edges, -1, FOUND, 1), removed, filled])
 
 
+def say(
+    said: Counter[str],
+    n: int,
+    found: list[dict[str, float]],
+    pieces: list[int],
+    by: dict[str, list[tuple[str, float]]],
+) -> None:
+    """Print what was measured."""
+    print("; ".join(f"{what}: {count}" for what, count in sorted(said.items())))
+    means = ", ".join(f"{key} {np.mean([one[key] for one in found]):.3f}" for key in ("iou", "recall", "precision"))
+    low = sum(one["iou"] < 0.5 for one in found)
+    print(f"{n} outlined masks, {n - len(pieces)} without a face: {means}, IoU < 0.5: {low}")
+    for how in (BY_POSE, BY_TONE, RIGHT):
+        print(f"{how}: {by_kind(by[how])}")
+    print(f"pieces of a region: {np.mean(pieces):.2f} on average, none in {pieces.count(0)}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -154,8 +174,8 @@ def main() -> None:
     align = released.settings(Align, "align_faces", options.models)
     known = outlined(OUTLINES)
     said: Counter[str] = Counter()
-    of_front, of_turned = list[float](), list[float]()
-    found, pieces, tiles, n = [], [], [], 0
+    by = defaultdict[str, list[tuple[str, float]]](list)
+    found, pieces, tiles, n = list[dict[str, float]](), list[int](), [], 0
     for name, photo, labels in labeled(options.photos):
         if options.half not in {"all", half_of(name)}:
             continue
@@ -165,6 +185,7 @@ def main() -> None:
             crop = there[face]
             if labels[label].side >= LARGE and crop is not None:
                 said[f"{'worn' if labels[label].worn else 'bare'}, said {'worn' if crop.worn else 'bare'}"] += 1
+                by[RIGHT].append((tone(photo, faces[face]), labels[label].worn == bool(crop.worn)))
         for outlines in known.get(name, []):
             n += 1
             truth = painted(outlines, photo.shape)
@@ -175,22 +196,13 @@ def main() -> None:
                 continue
             region = crop.region_in(photo)
             found.append(regions.scores(truth > 0, region > 0))
-            (of_turned if abs(yaw(faces[face])) >= TURNED else of_front).append(found[-1]["iou"])
+            turned = "turned" if abs(yaw(faces[face])) >= TURNED else "from the front"
+            for how, kind in ((BY_POSE, turned), (BY_TONE, tone(photo, faces[face]))):
+                by[how].append((kind, found[-1]["iou"]))
             pieces.append(cv2.connectedComponents(crop.region)[0] - 1)
             tiles.append((tile(photo, crop, region, *filling), f"{name[12:]} IoU {found[-1]['iou']:.2f}"))
     print(f"{options.photos.name}, half {options.half}: faces of {LARGE} pixels and more that are found")
-    print("; ".join(f"{what}: {count}" for what, count in sorted(said.items())))
-    means = ", ".join(f"{key} {np.mean([one[key] for one in found]):.3f}" for key in ("iou", "recall", "precision"))
-    low = sum(one["iou"] < 0.5 for one in found)
-    print(f"{n} outlined masks, {n - len(pieces)} without a face: {means}, IoU < 0.5: {low}")
-    print(
-        "; ".join(
-            f"{name}: {len(ious)}, IoU {np.mean(ious):.3f}"
-            for name, ious in (("from the front", of_front), ("turned", of_turned))
-            if ious
-        )
-    )
-    print(f"pieces of a region: {np.mean(pieces):.2f} on average, none in {pieces.count(0)}")
+    say(said, n, found, pieces, by)
     if options.sheet:
         pictures, captions = zip(*tiles, strict=True)
         sheet = sheets.contact_sheet(list(pictures), list(captions), columns=3, side=3 * SIDE)

@@ -4,7 +4,8 @@ python -m benchmarks.whole_photos data/landmarks/lfw [photos] [models]
 
 Masks are drawn on photos of split val, as `render_masks:` of params.yaml says, and searched for as `remove_masks` does
 in a folder of photos, with models/released or those of another folder. Printed are mean IoU, recall and precision of
-the masked face's region, with and without what lies below the aligned crop and the photo's own edge.
+the masked face's region, with and without what lies below the aligned crop and the photo's own edge; and IoU and recall
+of all of it by the tone of the skin in the photo, as benchmarks/tones.py sees it.
 """
 
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.tones import by_kind, tone
 from stages.core import images, params, tables
 from stages.core.seeding import generator
 from stages.faces import regions
@@ -39,7 +41,7 @@ def main() -> None:
         for face in tables.read(table, ["face_id", "split", "image", "landmarks", "face_type"])
         if face["split"] == "val" and face["landmarks"] is not None
     ]
-    found, lost = defaultdict(list), 0
+    found, tones, lost = defaultdict(list), list[str](), 0
     for face in tables.evenly(wanted, n):
         rng = generator("whole_photos", face["face_id"])
         photo, points = images.decode(face["image"]), face["landmarks"]
@@ -51,6 +53,7 @@ def main() -> None:
             lost += 1
             continue
         crop = there[int(np.argmax(overlaps))]
+        tones.append(tone(photo, points))
         for name, one in (("the crop alone", replace(crop, whole=None)), ("the whole mask", crop)):
             found[name].append(regions.scores(truth, one.region_in(masked) > 0))
     print(f"{len(wanted)} photos, {min(n, len(wanted))} looked at, in {lost} no mask was found")
@@ -58,6 +61,9 @@ def main() -> None:
         means = {key: np.mean([one[key] for one in scores]) for key in ("iou", "recall", "precision")}
         low = np.mean([one["iou"] < 0.5 for one in scores])
         print(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()) + f", IoU < 0.5: {low:.1%}")
+    for key in ("iou", "recall"):
+        of_whole = (one[key] for one in found["the whole mask"])
+        print(f"the whole mask by the skin's tone, {key}: {by_kind(zip(tones, of_whole, strict=True))}")
 
 
 if __name__ == "__main__":
