@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -107,6 +108,25 @@ def test_only_the_faces_that_are_wanted_are_read(tmp_path: Path, monkeypatch: py
             assert np.array_equal(read.embeddings, every[condition].embeddings)
     with pytest.raises(UnmaskError, match="no such file"):
         embeddings.OnDisk(tmp_path / "other.parquet")
+
+
+def test_a_table_of_many_small_batches_has_few_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each of one condition, so that reading one leaves out the others; faces stay in their order."""
+    monkeypatch.setattr(embeddings, "GROUP", 10)
+    some = {condition: faces(condition) for condition in ("bare", "masked", "upper")}
+    some["upper"] = some["upper"].at([])
+    n = len(some["bare"])
+    batches = [(name, of.at(range(at, min(at + 3, len(of))))) for at in range(0, n, 3) for name, of in some.items()]
+    assert embeddings.write(tmp_path / "e.parquet", batches, SIZE) == 2 * n
+    file = pq.ParquetFile(tmp_path / "e.parquet")
+    groups = [set(file.read_row_group(group)["condition"].to_pylist()) for group in range(file.num_row_groups)]
+    assert all(len(names) <= 1 for names in groups)
+    assert len(groups) <= 2 * (n // 10 + 1) + 1
+    found = embeddings.read(tmp_path / "e.parquet")
+    for condition, expected in some.items():
+        if len(expected):
+            assert found[condition].face_ids == expected.face_ids
+            assert np.array_equal(found[condition].embeddings, expected.embeddings)
 
 
 def test_an_embedding_with_nan_is_named(tmp_path: Path):

@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import gc
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from stages.core.outputs import whole_file
 
 KEYS = ("face_id", "identity", "split", "fold")
 ROWS = 10_000  # read at a time
+GROUP = 2_000  # rows under one condition from which on they are written: who opens the file reads of every group
 Wanted = Callable[[str, int | None], bool]
 """Tells whether faces of a split and fold are wanted."""
 
@@ -105,7 +106,7 @@ def together(one: Faces, other: Faces) -> Faces:
 
 
 def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
-    """Write a table, whole or not at all; return how many rows it has.
+    """Write a table, whole or not at all, its rows by condition in groups of about `GROUP`; return how many it has.
 
     Args:
         path: the Parquet file.
@@ -120,8 +121,11 @@ def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
         [("face_id", pa.string()), ("identity", pa.string()), ("split", pa.string()), ("fold", pa.int8())]
         + [("condition", pa.string()), ("embedding", pa.list_(pa.float32(), size))]
     )
-    n = 0
-    with whole_file(path) as staging, pq.ParquetWriter(staging, schema, compression="zstd") as writer:
+    waiting: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+    rows = Counter[str]()
+    # Embeddings are no words that come again.
+    options = {"compression": "zstd", "use_dictionary": ["identity", "split", "condition"]}
+    with whole_file(path) as staging, pq.ParquetWriter(staging, schema, **options) as writer:
         for condition, faces in batches:
             lost = np.isnan(faces.embeddings).all(1)
             bad = ~np.isfinite(faces.embeddings).all(1) & ~lost
@@ -130,9 +134,13 @@ def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
             columns = [faces.face_ids, faces.identities, faces.splits, faces.folds, [condition] * len(faces)]
             values = pa.FixedSizeListArray.from_arrays(pa.array(faces.embeddings.ravel()), size, mask=pa.array(lost))
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
-            writer.write_table(pa.table([*arrays, values], schema=schema))
-            n += len(faces)
-    return n
+            waiting[condition].append(pa.record_batch([*arrays, values], schema=schema))
+            rows[condition] += len(faces)
+            if sum(map(len, waiting[condition])) >= GROUP:
+                writer.write_table(pa.Table.from_batches(waiting.pop(condition), schema))
+        for some in waiting.values():
+            writer.write_table(pa.Table.from_batches(some, schema))
+    return rows.total()
 
 
 def read(path: Path, wanted: Wanted | None = None, conditions: Collection[str] | None = None) -> Mapping[str, Faces]:

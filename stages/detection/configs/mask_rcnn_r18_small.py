@@ -1,4 +1,4 @@
-"""The detector with three quarters of the channels in its encoder, and fewer behind it, for a release that must stay small.
+"""The detector with three quarters of the channels in its encoder, fewer behind it: a release must stay small.
 
 Run by `dvc repro train_detector` with preset `release`, whose steps presets/release.yaml holds.
 """

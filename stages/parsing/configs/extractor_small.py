@@ -1,4 +1,4 @@
-"""The extractor with half the channels, for a release that must stay small.
+"""The extractor with half the channels: a release must stay small.
 
 Run by `dvc repro train_parser@extractor` with preset `release`, whose sizes and steps presets/release.yaml holds.
 """
