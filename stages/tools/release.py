@@ -350,7 +350,10 @@ def _write_page(page: Path, headers: Mapping[str, Any], sizes: Mapping[str, floa
     environment.filters["backticked"] = lambda name: f"`{name}`"
     text = environment.get_template("zoo.md.j2").render(
         megabytes=sum(sizes.values()),
-        models=[{**header, "megabytes": sizes[name]} for name, header in headers.items()],
+        models=[
+            {**header, "figures": _in_order(name, header["figures"]), "megabytes": sizes[name]}
+            for name, header in headers.items()
+        ],
         commits=commits,
         data=list(data.values()),
         noncommercial=any("non-commercial" in one["license"] for one in data.values()),
@@ -358,6 +361,12 @@ def _write_page(page: Path, headers: Mapping[str, Any], sizes: Mapping[str, floa
     )
     with whole_file(page) as staging:
         staging.write_text(text.strip() + "\n", encoding="utf-8")
+
+
+def _in_order(name: str, figures: Mapping[str, float | str]) -> dict[str, float | str]:
+    """Return figures of a model as models.yaml has them; a file's header has them by the alphabet."""
+    order = list(yaml.read_yaml(HERE / "models.yaml").get(name, {}).get("figures", {}))
+    return dict(sorted(figures.items(), key=lambda one: order.index(one[0]) if one[0] in order else -1))
 
 
 def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, str]:
