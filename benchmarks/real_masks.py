@@ -6,8 +6,8 @@ The photos are FaceMaskDetection's, halved as `faces_found` does. Masks are look
 folder of photos. benchmarks/real_masks.json has outlines of 24 masks of each half, drawn by eye on evenly chosen
 labeled faces, without straps; hands and microphones before a mask are left out. Of all faces of 40 pixels and more, the
 labels say whether a mask is worn. What is found on turned faces is told apart, and all by the tone of the skin in the
-photo, as benchmarks/tones.py sees it. `--sheet` draws, as JPEG, the outlined
-faces: what is found in red, the face without it, and filled in.
+photo, as benchmarks/tones.py sees it. `--sheet` draws, as JPEG, the outlined faces: what is found in red, the face
+without it, and filled in.
 
 python -m benchmarks.real_masks FaceMaskDetection.zip --table data/landmarks/worn_masks
 

@@ -122,7 +122,7 @@ def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
         + [("condition", pa.string()), ("embedding", pa.list_(pa.float32(), size))]
     )
     waiting: dict[str, list[pa.RecordBatch]] = defaultdict(list)
-    rows = Counter[str]()
+    n = 0
     # Embeddings are no words that come again.
     options = {"compression": "zstd", "use_dictionary": ["identity", "split", "condition"]}
     with whole_file(path) as staging, pq.ParquetWriter(staging, schema, **options) as writer:
@@ -135,12 +135,12 @@ def write(path: Path, batches: Iterable[tuple[str, Faces]], size: int) -> int:
             values = pa.FixedSizeListArray.from_arrays(pa.array(faces.embeddings.ravel()), size, mask=pa.array(lost))
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
             waiting[condition].append(pa.record_batch([*arrays, values], schema=schema))
-            rows[condition] += len(faces)
+            n += len(faces)
             if sum(map(len, waiting[condition])) >= GROUP:
                 writer.write_table(pa.Table.from_batches(waiting.pop(condition), schema))
         for some in waiting.values():
             writer.write_table(pa.Table.from_batches(some, schema))
-    return rows.total()
+    return n
 
 
 def read(path: Path, wanted: Wanted | None = None, conditions: Collection[str] | None = None) -> Mapping[str, Faces]:
