@@ -271,19 +271,22 @@ def _of(
 ) -> Pairs:
     """Return what counted pairs say; `bare`: those of the bare faces of the same people, None if these are they."""
     fars = _every_far(params)
-    attempts, compared = counted.attempts(), counted.compared()
+    attempts = counted.attempts()
+    of_attempts, line = attempts.rates(fars), plots.thinned((attempts.far, attempts.tar))
+    del attempts  # before the next one is made: of a thousand million pairs, each takes 50 MB
+    compared = counted.compared()
     of_compared = compared and compared.rates(fars)
     of_bare = of_compared if one.name == protocol.BARE else bare and bare.compared
     thresholds = of_bare.threshold if of_bare else {}
     return Pairs(
-        attempts=attempts.rates(fars),
+        attempts=of_attempts,
         compared=of_compared,
         at_bare={
             far: compared.errors_at(threshold)
             for far, threshold in thresholds.items()
             if compared is not None and threshold is not None
         },
-        line=plots.thinned((attempts.far, attempts.tar)),
+        line=line,
         lost=bool(counted.lost_genuine or counted.lost_impostor),
         not_drawn=counted.not_drawn,
         names=names,
