@@ -22,6 +22,7 @@ ROWS = 10_000  # read at a time
 GROUP = 2_000  # rows under one condition from which on they are written: who opens the file reads of every group
 Wanted = Callable[[str, int | None], bool]
 """Tells whether faces of a split and fold are wanted."""
+pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once took, where `_give_back` has no say
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Faces:
         return there(self.embeddings)
 
     def at(self, indices: Sequence[int] | NDArray[np.intp]) -> "Faces":
-        """Return the faces at some indices."""
+        """Return the faces at some indices; if these are all in their order, they themselves, as copies take memory."""
+        if np.array_equal(indices, np.arange(len(self))):
+            return self
         return Faces(
             [self.face_ids[index] for index in indices],
             [self.identities[index] for index in indices],
@@ -88,7 +91,7 @@ def there(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
 def both(one: Faces, other: Faces) -> tuple[Faces, Faces]:
     """Return the faces that have an embedding in both, in the first one's order."""
     index = {other.face_ids[number]: number for number in np.flatnonzero(other.found)}
-    kept = [number for number in np.flatnonzero(one.found) if one.face_ids[number] in index]
+    kept = [number for number in np.flatnonzero(one.found).tolist() if one.face_ids[number] in index]
     return one.at(kept), other.at([index[one.face_ids[number]] for number in kept])
 
 
@@ -187,13 +190,14 @@ class OnDisk(Mapping[str, Faces]):
     Args:
         path: what `write` wrote.
         wanted: which faces; None: all.
+        keep: returns those of the faces under a condition that are to be kept; None: all.
 
     Raises:
         UnmaskError: no such file.
     """
 
-    def __init__(self, path: Path, wanted: Wanted | None = None) -> None:
-        self.path, self.wanted = path, wanted
+    def __init__(self, path: Path, wanted: Wanted | None = None, keep: Callable[[Faces], Faces] | None = None) -> None:
+        self.path, self.wanted, self.keep = path, wanted, keep
         with _opened(path) as file:
             batches = file.iter_batches(columns=["condition"])
             self.conditions = list(
@@ -203,8 +207,9 @@ class OnDisk(Mapping[str, Faces]):
     def __getitem__(self, condition: str) -> Faces:
         """Return the faces under a condition."""
         found = read(self.path, self.wanted, [condition])[condition]
-        _give_back()
-        return found
+        if len(found) > ROWS:  # of fewer it is not worth the time
+            _give_back()
+        return self.keep(found) if self.keep else found
 
     def __contains__(self, condition: object) -> bool:
         """Tell whether the table has a condition."""

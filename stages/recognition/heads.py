@@ -215,6 +215,12 @@ def apply(head: nn.Module, embeddings: Embeddings) -> Embeddings:
     return found
 
 
+def closeness(some: Embeddings, others: Embeddings) -> float:
+    """Return the mean cosine of embeddings (n, d) with as many others, each with its own, `AT_ONCE` at a time."""
+    blocks = [slice(start, start + AT_ONCE) for start in range(0, len(some), AT_ONCE)]
+    return float(np.concatenate([(some[block] * others[block]).sum(1) for block in blocks]).mean())
+
+
 def load(path: Path) -> Heads:
     """Return the heads that `train_heads` wrote.
 

@@ -15,7 +15,7 @@ from stages.recognition import similarity
 from stages.recognition.similarity import Embeddings
 
 BLOCK = 512  # probes that are compared at a time, or fewer, if the gallery is large
-PAIRS = 2**24  # likewise
+PAIRS = 2**21  # likewise
 FEW = 64  # likewise, of each of which an index found `NEAREST` photos
 LOWEST = np.float32(-1)  # similarity
 NEVER = np.iinfo(np.int32).max  # rank of who cannot be found, as there is no face to look for
@@ -40,6 +40,19 @@ class Search:
     own: NDArray[np.float32]
     other: NDArray[np.float32]
     without: NDArray[np.float32]
+
+    def spread(self, places: NDArray[np.int64], n: int) -> "Search":
+        """Return a search for `n` probes of which these stand at some places; of the others it found nobody."""
+        if len(places) == n:
+            return self
+        found = empty(n, len(self.without))
+        found.put(places, self)
+        return found
+
+    def put(self, probes: slice | NDArray[np.int64], of: "Search") -> None:
+        """Take over what was found for some of the probes."""
+        self.rank[probes], self.own[probes], self.other[probes] = of.rank, of.own, of.other
+        self.without[:, probes] = of.without
 
     def cmc(self, ranks: Sequence[int]) -> dict[str, float]:
         """Return the share of mated probes whose person is among the first k, by k.
@@ -127,7 +140,7 @@ def _smooth_threshold(strangers: NDArray[np.float32], fpir: float) -> float:
     return float((_weights(n, fpir) * np.sort(strangers)[::-1]).sum())
 
 
-@functools.lru_cache(maxsize=1000)
+@functools.lru_cache(maxsize=200)  # each takes 8 bytes a stranger
 def _weights(n: int, share: float) -> NDArray[np.float64]:
     """Return the weights of n scores, from the highest down, in the quantile above which there is a share of them."""
     return np.diff(special.betainc((n + 1) * share, (n + 1) * (1 - share), np.arange(n + 1) / n))
@@ -266,13 +279,13 @@ def search(
     compared = similarity.against(gallery[order])
     wanted = np.array([number.get(name, -1) for name in people], np.int64)
     of_names, n_groups = _groups(names, groups)
-    parts = []
+    found = empty(len(probes), n_groups)
     at_once = min(BLOCK, max(1, PAIRS // len(gallery)))
-    for start in range(0, max(len(probes), 1), at_once):
+    for start in range(0, len(probes), at_once):
         block = slice(start, start + at_once)
         of_people = np.maximum.reduceat(compared(probes[block]), starts, axis=1)
-        parts.append(among(similarity.as_cosines(of_people), wanted[block], of_names, n_groups))
-    return joined(parts)
+        found.put(block, among(similarity.as_cosines(of_people), wanted[block], of_names, n_groups))
+    return found
 
 
 def among(similar: NDArray[np.float32], wanted: NDArray[np.int64], groups: NDArray[np.int64], n_groups: int) -> Search:
@@ -303,8 +316,16 @@ def among(similar: NDArray[np.float32], wanted: NDArray[np.int64], groups: NDArr
     return Search(rank, own, other, without)
 
 
+def empty(n: int, groups: int) -> Search:
+    """Return a search for `n` probes that found nobody, with and without each of some groups of people."""
+    lowest = np.full((2 + groups, n), LOWEST)
+    return Search(np.zeros(n, np.int64), lowest[0], lowest[1], lowest[2:])
+
+
 def joined(searches: Sequence[Search]) -> Search:
     """Return searches for some probes as one for all."""
+    if len(searches) == 1:
+        return searches[0]
     rank, own, other = (np.concatenate([getattr(one, name) for one in searches]) for name in ("rank", "own", "other"))
     return Search(rank, own, other, np.concatenate([one.without for one in searches], axis=1))
 
@@ -378,8 +399,8 @@ def search_nearest(
     of_names, n_groups = _groups(names, groups)
     wanted = np.array([number.get(name, -1) for name in people], np.int64)
     missing = LOWEST - 1
-    parts = []
-    for start in range(0, max(len(people), 1), FEW):
+    every = empty(len(people), n_groups)
+    for start in range(0, len(people), FEW):
         block = slice(start, start + FEW)
         of_photos, own = owner[found.photos[block]], wanted[block]
         columns = np.unique([0, *of_photos.ravel().clip(0)])
@@ -391,15 +412,9 @@ def search_nearest(
         seen = (columns[place] == own) & (similar[np.arange(len(own)), place] > missing)
         one = among(similar, np.where(seen, place, -1), of_names[columns] if n_groups else of_names, n_groups)
         behind = (similar > missing).sum(1) + 1
-        parts.append(
-            Search(
-                np.where((own >= 0) & ~seen, behind, one.rank),
-                one.own,
-                np.maximum(one.other, LOWEST),
-                np.maximum(one.without, LOWEST),
-            )
-        )
-    return joined(parts)
+        rank = np.where((own >= 0) & ~seen, behind, one.rank)
+        every.put(block, Search(rank, one.own, np.maximum(one.other, LOWEST), np.maximum(one.without, LOWEST)))
+    return every
 
 
 def _groups(names: Sequence[str], groups: Mapping[str, int] | None) -> tuple[NDArray[np.int64], int]:

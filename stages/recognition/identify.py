@@ -74,7 +74,7 @@ def identify(embeddings: Path, heads: Path, results: Results, params: Params) ->
         UnmaskError: there is nobody to look for, or a photo of a list is missing or listed twice.
     """
     tested, correct = protocol.of_split(embeddings, params.split), correcting.load(heads)
-    known = protocol.names(tested)
+    known = protocol.names(tested) if params.gallery or params.probes else set[str]()
     enrolled, not_enrolled = _read(params.gallery, "gallery", known, params)
     asked, not_asked = _read(params.probes, "probes", known, params)
     people = protocol.people(tested)
@@ -113,8 +113,8 @@ def answered(
         asked: likewise of the probes.
     """
     bare, people, real = set(tested["bare"].face_ids), protocol.people(tested), protocol.wears_real(tested)
-    known = protocol.names(tested)
-    listed = [name for names in (enrolled, asked) for name in names or () if name not in known]
+    listed = {name for names in (enrolled, asked) for name in names or ()}
+    listed -= protocol.names(tested) if listed else set()
     left_out = _groups({*people, *(name.split("/")[0] for name in listed)})
     result: dict[str, dict[str, Any]] = {}
     values: dict[str, NDArray[np.float64]] = {}
@@ -134,6 +134,7 @@ def answered(
         if one.head == protocol.NO_HEAD and shown in plots.CONDITIONS:
             shares = found.search.cmc(range(1, min(SHOWN_RANKS, len(set(found.gallery.identities))) + 1))
             lines[shown] = list(shares.values())
+        del found  # or it would be in memory beside the next one
     return result, values, lines
 
 
@@ -240,23 +241,21 @@ def _searched(
     kept = gallery.at([place for place, name in enumerate(gallery.identities) if name not in strangers])
     known, people = set(kept.there().identities), set(kept.identities)
     n_groups = max(groups.values()) + 1 if groups else 0
-    lowest = np.full(len(probes), identification.LOWEST)
-    rank = np.array([identification.NEVER if name in people else 0 for name in probes.identities], np.int64)
-    search = identification.Search(rank, lowest, lowest.copy(), np.repeat(lowest[None], n_groups, 0))
-    there = np.flatnonzero(probes.found)
-    if known and len(there):
+    there, search = np.flatnonzero(probes.found) if known else np.arange(0), identification.empty(0, n_groups)
+    if len(there):
         asked = probes.at(there)
         if index == EXACT:
             faces = kept.there()
-            found = identification.search(
+            search = identification.search(
                 faces.embeddings, faces.identities, asked.embeddings, asked.identities, groups
             )
         else:
             faces = gallery.there()
             nearest = nearest or identification.nearest(faces.embeddings, asked.embeddings, index)
-            found = identification.search_nearest(nearest, faces.identities, asked.identities, groups, strangers)
-        rank[there] = np.where(found.rank > 0, found.rank, rank[there])
-        search.own[there], search.other[there], search.without[:, there] = found.own, found.other, found.without
+            search = identification.search_nearest(nearest, faces.identities, asked.identities, groups, strangers)
+    search = search.spread(there, len(probes))
+    never = np.array([name in people for name in probes.identities], bool) & (search.rank == 0)
+    search.rank[never] = identification.NEVER
     compared = probes.found & np.array([name in known for name in probes.identities], bool)
     return Asked(gallery, probes, search, compared, nearest)
 

@@ -104,10 +104,14 @@ def _masked(table: Table) -> list[str]:
 
 
 def _corrected(table: Table, condition: str, correct: Correct | None) -> Iterator[tuple[str, Faces]]:
-    faces = table[condition]
-    yield NO_HEAD, faces
+    yield NO_HEAD, table[condition]
     for head in HEADS if correct else ():
-        yield head, faces.with_embeddings(correct(condition, head, faces.embeddings))
+        # Asked for again: to keep them for the next head would take as much memory once more.
+        yield head, _with_head(table[condition], condition, head, correct)
+
+
+def _with_head(faces: Faces, condition: str, head: str, correct: Correct) -> Faces:
+    return faces.with_embeddings(correct(condition, head, faces.embeddings))
 
 
 def wears_real(table: Table) -> bool:
@@ -132,13 +136,13 @@ def is_remedy(name: str) -> bool:
 # ---------------------------------------------------------------- who chooses
 
 
-def of_split(embeddings: Path, split: str) -> Table:
-    """Return the faces of a split, each condition to be read when it is asked for."""
-    return stored.OnDisk(embeddings, lambda name, _: name == split)
+def of_split(embeddings: Path, split: str, keep: Callable[[Faces], Faces] | None = None) -> Table:
+    """Return the faces of a split, each condition to be read when it is asked for; `keep`: see `OnDisk`."""
+    return stored.OnDisk(embeddings, lambda name, _: name == split, keep)
 
 
 def to_choose_by(embeddings: Path, tested: Table, split: str) -> Iterator[tuple[int | None, Table]]:
-    """Read groups of people of the tested dataset who are in no test; nothing is compared between two groups.
+    """Yield groups of people of the tested dataset who are in no test; nothing is compared between two groups.
 
     Each fold of the people to train on, embedded by a network that never saw it, is a group; so are those of split
     `val`. Where real masks are tested, only the latter are. A group without a pair of one person, or of two people, is
@@ -157,21 +161,18 @@ def to_choose_by(embeddings: Path, tested: Table, split: str) -> Iterator[tuple[
     datasets = {_dataset(name) for condition in ("bare", "masked") for name in tested[condition].face_ids}
     # Faces of the folds wear drawn masks, which are no choice for real ones.
     for fold in [*([] if wears_real(tested) else stored.read_folds(embeddings)), None]:
-        some = of_split(embeddings, "val") if fold is None else _of_fold(embeddings, fold)
-        some = _of_datasets(some, datasets)
+        keep = functools.partial(_of_datasets, names=datasets)
+        some = of_split(embeddings, "val", keep) if fold is None else _of_fold(embeddings, fold, keep)
         if _has_pairs(some):
             yield fold, some
 
 
-def _of_fold(embeddings: Path, wanted: int) -> Table:
-    return stored.read(embeddings, lambda _, fold: fold == wanted)
+def _of_fold(embeddings: Path, wanted: int, keep: Callable[[Faces], Faces]) -> Table:
+    return stored.OnDisk(embeddings, lambda _, fold: fold == wanted, keep)
 
 
-def _of_datasets(table: Table, names: Collection[str]) -> Table:
-    return {
-        condition: faces.at([n for n, name in enumerate(faces.face_ids) if _dataset(name) in names])
-        for condition, faces in table.items()
-    }
+def _of_datasets(faces: Faces, names: Collection[str]) -> Faces:
+    return faces.at([n for n, name in enumerate(faces.face_ids) if _dataset(name) in names])
 
 
 def rotated(identities: Collection[str]) -> Iterator[tuple[set[str], set[str]]]:

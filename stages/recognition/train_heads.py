@@ -70,9 +70,9 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
         for number in range(folds):
             some = [faces.where(lambda _, fold, n=number: fold != n) for faces in (bare, other)]
             trained.put(condition, _fitted(*some, params), number)
-        closeness = {protocol.NO_HEAD: float((bare.embeddings * other.embeddings).sum(1).mean())}
+        closeness = {protocol.NO_HEAD: heads.closeness(bare.embeddings, other.embeddings)}
         for name, head in found.items():
-            closeness[name] = float((bare.embeddings * heads.apply(head, other.embeddings)).sum(1).mean())
+            closeness[name] = heads.closeness(bare.embeddings, heads.apply(head, other.embeddings))
         result[condition] = {
             "faces": len(bare),
             "identities": len(set(bare.identities)),

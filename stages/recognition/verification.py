@@ -34,7 +34,7 @@ from stages.recognition.similarity import STEPS, Scores
 
 Counts = NDArray[np.int64]
 Sides = Mapping[str, NDArray[Any]]
-PROBES, REFERENCES = 2**11, 2**12  # of which all pairs are scored at a time
+PROBES, REFERENCES = 2**10, 2**11  # of which all pairs are scored at a time
 FEWEST = 2**7  # probes; of fewer, rounding the references takes longer than comparing them
 SHARED_FROM = 10**9  # pairs; starting workers for fewer takes longer than it saves
 SHARES = 16  # of the probes, of which a worker takes one after the other
@@ -286,18 +286,23 @@ def of_all_pairs(
 def _shared(work: Callable[[Sides, range], Counted], sides: Sides) -> Counted:
     SCRATCH.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        for name, values in sides.items():
+        chosen = parallel.settings()
+        alone = chosen.workers == 1 and chosen.scheduler is None  # who has all of it in memory already
+        for name, values in () if alone else sides.items():
             np.save(Path(folder) / f"{name}.npy", values)
         ends = np.linspace(0, len(sides["probes"]), SHARES + 1).astype(int).tolist()
         shares = [range(*share) for share in itertools.pairwise(ends)]
-        on_disk = functools.partial(_counted_on_disk, folder=Path(folder).absolute(), work=work)
+        known = sides if alone else None
+        on_disk = functools.partial(_counted_on_disk, folder=Path(folder).absolute(), work=work, sides=known)
         found = parallel.run(on_disk, shares, sizes=[len(share) for share in shares], label="pairs", unit="probes")
         return functools.reduce(Counted.__add__, (Counted(*np.load(path), *lost) for path, *lost in found))
 
 
-def _counted_on_disk(share: range, folder: Path, work: Callable[[Sides, range], Counted]) -> tuple[Path, int, int]:
+def _counted_on_disk(
+    share: range, folder: Path, work: Callable[[Sides, range], Counted], sides: Sides | None
+) -> tuple[Path, int, int]:
     """Write the counts of a share, as those of all shares would take 0.5 GB; return where, and how many were lost."""
-    counted = work({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SIDES}, share)
+    counted = work(sides or {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SIDES}, share)
     path = folder / f"counted-{share.start}-{share.stop}.npy"
     np.save(path, np.stack([counted.genuine, counted.impostor]))
     return path, counted.lost_genuine, counted.lost_impostor
@@ -401,7 +406,7 @@ def resampled(
     scores: Scores,
     genuine: NDArray[np.bool_],
     people: NDArray[np.int64],
-    counts: NDArray[np.int64],
+    counts: NDArray[np.integer],
     fars: Sequence[float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return AUC, and TAR at some FARs, of pairs of which each counts as often as its people were drawn.
@@ -412,7 +417,7 @@ def resampled(
         scores: float32 (n,).
         genuine: bool (n,).
         people: numbers of the two people of each pair, int64 (n, 2).
-        counts: how often each person was drawn, int64 (resamples, people).
+        counts: how often each person was drawn, int (resamples, people).
         fars: false accept rates.
 
     Returns:

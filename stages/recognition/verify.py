@@ -306,8 +306,10 @@ def _scores_of(
     columns: NDArray[np.int64],
     lost: NDArray[np.bool_],
 ) -> similarity.Scores:
-    asked, known = (verification.filled(faces.embeddings) for faces in (probes, references))
-    return np.where(lost, np.float32(verification.LOST), similarity.of_pairs(asked, known, (rows, columns)))
+    scores = np.full(len(lost), verification.LOST, np.float32)
+    there = ~lost
+    scores[there] = similarity.of_pairs(probes.embeddings, references.embeddings, (rows[there], columns[there]))
+    return scores
 
 
 def _drawn(one: protocol.Series, rng: np.random.Generator, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -347,7 +349,7 @@ def scored(compared: Compared, params: Params) -> tuple[dict[str, dict[str, Any]
         return {}, {}
     names = _people(compared)
     number = {name: index for index, name in enumerate(names)}
-    counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "verify"))
+    counts = intervals.drawn(len(names), params.resamples, generator(params.seed, "verify")).astype(np.int16)
     values = {}
     for key, groups in compared.items():
         fars = _fars([pairs.attempts for pairs in groups], params)
