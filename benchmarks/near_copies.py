@@ -29,7 +29,7 @@ def measure(n: int, distance: int) -> None:
         flipped = rng.permutation(duplicates.BITS)[: rng.integers(distance + 1)]
         bits[copy] = bits[original]
         bits[copy, flipped] ^= 1
-    hashes = [row.tobytes() for row in np.packbits(bits, axis=1)]
+    hashes = np.packbits(bits, axis=1)
     planted = {(min(pair), max(pair)) for pair in zip(copies.tolist(), of.tolist(), strict=True)}
     del bits
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()

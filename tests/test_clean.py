@@ -549,20 +549,21 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_photo_is_in_memory_once_and_its_landmarks_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
-):
+def test_photos_and_their_landmarks_lie_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str):
     monkeypatch.setenv("UNMASK_WORKERS", workers)
     monkeypatch.setattr(clean, "PHOTOS_A_TASK", 1)
     images, points = zip(*(drawn_face(seed) for seed in range(4)), strict=True)
     table = landmark_csv(*(("\\ann", f"{seed}.jpg", "0_0", one) for seed, one in enumerate(points)))
     photos = {f"ann/{seed}.jpg": encoded(image) for seed, image in enumerate(images)}
     with open_files(write(tmp_path / "face_mask_generator", {"test.csv": table, **photos})) as files:
-        listed, _, _ = clean._listed("face_mask_generator", files)
-        seen, _ = clean._looked_at(listed, files, clean.Params.model_validate(DEFAULTS), "table")
-        assert len(seen) == 4
-        for one, found in zip(seen, points, strict=True):
-            assert one.photo is listed[one.face_id]
+        photos = clean._listed("face_mask_generator", files).photos
+        names = list(photos)
+        looked = clean._looked_at(photos, names, files, clean.Params.model_validate(DEFAULTS), "table")
+        assert [one.face_id for one in looked.seen] == names
+        assert [row.tobytes() for row in looked.sha256] == [one.sha256 for one in looked.seen]
+        assert [row.tobytes() for row in looked.looks] == [one.look for one in looked.seen]
+        for one, found in zip(looked.seen, points, strict=True):
+            assert (one.photo.file, one.photo.identity) == (photos[one.face_id].file, "ann")
             assert isinstance(one.photo.landmarks, Kept)
             np.testing.assert_allclose(one.photo.points, found, atol=1e-3)
 

@@ -8,6 +8,7 @@ import lzma
 import pickle
 import struct
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from stages.core.errors import UnmaskError
 from stages.core.images import encode_png
-from stages.data import duplicates
+from stages.data import duplicates, on_disk
 from stages.data.adapters import celebamask_hq, face_mask_generator, lfw, orl
 from stages.data.files import Files, open_files
 from stages.data.formats import person_folders
@@ -97,6 +98,39 @@ def test_a_kept_value_is_read_from_the_disk_as_long_as_the_dataset_is_open(tmp_p
         kept = [(files if number % 2 else other).keep((number, b"x" * number)) for number in range(10)]
         assert [pickle.loads(pickle.dumps(one)).read() for one in kept] == [(n, b"x" * n) for n in range(10)]
     assert not Path(kept[0].file).exists()
+
+
+def test_photos_on_a_shelf_are_read_from_the_disk_by_name(tmp_path: Path):
+    shelf = on_disk.Shelf(tmp_path)
+    photos = {f"set/{person}/{n}": Photo(f"{person}/{n}.jpg", person, str(n)) for n in range(3) for person in "bac"}
+    for count, (face_id, photo) in enumerate(photos.items()):
+        assert (len(shelf), face_id in shelf) == (count, False)
+        shelf.put(face_id, photo)
+        assert shelf[next(iter(photos))] == next(iter(photos.values()))  # reading comes between
+    assert list(shelf) == sorted(photos)
+    assert all(shelf[face_id] == photo for face_id, photo in photos.items())
+    assert not any(tmp_path.iterdir())  # the file has no name
+    shelf.clear()
+    assert (len(shelf), list(shelf), "set/a/0" in shelf) == (0, [], False)
+    with pytest.raises(KeyError):
+        shelf["set/a/0"]
+
+
+@given(st.lists(st.lists(st.integers(), max_size=3)))
+def test_items_on_pages_are_those_that_were_put_there(items: list[list[int]]):
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files({}, scratch=Path(folder))
+        pages = on_disk.Pages[int]((files.keep(some), len(some)) for some in items)
+        flat = [item for some in items for item in some]
+        assert (list(pages), list(pages), len(pages)) == (flat, flat, len(flat))
+        assert [pages[index] for index in range(len(flat))] == flat
+
+
+def test_a_file_has_the_first_mark_that_it_is_given():
+    marks = on_disk.Marks(["a", "b", "c", "d"])
+    marks.put(2, ["b", "no file", "", "z"])
+    marks.put(1, iter(["c", "b"]))
+    assert (marks.of.tolist(), marks.without()) == ([0, 2, 1, 0], ["a", "d"])
 
 
 def test_what_systems_add_is_no_data(tmp_path: Path):
@@ -395,7 +429,11 @@ def test_a_photo_saved_again_is_the_same_and_another_is_not():
     again = cv2.imdecode(cv2.imencode(".jpg", first, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
     smaller = cv2.resize(first, (90, 90), interpolation=cv2.INTER_AREA)
     hashes = [duplicates.perceptual_hash(image) for image in (first, second[:, ::-1].copy(), again, smaller)]
-    assert duplicates.near(hashes, 24) == [(0, 2), (0, 3), (2, 3)]
+    assert duplicates.near(as_rows(hashes), 24) == [(0, 2), (0, 3), (2, 3)]
+
+
+def as_rows(hashes: list[bytes]) -> duplicates.Hashes:
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32)
 
 
 @settings(deadline=None)
@@ -415,7 +453,12 @@ def test_near_finds_exactly_the_near_ones(hashes: list[bytes], distance: int, da
         ).sum()
         <= distance
     ]
-    assert duplicates.near(hashes, distance) == sorted(expected)
+    assert duplicates.near(as_rows(hashes), distance) == sorted(expected)
+
+
+@given(st.lists(st.sampled_from([bytes(32), bytes(31) + b"\1", b"\1" + bytes(31), b"\xff" * 32])))
+def test_the_first_of_equal_hashes_is_known(hashes: list[bytes]):
+    assert duplicates.first_of_same(as_rows(hashes)).tolist() == [hashes.index(one) for one in hashes]
 
 
 @pytest.mark.parametrize("agree", [1, 2, 3])
@@ -432,7 +475,7 @@ def test_near_copies_among_many_are_all_found(agree: int, monkeypatch: pytest.Mo
     planted = [(number, number + 1000) for number in range(1000)]
     planted += [pair for number in range(10) for pair in ((number, number + 2000), (number + 1000, number + 2000))]
     monkeypatch.setattr(duplicates, "_agreeing", lambda *_: agree)
-    assert duplicates.near([row.tobytes() for row in np.packbits(bits, axis=1)], 12) == sorted(planted)
+    assert duplicates.near(np.packbits(bits, axis=1), 12) == sorted(planted)
 
 
 def test_more_photos_ask_more_bands_to_agree():

@@ -8,14 +8,17 @@ import functools
 import importlib.util
 import itertools
 import math
+import pickle
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from stages.core import metrics, parallel, tables
@@ -29,16 +32,20 @@ from stages.core.seeding import fraction
 from stages.core.text import same_name
 from stages.data import curation as curated_by_hand
 from stages.data import inspection
+from stages.data.duplicates import Hashes
 from stages.data.files import Files, open_files
 from stages.data.inspection import Inspector, Seen
 from stages.data.labels import SAY_WHICH, SMALL
-from stages.data.photo import AdapterError, Photo, Photos, Reject
+from stages.data.on_disk import Marks, Pages, Shelf
+from stages.data.photo import AdapterError, Kept, Photos, Reject
+from stages.data.tally import Tally
 from stages.figures import sheets
 from stages.landmarks import boxes
 from stages.photos import kinds
 
 PHOTOS_A_TASK = 50
 NOT_A_PHOTO = "not_a_photo"
+_KEPT, _REJECTED, _USED, _OTHER = range(1, 5)  # what became of a file
 
 
 class Split(Section):
@@ -128,30 +135,37 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
     """
     dataset = raw.name
     with open_files(raw) as files:
-        photos, rejects, others = _listed(dataset, files)
-        listed = len(photos) + len(rejects)
-        used = files.opened | {same_name(name) for photo in photos.values() for _, name in photo.label_files}
-        photos, curated = _curated(photos, curation)
-        photos, beyond_limit = _limited(photos, params.limit)
-        seen, refused = _inspected(photos, files, params, label=out.as_posix())
-        rejects += [*curated, *beyond_limit, *refused]
+        listed = _listed(dataset, files)
+        n_listed, others = len(listed.photos) + len(listed.rejects), listed.others
+        chosen, left_out = _chosen(listed.photos, curation, params.limit)
+        looked = _looked_at(listed.photos, chosen, files, params, label=out.as_posix())
+        rejects = [*listed.rejects, *left_out, *looked.rejects]
+        listed.photos.clear()
+        del chosen
+        kept, refused = _kept(looked, params.near_duplicates)
+        rejects += refused
+        tally, what = Tally(dataset), Marks(files.names())
+        for one in itertools.compress(looked.seen, kept):
+            tally.add(one)
+            what.put(_KEPT, [same_name(one.photo.file)])
+        n_kept, became = tally.faces.total(), _accounted(what, files, rejects, listed)
         numbers = {
-            "photos": listed,
-            "faces": len(seen),
+            "photos": n_listed,
+            "faces": n_kept,
             "rejected": Counter(reject.reason for reject in rejects),
-            **_accounted(files, seen, rejects, used, others, listed),
+            "files": became,
+            "unexplained": len(what.without()) + n_listed - n_kept - len(rejects),
         }
-        if not seen:
+        if not n_kept:
             _write_rejects(rejected, rejects + others)
             metrics.write(results.metrics, numbers)
             reasons = ", ".join(f"{reason} {count}" for reason, count in numbers["rejected"].items())
             first = f"; {rejects[0].file}: {rejects[0].detail}" if rejects else ""
             raise UnmaskError(
-                f"{raw}: not one of {listed} photos could be kept ({reasons}){first}; {rejected} lists them all"
+                f"{raw}: not one of {n_listed} photos could be kept ({reasons}){first}; {rejected} lists them all"
             )
-        sexes = _sexes(seen)
-        splits = _splits(dataset, seen, sexes, params.split)
-        _write(out, seen, splits, files, params.max_pixels)
+        splits = _splits(tally, params.split)
+        _write(out, looked.seen, kept, tally, splits, files, params.max_pixels)
     _write_rejects(rejected, rejects + others)
     sheets.show_table(
         out,
@@ -159,39 +173,37 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         title="Photos kept, and their split",
         caption=lambda face: f"{face['face_id'].split('/', 1)[1]} {face['split']}",
     )
-    identities = Counter(one.photo.identity for one in seen)
-    label_pixels = sum((one.label_pixels for one in seen if one.label_pixels), Counter[int]())
-    numbers |= {
-        "identities": len(identities),
-        "identities_with_one_photo": sum(count == 1 for count in identities.values()),
-        "splits": {split: _numbers_of(split, seen, splits, sexes) for split in tables.SPLITS},
-        "sexes": Counter(one.photo.sex or "unknown" for one in seen),
-        "stored_anew_as_png": sum(not one.as_it_is for one in seen),
-    }
-    return numbers | ({"label_pixels": label_pixels} if label_pixels else {}) | _labels(photos.values(), seen)
+    return numbers | tally.numbers(splits) | _labels(looked.meanings, tally)
 
 
-def _labels(photos: Iterable[Photo], seen: Sequence[Seen]) -> dict[str, Any]:
+def _labels(meanings: Mapping[str, Counter[str]], tally: Tally) -> dict[str, Any]:
     """Return how often each label stands at the photos, by its meaning, and what in labels was passed over."""
-    meanings: dict[str, Counter[str]] = defaultdict(Counter)
-    for label, meaning in (pair for photo in photos for pair in photo.classes):
-        meanings[meaning][label] += 1
-    painted = [one.painted for one in seen if one.painted]
-    numbers = {
-        "labels": meanings,
-        "label_indices": Counter(index for one in painted for index in one.indices),
-        "shapes_without_area": Counter(what for one in seen for what in one.photo.ignored),
-        "shapes_outside": sum(one.unpainted for one in painted),
-        "ignored_pixels": sum(one.ignored_pixels for one in painted),
-    }
-    if sum(index <= SMALL for index in numbers["label_indices"]) > 1:
-        counts = ", ".join(f"{index} in {count}" for index, count in sorted(numbers["label_indices"].items()))
+    numbers = tally.labels()
+    indices = numbers.get("label_indices", {})
+    if sum(index <= SMALL for index in indices) > 1:
+        counts = ", ".join(f"{index} in {count}" for index, count in sorted(indices.items()))
         print(f"label maps have one index each, {counts}: if these are several classes, {SAY_WHICH}", file=sys.stderr)
-    return {name: number for name, number in numbers.items() if number}
+    return numbers | ({"labels": meanings} if meanings else {})
 
 
-def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject], list[Reject]]:
-    """Return the photos by face_id, sorted, what cannot have a face_id of its own, and the files that are no photos."""
+@dataclass
+class _Listed:
+    """What an adapter says of a dataset's files.
+
+    Attributes:
+        photos: by face_id.
+        rejects: what cannot have a face_id of its own.
+        others: files that are no photos.
+        labels: names of the photos' label files.
+    """
+
+    photos: Shelf
+    rejects: list[Reject]
+    others: list[Reject]
+    labels: set[str]
+
+
+def _listed(dataset: str, files: Files) -> _Listed:
     module = f"stages.data.adapters.{dataset}"
     adapter = importlib.import_module(module) if importlib.util.find_spec(module) else None
     if not hasattr(adapter, "photos"):
@@ -199,28 +211,29 @@ def _listed(dataset: str, files: Files) -> tuple[dict[str, Photo], list[Reject],
             f"no adapter reads {dataset!r}: stages/data/adapters/{dataset}.py with a function photos(files) is "
             f"missing; docs/adding-a-dataset.md says how to add one"
         )
-    photos: dict[str, Photo] = {}
-    rejects: list[Reject] = []
-    named: set[str] = set()
+    found = _Listed(Shelf(files.scratch), [], [], set())
+    named = Marks(files.names())
     for item in _items(adapter, files):
-        named.add(same_name(item.file))
+        named.put(1, [same_name(item.file)])
         if isinstance(item, Reject):
-            rejects.append(item)
+            found.rejects.append(item)
             continue
-        named.update(same_name(name) for _, name in item.label_files)
+        labels = [same_name(name) for _, name in item.label_files]
+        named.put(1, labels)
         face_id = same_name(f"{dataset}/{item.identity}/{item.name}")
         if not tables.is_face_id(face_id):
-            rejects.append(Reject(item.file, "bad_name", f"{face_id!r} can be no face_id"))
-        elif face_id in photos:
-            rejects.append(Reject(item.file, "same_name", f"{photos[face_id].file} has this face_id, too", face_id))
+            found.rejects.append(Reject(item.file, "bad_name", f"{face_id!r} can be no face_id"))
+        elif face_id in found.photos:
+            detail = f"{found.photos[face_id].file} has this face_id, too"
+            found.rejects.append(Reject(item.file, "same_name", detail, face_id))
         else:
-            photos[face_id] = files.without_landmarks(item)
-    others = []
-    for name in files.names():
-        if name not in named and name not in files.opened:
-            reject = _unnamed(name, files)
-            (others if reject.reason == NOT_A_PHOTO else rejects).append(reject)
-    return dict(sorted(photos.items())), rejects, others
+            found.photos.put(face_id, files.without_landmarks(item))
+            found.labels.update(labels)
+    named.put(1, files.opened)
+    for name in named.without():
+        reject = _unnamed(name, files)
+        (found.others if reject.reason == NOT_A_PHOTO else found.rejects).append(reject)
+    return found
 
 
 def _items(adapter: ModuleType, files: Files) -> Photos:
@@ -242,26 +255,21 @@ def _unnamed(name: str, files: Files) -> Reject:
     return Reject(name, NOT_A_PHOTO, kind or ("empty" if not head else "text" if kinds.is_text(head) else "unknown"))
 
 
-def _accounted(
-    files: Files, seen: Sequence[Seen], rejects: Sequence[Reject], used: set[str], others: Sequence[Reject], listed: int
-) -> dict[str, Any]:
-    """Return what became of each file, once, and how many files or listed photos nothing is known of."""
-    every = set(files.names())
-    kept = {same_name(one.photo.file) for one in seen} & every
-    rejected = ({same_name(one.file) for one in rejects} & every) - kept
-    used = (used & every) - kept - rejected
-    rest = [one.file for one in others]
-    lost = len(every - kept - rejected - used - set(rest))
+def _accounted(what: Marks, files: Files, rejects: Sequence[Reject], listed: _Listed) -> dict[str, Any]:
+    """Return what became of each file, once; `what`: the files of the photos that are kept are marked."""
+    for number, names in (
+        (_REJECTED, (same_name(one.file) for one in rejects)),
+        (_USED, itertools.chain(files.opened, listed.labels)),
+        (_OTHER, (one.file for one in listed.others)),
+    ):
+        what.put(number, names)
     return {
-        "files": {
-            "all": len(every),
-            "kept": len(kept),
-            "rejected": len(rejected),
-            "used": len(used),
-            "others": Counter(PurePosixPath(name).suffix.lower() or "none" for name in rest),
-            "hidden": files.hidden,
-        },
-        "unexplained": lost + listed - len(seen) - len(rejects),
+        "all": len(what.of),
+        "kept": int((what.of == _KEPT).sum()),
+        "rejected": int((what.of == _REJECTED).sum()),
+        "used": int((what.of == _USED).sum()),
+        "others": Counter(PurePosixPath(one.file).suffix.lower() or "none" for one in listed.others),
+        "hidden": files.hidden,
     }
 
 
@@ -271,17 +279,17 @@ def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
     write_csv(path, ["file", "face_id", "reason", "detail"], lines)
 
 
-def _curated(photos: dict[str, Photo], curation: Path) -> tuple[dict[str, Photo], list[Reject]]:
+def _chosen(photos: Shelf, curation: Path, limit: Limit) -> tuple[list[str], list[Reject]]:
+    """Return the face_ids of the photos to look at, sorted; and a reject for each that is left out by hand or limit."""
     excluded = curated_by_hand.read(curation, photos)
     rejects = [Reject(photos[face_id].file, "curated", why, face_id) for face_id, why in excluded.items()]
-    return {face_id: photo for face_id, photo in photos.items() if face_id not in excluded}, rejects
-
-
-def _limited(photos: dict[str, Photo], limit: Limit) -> tuple[dict[str, Photo], list[Reject]]:
-    kept: dict[str, Photo] = {}
-    rejects = []
+    chosen = [face_id for face_id in photos if face_id not in excluded]
+    if limit.identities is None and limit.photos is None:
+        return chosen, rejects
+    kept = []
     of_person: Counter[str] = Counter()
-    for face_id, photo in photos.items():
+    for face_id in chosen:
+        photo = photos[face_id]
         is_new = photo.identity not in of_person
         too_many_identities = limit.identities is not None and is_new and len(of_person) >= limit.identities
         too_many_photos = limit.photos is not None and of_person[photo.identity] >= limit.photos
@@ -289,126 +297,129 @@ def _limited(photos: dict[str, Photo], limit: Limit) -> tuple[dict[str, Photo], 
             rejects.append(Reject(photo.file, "beyond_limit", "clean.limit in params.yaml", face_id))
         else:
             of_person[photo.identity] += 1
-            kept[face_id] = photo
+            kept.append(face_id)
     return kept, rejects
 
 
-def _inspected(photos: dict[str, Photo], files: Files, params: Params, label: str) -> tuple[list[Seen], list[Reject]]:
-    seen, rejects = _looked_at(photos, files, params, label)
-    for leaves_out in (inspection.unclear, functools.partial(inspection.copies, distance=params.near_duplicates)):
-        left_out = leaves_out(seen)
-        gone = {one.face_id for one in left_out}
-        seen = [one for one in seen if one.face_id not in gone]
-        rejects += left_out
-    return seen, rejects
+@dataclass(frozen=True)
+class _Looked:
+    """What is seen of photos.
 
-
-def _looked_at(photos: dict[str, Photo], files: Files, params: Params, label: str) -> tuple[list[Seen], list[Reject]]:
-    """Return what is seen of each photo, and which cannot be kept, each for itself."""
-    inspector = Inspector(params.min_side, params.max_pixels, _has_face if params.require_face else None)
-    items = list(photos.items())
-    chunks = [items[start : start + PHOTOS_A_TASK] for start in range(0, len(items), PHOTOS_A_TASK)]
-    tasks = [(files.of(photo for _, photo in chunk), chunk) for chunk in chunks]
-    results = parallel.run(
-        functools.partial(_inspect, inspector),
-        tasks,
-        sizes=[len(chunk) for chunk in chunks],
-        label=f"{label} look",
-        unit="photos",
-    )
-    seen: list[Seen] = []
-    rejects: list[Reject] = []
-    for (face_id, photo), result in zip(items, itertools.chain.from_iterable(results), strict=True):
-        if isinstance(result, Reject):
-            rejects.append(result)
-        else:
-            seen.append(replace(result, face_id=face_id, photo=result.photo or photo))
-    return seen, rejects
-
-
-def _inspect(inspector: Inspector, task: tuple[Files, list[tuple[str, Photo]]]) -> list[Seen | Reject]:
-    """Return what is seen of some photos; without the photo itself if it is as it was sent.
-
-    From another process it would come back as a copy, and be in memory twice.
+    Attributes:
+        seen: those that can be kept, each for itself, in the order of their face_ids.
+        sha256: of these, uint8 (n, 32).
+        looks: their perceptual hashes, uint8 (n, 32).
+        rejects: of the others.
+        meanings: how often each label stands at all of them, by its meaning.
     """
-    files, photos = task
+
+    seen: Pages[Seen]
+    sha256: Hashes
+    looks: Hashes
+    rejects: list[Reject]
+    meanings: Mapping[str, Counter[str]]
+
+
+def _looked_at(photos: Shelf, chosen: Sequence[str], files: Files, params: Params, label: str) -> _Looked:
+    inspector = Inspector(params.min_side, params.max_pixels, _has_face if params.require_face else None)
+    meanings: dict[str, Counter[str]] = defaultdict(Counter)
+    tasks, sizes = [], []
+    for start in range(0, len(chosen), PHOTOS_A_TASK):
+        some = [(face_id, photos[face_id]) for face_id in chosen[start : start + PHOTOS_A_TASK]]
+        for label_of, meaning in (pair for _, photo in some for pair in photo.classes):
+            meanings[meaning][label_of] += 1
+        tasks.append(files.keep((files.of(photo for _, photo in some), some)))
+        sizes.append(len(some))
+    found = parallel.run(
+        functools.partial(_inspect, inspector), tasks, sizes=sizes, label=f"{label} look", unit="photos"
+    )
+    sha256, looks = (
+        np.frombuffer(b"".join(getattr(one, name) for one in found), np.uint8).reshape(-1, 32)
+        for name in ("sha256", "looks")
+    )
+    rejects = [reject for one in found for reject in one.rejects]
+    return _Looked(Pages((one.seen, one.n) for one in found), sha256, looks, rejects, meanings)
+
+
+class _Inspected(NamedTuple):
+    """What comes back from a worker: where the photos lie that can be kept, how many, and their hashes."""
+
+    seen: Kept
+    n: int
+    sha256: bytes
+    looks: bytes
+    rejects: list[Reject]
+
+
+def _inspect(inspector: Inspector, task: Kept) -> _Inspected:
+    files, photos = task.read()
     found = [inspector(files, face_id, photo) for face_id, photo in photos]
-    return [
-        replace(one, photo=None) if isinstance(one, Seen) and one.photo is photo else one
-        for one, (_, photo) in zip(found, photos, strict=True)
-    ]
+    seen = [one for one in found if isinstance(one, Seen)]
+    sha256, looks = b"".join(one.sha256 for one in seen), b"".join(one.look for one in seen)
+    return _Inspected(files.keep(seen), len(seen), sha256, looks, [one for one in found if isinstance(one, Reject)])
+
+
+def _kept(looked: _Looked, near_duplicates: int | None) -> tuple[NDArray[np.bool_], list[Reject]]:
+    """Return whether each photo is kept beside the others, bool (n,), and a reject for each that is not."""
+    kept = np.ones(len(looked.seen), bool)
+    unclear = inspection.unclear(looked.seen)
+    kept[list(unclear)] = False
+    places = np.flatnonzero(kept)
+    copies = inspection.copies(looked.seen, places, looked.sha256[places], looked.looks[places], near_duplicates)
+    kept[list(copies)] = False
+    return kept, [*unclear.values(), *copies.values()]
 
 
 def _has_face(image: Pixels) -> bool:
     return bool(boxes.find(image, short_side=224, long_side=1600))
 
 
-def _sexes(seen: Sequence[Seen]) -> dict[str, str | None]:
-    """Return each person's sex, the first that a photo says; None if none does."""
-    sexes: dict[str, str | None] = {}
-    for one in seen:
-        sexes[one.photo.identity] = sexes.get(one.photo.identity) or one.photo.sex
-    return sexes
-
-
-def _splits(dataset: str, seen: Sequence[Seen], sexes: Mapping[str, str | None], split: Split) -> dict[str, str]:
+def _splits(tally: Tally, split: Split) -> dict[str, str]:
     """Return each person's split: the publisher's, or else ours, drawn among those of whom the publisher has none."""
-    splits: dict[str, str] = {}
-    for identity, name in ((one.photo.identity, one.photo.split) for one in seen if one.photo.split):
-        if splits.setdefault(identity, name) != name:
-            raise UnmaskError(
-                f"{dataset}: the publisher has {identity} in both {splits[identity]} and {name}: leave some out by "
-                f"data/curation/{dataset}.csv, or say no split in the adapter, so that `clean` draws one"
-            )
-    others = {identity: sex for identity, sex in sexes.items() if identity not in splits}
-    for one in seen:
-        identity, sex = one.photo.identity, one.photo.sex
-        if sex and identity in others and sex != others[identity]:
-            raise UnmaskError(
-                f"{dataset}: {identity} is {others[identity]} in one photo and {sex} in {one.face_id}, and a split is "
-                f"drawn by sex: correct the list of sexes, or leave out the wrong photos in data/curation/{dataset}.csv"
-            )
-    # Faces of one photo are drawn together: their crops show each other.
-    drawn_as = {one.photo.identity: one.photo.identity if one.photo.box is None else one.photo.file for one in seen}
-    drawn = split.draw(dataset, {drawn_as[identity]: sex for identity, sex in others.items()})
-    return splits | {identity: drawn[drawn_as[identity]] for identity in others}
+    others = tally.to_draw()
+    drawn = split.draw(tally.dataset, {tally.drawn_as[identity]: sex for identity, sex in others.items()})
+    return tally.splits | {identity: drawn[tally.drawn_as[identity]] for identity in others}
 
 
-def _numbers_of(
-    split: str, seen: Sequence[Seen], splits: Mapping[str, str], sexes: Mapping[str, str | None]
-) -> dict[str, Any]:
-    """Return how many faces and people a split has, and how many people of each sex if anybody's is known."""
-    people = [identity for identity in sexes if splits[identity] == split]
-    numbers = {"faces": sum(splits[one.photo.identity] == split for one in seen), "identities": len(people)}
-    if not any(sexes.values()):
-        return numbers
-    of_sex = Counter(sexes[identity] or "unknown" for identity in people)
-    return numbers | {"sexes": {sex: of_sex[sex] for sex in (*tables.SEXES, "unknown")}}
-
-
-def _write(out: Path, seen: Sequence[Seen], splits: dict[str, str], files: Files, max_pixels: int) -> None:
-    count = tables.n_parts(Counter(one.photo.identity for one in seen))
-    parts: dict[int, list[Seen]] = defaultdict(list)
-    for one in seen:
-        parts[tables.part_of(one.photo.identity, count)].append(one)
-    names = ["face_id", "identity", "sex", "split", "wears_mask", "image"]
-    names += [name for name in ("landmarks", "face_type") if any(getattr(one.photo, name) is not None for one in seen)]
-    names += ["labels"] if any(one.labels for one in seen) else []
-    with whole_folder(out, PARTS) as staging:
-        work = functools.partial(_write_part, splits=splits, max_pixels=max_pixels, names=names)
-        tasks = [
-            (staging.absolute() / tables.part_name(part), files.of([one.photo for one in those]), those)
-            for part, those in sorted(parts.items())
-        ]
-        parallel.run(work, tasks, sizes=[len(those) for _, _, those in tasks], label=out.as_posix())
-
-
-def _write_part(
-    task: tuple[Path, Files, list[Seen]], splits: dict[str, str], max_pixels: int, names: list[str]
+def _write(
+    out: Path,
+    seen: Pages[Seen],
+    kept: NDArray[np.bool_],
+    tally: Tally,
+    splits: dict[str, str],
+    files: Files,
+    max_pixels: int,
 ) -> None:
-    path, files, seen = task
-    rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one in seen)
+    count = tables.n_parts(tally.faces)
+    part_of = [tables.part_of(identity, count) for identity in tally.faces]
+    sizes = Counter[int]()
+    for identity, part in zip(tally.faces, part_of, strict=True):
+        sizes[part] += tally.faces[identity]
+    # One part has people from all over: they are dealt out to a file each, in the order in which they come.
+    dealt = {part: files.scratch / f"of-{tables.part_name(part)}" for part in sorted(sizes)}
+    in_order = zip(itertools.compress(seen, kept), tally.person_of, strict=True)
+    for person, group in itertools.groupby(in_order, key=lambda pair: pair[1]):
+        those = [one for one, _ in group]
+        with dealt[part_of[person]].open("ab") as file:
+            pickle.dump((files.of(one.photo for one in those), those), file, pickle.HIGHEST_PROTOCOL)
+    with whole_folder(out, PARTS) as staging:
+        work = functools.partial(_write_part, splits=splits, max_pixels=max_pixels, names=tally.columns)
+        tasks = [(staging.absolute() / tables.part_name(part), path) for part, path in dealt.items()]
+        parallel.run(work, tasks, sizes=[sizes[part] for part in dealt], label=out.as_posix())
+
+
+def _write_part(task: tuple[Path, Path], splits: dict[str, str], max_pixels: int, names: list[str]) -> None:
+    path, dealt = task
+    rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one, files in _dealt(dealt))
     tables.write_part(path, ({name: face[name] for name in names} for face in rows), names)
+
+
+def _dealt(path: Path) -> Iterator[tuple[Seen, Files]]:
+    """Yield the photos of a part, and the files that they lie in."""
+    with path.open("rb") as file:
+        while file.peek(1):
+            files, those = pickle.load(file)  # noqa: S301 -- this stage wrote it
+            yield from ((one, files) for one in those)
 
 
 if __name__ == "__main__":

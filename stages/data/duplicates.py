@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 
 import imagehash
 import numpy as np
@@ -15,6 +14,7 @@ from stages.core.images import Pixels
 # distance of 26 are copies (looked at), and no two photos of ORL come below 14.
 HASH_SIDE = 16
 BITS = HASH_SIDE * HASH_SIDE
+Hashes = NDArray[np.uint8]
 AT_ONCE = 10_000  # hashes of which the bits are spread out at a time
 
 
@@ -24,8 +24,17 @@ def perceptual_hash(image: Pixels) -> bytes:
     return np.packbits(bits.ravel()).tobytes()
 
 
-def near(hashes: Sequence[bytes], distance: int) -> list[tuple[int, int]]:
-    """Return the pairs (i, j), i < j, of hashes that differ in at most `distance` bits, sorted.
+def first_of_same(hashes: Hashes) -> NDArray[np.int64]:
+    """Return of each hash (n, bytes) the index of the first that is equal to it, int64 (n,)."""
+    if not len(hashes):
+        return np.zeros(0, np.int64)
+    whole = np.ascontiguousarray(hashes).view(f"V{hashes.shape[1]}").ravel()
+    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+    return first[which]
+
+
+def near(hashes: Hashes, distance: int) -> list[tuple[int, int]]:
+    """Return the pairs (i, j), i < j, of hashes (n, 32) that differ in at most `distance` bits, sorted.
 
     Cut into `distance + k` bands, two such hashes agree in `k` of them at least: multi-index hashing (Norouzi, Punjani
     and Fleet, CVPR 2012) for pairs. So for each choice of `k` bands the hashes are sorted by these, and neighbors that
@@ -37,7 +46,7 @@ def near(hashes: Sequence[bytes], distance: int) -> list[tuple[int, int]]:
         return []
     agree = _agreeing(n, distance)
     bands = _sums(hashes, distance + agree)
-    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(n, -1)
+    words = np.ascontiguousarray(hashes).view(np.uint64)
     found = np.empty(0, np.int64)  # i * n + j of each pair
     for some in itertools.combinations(bands, agree):
         key = np.sum(some, 0, dtype=np.uint32)
@@ -65,7 +74,7 @@ def _agreeing(n: int, distance: int) -> int:
     return min((1, 2, 3), key=cost)
 
 
-def _sums(hashes: Sequence[bytes], n_bands: int) -> NDArray[np.uint32]:
+def _sums(hashes: Hashes, n_bands: int) -> NDArray[np.uint32]:
     """Return a number for each band of each hash, (n_bands, n), such that sums are equal where the bands are.
 
     Each bit has a number drawn by chance that it adds if it is set; where bands differ, sums are as good as never
@@ -74,8 +83,7 @@ def _sums(hashes: Sequence[bytes], n_bands: int) -> NDArray[np.uint32]:
     drawn = np.random.default_rng(0).integers(2**32, size=BITS, dtype=np.uint32)
     found = np.empty((n_bands, len(hashes)), np.uint32)
     for start in range(0, len(hashes), AT_ONCE):
-        some = hashes[start : start + AT_ONCE]
-        bits = np.unpackbits(np.frombuffer(b"".join(some), np.uint8).reshape(len(some), -1), axis=1)
+        bits = np.unpackbits(hashes[start : start + AT_ONCE], axis=1)
         for band in range(n_bands):
             values = bits[:, band::n_bands] * drawn[band::n_bands]
             found[band, start : start + AT_ONCE] = values.sum(1, dtype=np.uint32)

@@ -2,17 +2,20 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.core import images
 from stages.core.images import Pixels
 from stages.data import cropping, duplicates, labels, shapes
 from stages.data.cropping import Crop
+from stages.data.duplicates import Hashes
 from stages.data.files import Files
 from stages.data.labels import Frame, Painted
+from stages.data.on_disk import Pages
 from stages.data.photo import Kept, Photo, Reject
 from stages.faces.parts import MASK
 from stages.photos import reading
@@ -28,7 +31,7 @@ class Seen:
     """A photo that can be kept."""
 
     face_id: str
-    photo: Photo | None  # None: on its way from a worker, the one that was sent there
+    photo: Photo
     crop: Crop | None  # the part that is shown of a photo of several faces
     sha256: bytes  # of the file, and of the crop if there is one
     look: bytes  # the perceptual hash
@@ -100,8 +103,8 @@ class Inspector:
         return cropping.around(box, frame)
 
 
-def unclear(seen: Sequence[Seen]) -> list[Reject]:
-    """Return a reject for each photo whose label map cannot be read without knowing which index is meant.
+def unclear(seen: Pages[Seen]) -> dict[int, Reject]:
+    """Return by index a reject for each photo whose label map cannot be read without knowing which index is meant.
 
     That is one with several indices beside the background, and one whose single index stands beside others elsewhere.
     """
@@ -109,38 +112,44 @@ def unclear(seen: Sequence[Seen]) -> list[Reject]:
     for one in seen:
         if one.painted and len(one.painted.indices) > 1:
             several = dict.fromkeys(one.painted.indices, one.painted.holds) | several
-    rejects = []
-    for one in seen:
+    rejects = {}
+    for index, one in enumerate(seen if several else ()):
         if one.painted and (found := several.keys() & one.painted.indices.keys()):
             detail = one.painted.holds
             if len(one.painted.indices) == 1:
                 detail += f", and {several[min(found)]}"
-            rejects.append(Reject(one.photo.file, "unclear_labels", f"{detail}: {labels.SAY_WHICH}", one.face_id))
+            rejects[index] = Reject(one.photo.file, "unclear_labels", f"{detail}: {labels.SAY_WHICH}", one.face_id)
     return rejects
 
 
-def copies(seen: Sequence[Seen], distance: int | None) -> list[Reject]:
-    """Return a reject for each photo that is the same as one before it; photos are sorted by face_id.
+def copies(
+    seen: Pages[Seen], places: NDArray[np.int64], sha256: Hashes, looks: Hashes, distance: int | None
+) -> dict[int, Reject]:
+    """Return by index a reject for each photo that is the same as one before it; photos are sorted by face_id.
 
-    Each names the photo that is kept: the first, whoever it is said to show. So many of 256 bits of two perceptual
-    hashes may differ as `distance` says; None: only equal bytes count.
+    Each names the photo that is kept: the first, whoever it is said to show.
+
+    Args:
+        seen: photos.
+        places: indices of those among which copies are looked for, ascending, int64 (n,).
+        sha256: of these, uint8 (n, 32).
+        looks: their perceptual hashes, uint8 (n, 32).
+        distance: in so many of 256 bits those of two copies may differ; None: only equal bytes count.
     """
     copy_of: dict[int, tuple[int, str]] = {}
-    first_of: dict[bytes, int] = {}
-    for index, one in enumerate(seen):
-        first = first_of.setdefault(one.sha256, index)
-        if first != index:
-            copy_of[index] = first, "same_bytes"
+    first_of = duplicates.first_of_same(sha256)
+    for index in np.flatnonzero(first_of < np.arange(len(first_of))).tolist():
+        copy_of[index] = int(first_of[index]), "same_bytes"
     if distance is not None:
-        for first, index in duplicates.near([one.look for one in seen], distance):
+        for first, index in duplicates.near(looks, distance):
             if first not in copy_of and index not in copy_of:
                 copy_of[index] = first, "same_look"
-    rejects = []
+    rejects = {}
     for index, (first, how) in sorted(copy_of.items()):
         kept, _ = copy_of.get(first, (first, ""))  # the first of equal bytes may look like a photo before it
-        one, other = seen[index], seen[kept]
+        one, other = seen[places[index]], seen[places[kept]]
         reason = how if one.photo.identity == other.photo.identity else how + ANOTHER_PERSON
-        rejects.append(Reject(one.photo.file, reason, f"{AS}{other.face_id}", one.face_id))
+        rejects[int(places[index])] = Reject(one.photo.file, reason, f"{AS}{other.face_id}", one.face_id)
     return rejects
 
 

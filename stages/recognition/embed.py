@@ -124,11 +124,12 @@ def embed(data: Path, dataset: str, test_dataset: str, weights: Path, out: Path,
                 for task in one.tasks:
                     found = np.load(next(written))
                     for start in range(0, len(found), BATCH):
-                        some = slice(start, start + BATCH)
-                        yield one.condition, _rows(task.faces[some], found[some])
+                        batch = slice(start, start + BATCH)
+                        yield one.condition, _rows(task.faces[batch], found[batch])
                 done[one.condition] += sum(len(task.faces) for task in one.tasks)
-                if one.missing:
-                    yield one.condition, _rows(one.missing, np.full((len(one.missing), size), np.nan, np.float32))
+                for start in range(0, len(one.missing), FACES_A_TASK):
+                    some = one.missing[start : start + FACES_A_TASK]
+                    yield one.condition, _rows(some, np.full((len(some), size), np.nan, np.float32))
                 lost[one.condition] += len(one.missing)
 
         embeddings.write(out, batches(), size)

@@ -215,10 +215,13 @@ def apply(head: nn.Module, embeddings: Embeddings) -> Embeddings:
     return found
 
 
-def closeness(some: Embeddings, others: Embeddings) -> float:
-    """Return the mean cosine of embeddings (n, d) with as many others, each with its own, `AT_ONCE` at a time."""
-    blocks = [slice(start, start + AT_ONCE) for start in range(0, len(some), AT_ONCE)]
-    return float(np.concatenate([(some[block] * others[block]).sum(1) for block in blocks]).mean())
+def closeness(some: Embeddings, others: Embeddings, head: nn.Module | None = None) -> float:
+    """Return the mean cosine of embeddings (n, d) with as many others, corrected by a head, each with its own."""
+    cosines = np.empty(len(some), np.float32)
+    for start in range(0, len(some), AT_ONCE):
+        block = slice(start, start + AT_ONCE)
+        cosines[block] = (some[block] * (apply(head, others[block]) if head else others[block])).sum(1)
+    return float(cosines.mean())
 
 
 def load(path: Path) -> Heads:

@@ -62,26 +62,33 @@ def train_heads(embeddings: Path, out: Path, params: Params) -> dict[str, Any]:
     size = every.embeddings.shape[1]
     trained, result = heads.Heads(size, params.unmasking.hidden, folds), {}
     for condition in protocol.CONDITIONS[1:]:
-        bare, other = stored.both(every, table[condition])
-        if not len(bare):
+        both = stored.both(every, table[condition])
+        if not len(both[0]):
             raise UnmaskError(f"{embeddings} has no face in split 'train' that is there bare and {condition}")
-        found = _fitted(bare, other, params)
-        trained.put(condition, found)
-        for number in range(folds):
-            some = [faces.where(lambda _, fold, n=number: fold != n) for faces in (bare, other)]
-            trained.put(condition, _fitted(*some, params), number)
-        closeness = {protocol.NO_HEAD: heads.closeness(bare.embeddings, other.embeddings)}
-        for name, head in found.items():
-            closeness[name] = heads.closeness(bare.embeddings, heads.apply(head, other.embeddings))
-        result[condition] = {
-            "faces": len(bare),
-            "identities": len(set(bare.identities)),
-            "cross_fitted": folds > 0,
-            "cosine_to_bare": closeness,
-        }
+        result[condition] = _learned(trained, condition, both, params)
+        del both  # or it would be in memory beside the next one
     about = {"kind": heads.KIND, "size": size, "hidden": trained.hidden, "folds": folds}
     weights.save(out, trained, about)
     return result
+
+
+def _learned(
+    trained: heads.Heads, condition: str, both: tuple[stored.Faces, stored.Faces], params: Params
+) -> dict[str, Any]:
+    """Train the heads of a condition, and return what `train_heads` says of it; `both`: faces bare, and under it."""
+    bare, other = both
+    found = _fitted(bare, other, params)
+    trained.put(condition, found)
+    for number in range(trained.folds):
+        some = [faces.where(lambda _, fold, n=number: fold != n) for faces in both]
+        trained.put(condition, _fitted(*some, params), number)
+    corrected = {name: heads.closeness(bare.embeddings, other.embeddings, head) for name, head in found.items()}
+    return {
+        "faces": len(bare),
+        "identities": len(set(bare.identities)),
+        "cross_fitted": trained.folds > 0,
+        "cosine_to_bare": {protocol.NO_HEAD: heads.closeness(bare.embeddings, other.embeddings), **corrected},
+    }
 
 
 def _fitted(bare: stored.Faces, other: stored.Faces, params: Params) -> dict[str, nn.Module]:

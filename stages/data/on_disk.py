@@ -1,0 +1,107 @@
+"""What `clean` knows of each photo, on the disk: there may be millions, and each takes 1 kB in memory."""
+
+import bisect
+import itertools
+import os
+import pickle
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.data.photo import Kept, Photo
+
+Item = TypeVar("Item")
+
+
+class Shelf(Collection[str]):
+    """Photos by face_id. In memory are their face_ids, and where they lie.
+
+    Args:
+        folder: in which their file is, without a name: it is gone when this is, or the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- open as long as the shelf is
+        self._starts: dict[str, int] = {}
+
+    def put(self, face_id: str, photo: Photo) -> None:
+        """Put a photo there."""
+        self._starts[face_id] = self._file.seek(0, os.SEEK_END)
+        pickle.dump(photo, self._file, pickle.HIGHEST_PROTOCOL)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._starts.clear()
+
+    def __getitem__(self, face_id: str) -> Photo:
+        """Return a photo."""
+        self._file.seek(self._starts[face_id])
+        photo: Photo = pickle.load(self._file)  # noqa: S301 -- `put` wrote it
+        return photo
+
+    def __contains__(self, face_id: object) -> bool:
+        """Tell whether a photo is there."""
+        return face_id in self._starts
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the face_ids, sorted."""
+        return iter(sorted(self._starts))
+
+    def __len__(self) -> int:
+        """Return how many photos there are."""
+        return len(self._starts)
+
+
+class Pages(Generic[Item]):
+    """Items in their order, some on a page that lies on the disk until it is read; each page is read as a whole.
+
+    Args:
+        pages: where a list of items is kept, and how many these are.
+    """
+
+    def __init__(self, pages: Iterable[tuple[Kept, int]]) -> None:
+        self._pages, self._ends = list[Kept](), [0]
+        for page, n in pages:
+            self._pages.append(page)
+            self._ends.append(self._ends[-1] + n)
+
+    def __getitem__(self, index: int) -> Item:
+        """Return an item."""
+        page = bisect.bisect_right(self._ends, index) - 1
+        item: Item = self._pages[page].read()[index - self._ends[page]]
+        return item
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield all of them."""
+        return itertools.chain.from_iterable(page.read() for page in self._pages)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._ends[-1]
+
+
+class Marks:
+    """A number for each file of a dataset, 0 at first; a byte of memory each, beside their names.
+
+    Args:
+        names: of all files, sorted.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.of: NDArray[np.uint8] = np.zeros(len(names), np.uint8)
+
+    def put(self, number: int, names: Iterable[str]) -> None:
+        """Mark files that have no mark yet; what is no name of a file is passed over."""
+        for name in names:
+            place = bisect.bisect_left(self.names, name)
+            if place < len(self.names) and self.names[place] == name and not self.of[place]:
+                self.of[place] = number
+
+    def without(self) -> list[str]:
+        """Return the names of files that have no mark."""
+        return [self.names[place] for place in np.flatnonzero(self.of == 0).tolist()]
