@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import sparse, special
 
 from stages.core import intervals
 from stages.core.errors import UnmaskError
@@ -90,6 +90,31 @@ def threshold(strangers: NDArray[np.float32], fpir: float) -> float:
     return float(np.sort(strangers)[::-1][allowed]) if allowed < len(strangers) else -np.inf
 
 
+class Without:
+    """The margins of each probe without some groups of people; of many probes, those of all groups take much memory.
+
+    Args:
+        found: with the groups left out.
+        groups: number of the group of each probe's person, int64 (n,).
+        least: without each group, what must be reached in any case, float64 (groups,).
+    """
+
+    def __init__(self, found: Search, groups: NDArray[np.int64], least: NDArray[np.float64]) -> None:
+        self.found, self.groups, self.least = found, groups, least
+
+    def __len__(self) -> int:
+        """Return how many groups there are."""
+        return len(self.least)
+
+    def __getitem__(self, which: int | slice) -> NDArray[np.float64]:
+        """Return the margins without a group, float64 (n,), or without each of some, (some, n)."""
+        left_out = np.arange(len(self))[which, ..., None]
+        margins = np.maximum(self.found.without[which].astype(np.float64), self.least[which, ..., None])
+        np.subtract(self.found.own, margins, out=margins)
+        margins[(self.groups == left_out) | (self.found.rank == 0)] = np.nan
+        return margins
+
+
 class Margins(NamedTuple):
     """By how much the own person is ahead of all that could be taken for it; above 0 it is found.
 
@@ -100,7 +125,7 @@ class Margins(NamedTuple):
     """
 
     of: NDArray[np.float64]
-    without: NDArray[np.float64]
+    without: NDArray[np.float64] | Without
 
 
 def margins(found: Search, groups: NDArray[np.int64], fpir: float | None = None) -> Margins:
@@ -111,22 +136,19 @@ def margins(found: Search, groups: NDArray[np.int64], fpir: float | None = None)
         groups: number of the group of each probe's person, int64 (n,).
         fpir: of the open set; None: nobody is a stranger.
     """
-    mated = found.rank > 0
-    away = groups == np.arange(len(found.without))[:, None]
-    other, without = found.other.astype(np.float64), found.without.astype(np.float64)
+    mated, other = found.rank > 0, found.other.astype(np.float64)
+    least = np.full(len(found.without), -np.inf)
     if fpir is not None:
         strangers = ~mated
         at = threshold(found.other[strangers], fpir)
         # One photo more or less moves a threshold by leaps. A smooth one tells how far people move it.
         smooth = _smooth_threshold(found.other[strangers], fpir)
         moved = [
-            _smooth_threshold(some[strangers & ~gone], fpir) for some, gone in zip(found.without, away, strict=True)
+            _smooth_threshold(some[strangers & (groups != number)], fpir) for number, some in enumerate(found.without)
         ]
         other = np.maximum(other, at)
-        np.maximum(without, (at + np.nan_to_num(np.array(moved) - smooth))[:, None], out=without)
-    np.subtract(found.own, without, out=without)  # in place: of many probes this is what takes memory
-    without[away | ~mated] = np.nan
-    return Margins(np.where(mated, found.own - other, np.nan), without)
+        least = at + np.nan_to_num(np.array(moved) - smooth)
+    return Margins(np.where(mated, found.own - other, np.nan), Without(found, groups, least))
 
 
 def _smooth_threshold(strangers: NDArray[np.float32], fpir: float) -> float:
@@ -188,8 +210,9 @@ class Rates:
         self.total[mated] += of
         self.times[mated] += 1
         self.shares.append(float(np.mean(of > 0)))
-        whose = (self.groups[mated, None] == np.arange(n_groups)).astype(np.float64)
-        blocks = (one.without[start : start + LEFT_OUT, mated] for start in range(0, n_groups, LEFT_OUT))
+        ones = np.ones(len(mated)), (np.arange(len(mated)), self.groups[mated])
+        whose = sparse.csr_array(ones, (len(mated), n_groups))
+        blocks = (one.without[start : start + LEFT_OUT][:, mated] for start in range(0, n_groups, LEFT_OUT))
         shares, asked, left, both = zip(*(_without(of, without, whose) for without in blocks), strict=True)
         self.shares_without.append(np.concatenate(shares))
         self.means_asked.append(np.concatenate(asked))
@@ -219,7 +242,7 @@ class Rates:
 
 
 def _without(
-    of: NDArray[np.float64], without: NDArray[np.float64], whose: NDArray[np.float64]
+    of: NDArray[np.float64], without: NDArray[np.float64], whose: sparse.csr_array
 ) -> tuple[NDArray[np.float64], ...]:
     """Return what comes of some groups being left out, each float64 (left out,), the last (left out, groups).
 

@@ -343,6 +343,7 @@ def _scores(
             found[fpir].append(one.fnir_at(fpir))
             if found[fpir][-1] is not None:
                 rates[fpir].add(identification.margins(one, group, fpir))
+        del one  # or it would be in memory beside the next one
     if not strangers:
         return scores, values
     fnir = {f"{fpir:g}": _mean(found[fpir]) for fpir in params.fpirs}
