@@ -1,13 +1,15 @@
-"""How well inpainters fill faces of whole photos, whatever crop and side each has learned from.
+r"""How well inpainters fill faces of whole photos, whatever crop and side each has learned from.
 
-python -m benchmarks.filled_photos data/landmarks/celebamask_hq models/released/inpainter-shared.safetensors [...]
+python -m benchmarks.filled_photos data/landmarks/celebamask_hq models/released/inpainter-shared.safetensors [...] \
+    [--dark 0.25]
 
-Masks are drawn, as `render_masks:` of params.yaml says, on 60 photos of split val of a table of landmarks.
+Masks are drawn, as `render_masks:` of params.yaml says, on 60 photos of split val of a table of landmarks; with --dark,
+on photos that are made dark, so many times as bright and with the noise of a camera.
 Prints for each inpainter PSNR, SSIM and sharpness within the region, at the photos' own pixels.
 """
 
+import argparse
 import itertools
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from stages.masks.looks import Looks
 from stages.removal.finder import Crop
 
 PHOTOS = 60
+NOISE = 3  # levels, on dark photos
 SHOWN = {"hole_psnr": "PSNR, dB", "hole_ssim": "SSIM", "sharpness": "sharpness, the photo's is 1"}
 
 
@@ -45,14 +48,27 @@ def masked(table: Path, chance: str) -> Iterator[tuple[str, Pixels, Pixels, Crop
         yield face["identity"], photo, drawn, Crop(alignment.warp(drawn, matrix, align.side), of_crop, matrix, points)
 
 
+def darkened(photo: Pixels, share: float, chance: str) -> Pixels:
+    """Return a photo `share` times as bright, with noise."""
+    noise = generator("filled_photos", chance).normal(0, NOISE, photo.shape)
+    return np.clip(np.rint(share * photo + noise), 0, 255).astype(np.uint8)
+
+
 def main() -> None:
     """Fill, and print how close it comes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("weights", type=Path, nargs="+")
+    parser.add_argument("--dark", type=float, metavar="SHARE", help="of their brightness that photos keep")
+    options = parser.parse_args()
     dilation = params.load(inpaint.Params, "inpaint").dilation
-    for weights in map(Path, sys.argv[2:]):
+    for weights in options.weights:
         filler, found = Filler(None, {SHARED: weights}), []
-        for _, photo, drawn, crop in itertools.islice(masked(Path(sys.argv[1]), "filled_photos"), PHOTOS):
-            filled, region, _ = filled_in(drawn, [crop], filler, dilation)
-            found.append(scores.compare(filled, photo, region > 0))
+        for who, photo, drawn, crop in itertools.islice(masked(options.table, "filled_photos"), PHOTOS):
+            dark = options.dark is not None
+            truth, covered = (darkened(one, options.dark, who) if dark else one for one in (photo, drawn))
+            filled, region, _ = filled_in(covered, [crop], filler, dilation)
+            found.append(scores.compare(filled, truth, region > 0))
         means = (f"{name} {np.mean([one[key] for one in found]):.3f}" for key, name in SHOWN.items())
         print(f"{weights}: {len(found)} photos, {', '.join(means)}", flush=True)
 

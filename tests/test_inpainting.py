@@ -26,6 +26,7 @@ from stages.inpainting import (
     evaluate_inpainting,
     inpaint,
     inpainter,
+    light,
     networks,
     pretrain_inpainter,
     samples,
@@ -37,6 +38,7 @@ from stages.inpainting.gan import InpaintingGAN, structure
 from stages.inpainting.lpips import Lpips
 from stages.recognition import networks as recognition_networks
 from stages.recognition import recognizer
+from stages.removal.finder import Crop
 from stages.removal.judge import Judge
 from tests.conftest import (
     ROOT,
@@ -660,3 +662,41 @@ def test_training_of_the_shared_one_and_of_one_sex(
     with pytest.raises(UnmaskError, match="must be one of female, male"):
         female("other")
     assert json.loads((tmp_path / "costs/training.json").read_text())["seconds"] > 0
+
+
+# ---------------------------------------------------------------- light
+
+
+class Gray:
+    """Fills a hole with 100, and remembers what it saw."""
+
+    align = Align(template="arcface", side=112)
+
+    def __call__(self, faces: list[Pixels], holes: list[Pixels]) -> list[Pixels]:
+        self.saw = faces[0]
+        return [np.where((hole > 0)[..., None], np.uint8(100), face) for face, hole in zip(faces, holes, strict=True)]
+
+
+@pytest.mark.parametrize(("brightest", "gain"), [(250, 1), (200, 1), (100, 2), (50, 4), (20, 10), (5, 16), (0, 16)])
+def test_a_dark_face_is_filled_as_a_lit_one_is(brightest: int, gain: float, monkeypatch: pytest.MonkeyPatch):
+    points = drawn_face()[1]
+    photo = np.full((112, 112, 3), brightest, np.uint8)
+    photo[:, 56:] //= 2  # one side in the shade
+    photo[:20] = 255  # a bright sky, which is no face
+    region = np.zeros((112, 112), np.uint8)
+    region[70:100, 30:80] = 255
+    photo[region > 0] = 255  # nor is a white mask
+    gray = Gray()
+    monkeypatch.setattr(inpaint, "_generator", lambda _: gray)
+    crop = Crop(photo, region, np.eye(2, 3), points)
+    found = inpaint.Filler(None, {"shared": Path("shared")}).in_photo(photo, crop, region)
+    assert gray.saw[50, 40].tolist() == [min(255, round(brightest * gain))] * 3
+    filled = found.laid_into(photo)
+    assert abs(filled[85, 50].astype(int) - 100 / gain).max() <= 1
+    assert np.array_equal(filled[region == 0], photo[region == 0])
+
+
+def test_of_a_face_that_is_not_seen_nobody_knows_the_light():
+    face, points = drawn_face()
+    assert light.gain(face // 4, points, np.full((112, 112), 255, np.uint8)) == 1
+    assert light.gain(face // 4, points + 1000, np.zeros((112, 112), np.uint8)) == 1

@@ -36,7 +36,7 @@ from stages.faces import alignment, regions
 from stages.faces.alignment import Align
 from stages.figures import sheets
 from stages.gender import classifier
-from stages.inpainting import inpainter
+from stages.inpainting import inpainter, light
 from stages.inpainting.filled import Filled
 from stages.landmarks.search import Search
 from stages.photos import folders
@@ -85,7 +85,7 @@ class Filler:
         return list(zip(device.by_name(names, filled), names, strict=True))
 
     def in_photo(self, photo: Pixels, crop: Crop, region: Pixels, sex: str | None = None) -> Filled:
-        """Return a face of a photo (H, W, 3), filled as the generator sees faces, at its own side.
+        """Return a face of a photo (H, W, 3), filled as the generator sees faces: at its own side, and well lit.
 
         Args:
             photo: RGB uint8.
@@ -97,8 +97,9 @@ class Filler:
         generator = _generator(self.generators[name])
         matrix, side = generator.align.matrix(crop.points), generator.align.side
         face, hole = (alignment.warp(one, matrix, side) for one in (photo, region))
-        (picture,) = generator([face], [hole])
-        return Filled(picture, matrix, region, name)
+        gain = light.gain(face, alignment.apply(matrix, crop.points), hole)
+        (picture,) = generator([light.times(face, gain)], [hole])
+        return Filled(light.times(picture, 1 / gain), matrix, region, name)
 
     def load(self) -> None:
         """Load the generators, so that a missing file is said at once and no face waits."""
