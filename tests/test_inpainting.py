@@ -698,5 +698,7 @@ def test_a_dark_face_is_filled_as_a_lit_one_is(brightest: int, gain: float, monk
 
 def test_of_a_face_that_is_not_seen_nobody_knows_the_light():
     face, points = drawn_face()
-    assert light.gain(face // 4, points, np.full((112, 112), 255, np.uint8)) == 1
-    assert light.gain(face // 4, points + 1000, np.zeros((112, 112), np.uint8)) == 1
+    for seen in ((points, np.full((112, 112), 255, np.uint8)), (points + 1000, np.zeros((112, 112), np.uint8))):
+        lit, gain = light.lit(face // 4, *seen)
+        assert np.array_equal(lit, face // 4)
+        assert gain == 1

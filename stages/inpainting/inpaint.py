@@ -85,7 +85,7 @@ class Filler:
         return list(zip(device.by_name(names, filled), names, strict=True))
 
     def in_photo(self, photo: Pixels, crop: Crop, region: Pixels, sex: str | None = None) -> Filled:
-        """Return a face of a photo (H, W, 3), filled as the generator sees faces: at its own side, and well lit.
+        """Return a face of a photo (H, W, 3), filled as the generator sees faces: at its own side, well lit, and alone.
 
         Args:
             photo: RGB uint8.
@@ -97,8 +97,8 @@ class Filler:
         generator = _generator(self.generators[name])
         matrix, side = generator.align.matrix(crop.points), generator.align.side
         face, hole = (alignment.warp(one, matrix, side) for one in (photo, region))
-        gain = light.gain(face, alignment.apply(matrix, crop.points), hole)
-        (picture,) = generator([light.times(face, gain)], [hole])
+        lit, gain = light.lit(face, alignment.apply(matrix, crop.points), hole)
+        (picture,) = generator([lit], [hole])
         return Filled(light.times(picture, 1 / gain), matrix, region, name)
 
     def load(self) -> None:
