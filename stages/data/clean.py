@@ -256,7 +256,7 @@ def _unnamed(name: str, files: Files) -> Reject:
 
 
 def _accounted(what: Marks, files: Files, rejects: Sequence[Reject], listed: _Listed) -> dict[str, Any]:
-    """Return what became of each file, once; `what`: the files of the photos that are kept are marked."""
+    """Mark what became of each file, once, and return the counts; those of photos that are kept are marked already."""
     for number, names in (
         (_REJECTED, (same_name(one.file) for one in rejects)),
         (_USED, itertools.chain(files.opened, listed.labels)),
@@ -326,8 +326,8 @@ def _looked_at(photos: Shelf, chosen: Sequence[str], files: Files, params: Param
     tasks, sizes = [], []
     for start in range(0, len(chosen), PHOTOS_A_TASK):
         some = [(face_id, photos[face_id]) for face_id in chosen[start : start + PHOTOS_A_TASK]]
-        for label_of, meaning in (pair for _, photo in some for pair in photo.classes):
-            meanings[meaning][label_of] += 1
+        for said, meaning in (pair for _, photo in some for pair in photo.classes):
+            meanings[meaning][said] += 1
         tasks.append(files.keep((files.of(photo for _, photo in some), some)))
         sizes.append(len(some))
     found = parallel.run(
