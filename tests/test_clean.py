@@ -22,7 +22,7 @@ from stages.core.results import Results
 from stages.data import clean, curation
 from stages.data.files import open_files
 from stages.data.photo import Kept
-from tests.conftest import SHARED, drawn_face
+from tests.conftest import SHARED, drawn_face, two_dask_workers, workers
 from tests.test_datasets import MAPPING, landmark_csv, tar_of, write, zip_of
 
 DEFAULTS: dict[str, Any] = {
@@ -538,14 +538,14 @@ def test_a_dataset_without_adapter(tmp_path: Path):
         run(write(tmp_path / "files", GOOD))
 
 
-def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_workers_change_nothing(tmp_path: Path):
     raw = people(tmp_path, GOOD | {name: data for name, (data, _) in BAD.items()})
     results = []
-    for workers in ("1", "2"):
-        monkeypatch.setenv("UNMASK_WORKERS", workers)
-        metrics, rejects = run(raw)
+    for where in (workers(1), workers(2), two_dask_workers()):
+        with where:
+            metrics, rejects = run(raw)
         results.append((metrics, rejects, {path.name: path.read_bytes() for path in tables.parts(Path("table"))}))
-    assert results[0] == results[1]
+    assert results[0] == results[1] == results[2]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -110,7 +110,7 @@ def test_photos_on_a_shelf_are_read_from_the_disk_by_name(tmp_path: Path):
     assert list(shelf) == sorted(photos)
     assert all(shelf[face_id] == photo for face_id, photo in photos.items())
     assert not any(tmp_path.iterdir())  # the file has no name
-    shelf.clear()
+    shelf.close()
     assert (len(shelf), list(shelf), "set/a/0" in shelf) == (0, [], False)
     with pytest.raises(KeyError):
         shelf["set/a/0"]

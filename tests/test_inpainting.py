@@ -681,8 +681,9 @@ class Gray:
 def test_a_dark_face_is_filled_as_a_lit_one_is(brightest: int, gain: float, monkeypatch: pytest.MonkeyPatch):
     points = drawn_face()[1]
     photo = np.full((112, 112, 3), brightest, np.uint8)
-    photo[:, 56:] //= 2  # one side in the shade
-    photo[:20] = 255  # a bright sky, which is no face
+    photo[:, 80:] //= 2  # one side in the shade
+    photo[:20] = (90, 120, 255)  # a bright sky, which is no face
+    photo[40:48, 30:80] = 0  # nor are dark glasses
     region = np.zeros((112, 112), np.uint8)
     region[70:100, 30:80] = 255
     photo[region > 0] = 255  # nor is a white mask
@@ -690,7 +691,9 @@ def test_a_dark_face_is_filled_as_a_lit_one_is(brightest: int, gain: float, monk
     monkeypatch.setattr(inpaint, "_generator", lambda _: gray)
     crop = Crop(photo, region, np.eye(2, 3), points)
     found = inpaint.Filler(None, {"shared": Path("shared")}).in_photo(photo, crop, region)
-    assert gray.saw[50, 40].tolist() == [min(255, round(brightest * gain))] * 3
+    lit = min(255, round(brightest * gain))
+    assert gray.saw[60, 40].tolist() == [lit] * 3
+    assert abs(gray.saw[2, 2].astype(int) - lit).max() <= 0.2 * lit  # no sky is seen, but skin, some of it in the shade
     filled = found.laid_into(photo)
     assert abs(filled[85, 50].astype(int) - 100 / gain).max() <= 1
     assert np.array_equal(filled[region == 0], photo[region == 0])

@@ -8,10 +8,9 @@ import functools
 import importlib.util
 import itertools
 import math
-import pickle
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -140,21 +139,21 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         chosen, left_out = _chosen(listed.photos, curation, params.limit)
         looked = _looked_at(listed.photos, chosen, files, params, label=out.as_posix())
         rejects = [*listed.rejects, *left_out, *looked.rejects]
-        listed.photos.clear()
+        listed.photos.close()
         del chosen
         kept, refused = _kept(looked, params.near_duplicates)
         rejects += refused
-        tally, what = Tally(dataset), Marks(files.names())
+        tally, became = Tally(dataset), Marks(files.names())
         for one in itertools.compress(looked.seen, kept):
             tally.add(one)
-            what.put(_KEPT, [same_name(one.photo.file)])
-        n_kept, became = tally.faces.total(), _accounted(what, files, rejects, listed)
+            became.put(_KEPT, [same_name(one.photo.file)])
+        n_kept, counts = tally.faces.total(), _accounted(became, files, rejects, listed)
         numbers = {
             "photos": n_listed,
             "faces": n_kept,
             "rejected": Counter(reject.reason for reject in rejects),
-            "files": became,
-            "unexplained": len(what.without()) + n_listed - n_kept - len(rejects),
+            "files": counts,
+            "unexplained": len(became.without()) + n_listed - n_kept - len(rejects),
         }
         if not n_kept:
             _write_rejects(rejected, rejects + others)
@@ -255,19 +254,19 @@ def _unnamed(name: str, files: Files) -> Reject:
     return Reject(name, NOT_A_PHOTO, kind or ("empty" if not head else "text" if kinds.is_text(head) else "unknown"))
 
 
-def _accounted(what: Marks, files: Files, rejects: Sequence[Reject], listed: _Listed) -> dict[str, Any]:
+def _accounted(became: Marks, files: Files, rejects: Sequence[Reject], listed: _Listed) -> dict[str, Any]:
     """Mark what became of each file, once, and return the counts; those of photos that are kept are marked already."""
     for number, names in (
         (_REJECTED, (same_name(one.file) for one in rejects)),
         (_USED, itertools.chain(files.opened, listed.labels)),
         (_OTHER, (one.file for one in listed.others)),
     ):
-        what.put(number, names)
+        became.put(number, names)
     return {
-        "all": len(what.of),
-        "kept": int((what.of == _KEPT).sum()),
-        "rejected": int((what.of == _REJECTED).sum()),
-        "used": int((what.of == _USED).sum()),
+        "all": len(became.of),
+        "kept": int((became.of == _KEPT).sum()),
+        "rejected": int((became.of == _REJECTED).sum()),
+        "used": int((became.of == _USED).sum()),
         "others": Counter(PurePosixPath(one.file).suffix.lower() or "none" for one in listed.others),
         "hidden": files.hidden,
     }
@@ -395,31 +394,23 @@ def _write(
     sizes = Counter[int]()
     for identity, part in zip(tally.faces, part_of, strict=True):
         sizes[part] += tally.faces[identity]
-    # One part has people from all over: they are dealt out to a file each, in the order in which they come.
-    dealt = {part: files.scratch / f"of-{tables.part_name(part)}" for part in sorted(sizes)}
+    # One part has people from all over: the photos of each person are put where that part will read them.
+    dealt: dict[int, list[Kept]] = {part: [] for part in sorted(sizes)}
     in_order = zip(itertools.compress(seen, kept), tally.person_of, strict=True)
     for person, group in itertools.groupby(in_order, key=lambda pair: pair[1]):
         those = [one for one, _ in group]
-        with dealt[part_of[person]].open("ab") as file:
-            pickle.dump((files.of(one.photo for one in those), those), file, pickle.HIGHEST_PROTOCOL)
+        dealt[part_of[person]].append(files.keep((files.of(one.photo for one in those), those)))
     with whole_folder(out, PARTS) as staging:
         work = functools.partial(_write_part, splits=splits, max_pixels=max_pixels, names=tally.columns)
-        tasks = [(staging.absolute() / tables.part_name(part), path) for part, path in dealt.items()]
+        tasks = [(staging.absolute() / tables.part_name(part), people) for part, people in dealt.items()]
         parallel.run(work, tasks, sizes=[sizes[part] for part in dealt], label=out.as_posix())
 
 
-def _write_part(task: tuple[Path, Path], splits: dict[str, str], max_pixels: int, names: list[str]) -> None:
-    path, dealt = task
-    rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one, files in _dealt(dealt))
+def _write_part(task: tuple[Path, list[Kept]], splits: dict[str, str], max_pixels: int, names: list[str]) -> None:
+    path, people = task
+    photos = ((one, files) for files, those in (person.read() for person in people) for one in those)
+    rows = (inspection.row(one, files, max_pixels, splits[one.photo.identity]) for one, files in photos)
     tables.write_part(path, ({name: face[name] for name in names} for face in rows), names)
-
-
-def _dealt(path: Path) -> Iterator[tuple[Seen, Files]]:
-    """Yield the photos of a part, and the files that they lie in."""
-    with path.open("rb") as file:
-        while file.peek(1):
-            files, those = pickle.load(file)  # noqa: S301 -- this stage wrote it
-            yield from ((one, files) for one in those)
 
 
 if __name__ == "__main__":

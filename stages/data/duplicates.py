@@ -39,7 +39,7 @@ def near(hashes: Hashes, distance: int) -> list[tuple[int, int]]:
     Cut into `distance + k` bands, two such hashes agree in `k` of them at least: multi-index hashing (Norouzi, Punjani
     and Fleet, CVPR 2012) for pairs. So for each choice of `k` bands the hashes are sorted by these, and neighbors that
     agree are compared. `k` grows with the hashes, so that few agree by chance, and time grows with their number.
-    Memory is 150 bytes a hash.
+    Memory is 100 bytes a hash.
     """
     n = len(hashes)
     if n < 2:

@@ -1,4 +1,4 @@
-"""What `clean` knows of each photo, on the disk: there may be millions, and each takes 1 kB in memory."""
+"""What `clean` knows of each photo, on the disk: there may be millions, and in memory each would take 1 kB."""
 
 import bisect
 import itertools
@@ -21,7 +21,7 @@ class Shelf(Collection[str]):
     """Photos by face_id. In memory are their face_ids, and where they lie.
 
     Args:
-        folder: in which their file is, without a name: it is gone when this is, or the process.
+        folder: in which their file is, without a name: it is gone when it is closed, or the process ends.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,8 +33,9 @@ class Shelf(Collection[str]):
         self._starts[face_id] = self._file.seek(0, os.SEEK_END)
         pickle.dump(photo, self._file, pickle.HIGHEST_PROTOCOL)
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Forget all of them."""
+        self._file.close()
         self._starts.clear()
 
     def __getitem__(self, face_id: str) -> Photo:
@@ -59,12 +60,15 @@ class Shelf(Collection[str]):
 class Pages(Generic[Item]):
     """Items in their order, some on a page that lies on the disk until it is read; each page is read as a whole.
 
+    The page that an item was last taken from stays in memory, as who asks for several often asks for neighbors.
+
     Args:
         pages: where a list of items is kept, and how many these are.
     """
 
     def __init__(self, pages: Iterable[tuple[Kept, int]]) -> None:
         self._pages, self._ends = list[Kept](), [0]
+        self._last: tuple[int, list[Item]] = -1, []
         for page, n in pages:
             self._pages.append(page)
             self._ends.append(self._ends[-1] + n)
@@ -72,8 +76,9 @@ class Pages(Generic[Item]):
     def __getitem__(self, index: int) -> Item:
         """Return an item."""
         page = bisect.bisect_right(self._ends, index) - 1
-        item: Item = self._pages[page].read()[index - self._ends[page]]
-        return item
+        if self._last[0] != page:
+            self._last = page, self._pages[page].read()
+        return self._last[1][index - self._ends[page]]
 
     def __iter__(self) -> Iterator[Item]:
         """Yield all of them."""

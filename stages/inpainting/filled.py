@@ -17,7 +17,7 @@ class Filled:
     """What a generator made of a face of a photo.
 
     Attributes:
-        picture: the face with its region filled, RGB uint8 (size, size, 3).
+        picture: the face with its region filled, RGB uint8 (size, size, 3); what lies around the region is of no use.
         matrix: from the photo's pixels to the picture's, float (2, 3).
         region: that was filled, as it lies in the photo, uint8 (H, W), 0 or 255.
         generator: that made it.

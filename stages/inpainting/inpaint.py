@@ -85,7 +85,7 @@ class Filler:
         return list(zip(device.by_name(names, filled), names, strict=True))
 
     def in_photo(self, photo: Pixels, crop: Crop, region: Pixels, sex: str | None = None) -> Filled:
-        """Return a face of a photo (H, W, 3), filled as the generator sees faces: at its own side, well lit, and alone.
+        """Return a face of a photo (H, W, 3), filled; the generator sees it at its own side, well lit, and alone.
 
         Args:
             photo: RGB uint8.

@@ -15,12 +15,13 @@ from stages.faces.regions import widened
 LIT = 200.0  # of 255: what the brightest 5 % of a well-lit face reach
 MOST = 16.0  # times as bright: of darker ones hardly a digit is left
 BRIGHTEST = 95  # percentile; means of 90 to 130 give the same PSNR of val faces, in the dark 0.1 dB less
+DARKEST = 0.5  # of that: eyes, brows, hair and dark glasses are no skin
 AROUND = 6.0  # of the image's width, in hundredths: what is so near to a face stays; 3 to 15 hardly differ
 FADES = 0.047  # of the image's width: standard deviation of the blur from there on
 
 
 def lit(face: Pixels, points: Points, hole: Pixels) -> tuple[Pixels, float]:
-    """Return a face well lit, all around it in the mean color of what is seen of it, and how many times brighter it is.
+    """Return a face well lit, all around it in the mean color of its skin, and how many times brighter it is.
 
     Args:
         face: RGB uint8 (H, W, 3).
@@ -35,8 +36,10 @@ def lit(face: Pixels, points: Points, hole: Pixels) -> tuple[Pixels, float]:
     seen = face[(outline > 0) & (hole == 0)]
     if not seen.size:
         return face, 1.0
-    gain = float(np.clip(LIT / max(float(np.percentile(seen, BRIGHTEST)), 1.0), 1.0, MOST))
-    return times(_alone(face, widened(outline, AROUND), seen.mean(0)), gain), gain
+    brightest = float(np.percentile(seen, BRIGHTEST))
+    skin = seen[seen.max(1) >= DARKEST * brightest]
+    gain = float(np.clip(LIT / max(brightest, 1.0), 1.0, MOST))
+    return times(_alone(face, widened(outline, AROUND), skin.mean(0)), gain), gain
 
 
 def times(image: Pixels, factor: float) -> Pixels:

@@ -77,9 +77,9 @@ def series(table: Table, correct: Correct | None) -> Iterator[Series]:
         if condition == "upper":
             yield Series(f"{condition}-{BARE_UPPER}", NO_HEAD, table[BARE_UPPER], table[condition])
     for condition, oracle in ORACLE.items():
-        if len(table.get(oracle, ())):
+        if oracle in table and len(probes := table[oracle]):
             reference = BARE_UPPER if condition == "upper" else "bare"
-            yield Series(f"{oracle}-{reference}", NO_HEAD, table[reference], table[oracle])
+            yield Series(f"{oracle}-{reference}", NO_HEAD, table[reference], probes)
 
 
 def lists(table: Table, correct: Correct | None) -> Iterator[Series]:

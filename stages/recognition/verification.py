@@ -301,7 +301,10 @@ def _shared(work: Callable[[Sides, range], Counted], sides: Sides) -> Counted:
 def _counted_on_disk(
     share: range, folder: Path, work: Callable[[Sides, range], Counted], sides: Sides | None
 ) -> tuple[Path, int, int]:
-    """Write the counts of a share, as those of all shares would take 0.5 GB; return where, and how many were lost."""
+    """Write the counts of a share, as those of all shares would take 0.5 GB; return where, and how many were lost.
+
+    `sides`: what is in memory already; None: it is read from the folder.
+    """
     counted = work(sides or {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SIDES}, share)
     path = folder / f"counted-{share.start}-{share.stop}.npy"
     np.save(path, np.stack([counted.genuine, counted.impostor]))
