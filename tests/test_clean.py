@@ -21,6 +21,7 @@ from stages.core.errors import UnmaskError
 from stages.core.results import Results
 from stages.data import clean, curation
 from stages.data.files import open_files
+from stages.data.on_disk import Pages
 from stages.data.photo import Kept
 from tests.conftest import SHARED, drawn_face, two_dask_workers, workers
 from tests.test_datasets import MAPPING, landmark_csv, tar_of, write, zip_of
@@ -557,13 +558,15 @@ def test_photos_and_their_landmarks_lie_on_the_disk(tmp_path: Path, monkeypatch:
     photos = {f"ann/{seed}.jpg": encoded(image) for seed, image in enumerate(images)}
     with open_files(write(tmp_path / "face_mask_generator", {"test.csv": table, **photos})) as files:
         photos = clean._listed("face_mask_generator", files).photos
-        names = list(photos)
+        names = sorted(photos)
         looked = clean._looked_at(photos, names, files, clean.Params.model_validate(DEFAULTS), "table")
+        assert all(isinstance(one, Kept) for one in photos.values())
+        assert isinstance(looked.seen, Pages)
         assert [one.face_id for one in looked.seen] == names
         assert [row.tobytes() for row in looked.sha256] == [one.sha256 for one in looked.seen]
         assert [row.tobytes() for row in looked.looks] == [one.look for one in looked.seen]
         for one, found in zip(looked.seen, points, strict=True):
-            assert (one.photo.file, one.photo.identity) == (photos[one.face_id].file, "ann")
+            assert (one.photo.file, one.photo.identity) == (photos[one.face_id].read().file, "ann")
             assert isinstance(one.photo.landmarks, Kept)
             np.testing.assert_allclose(one.photo.points, found, atol=1e-3)
 

@@ -100,22 +100,6 @@ def test_a_kept_value_is_read_from_the_disk_as_long_as_the_dataset_is_open(tmp_p
     assert not Path(kept[0].file).exists()
 
 
-def test_photos_on_a_shelf_are_read_from_the_disk_by_name(tmp_path: Path):
-    shelf = on_disk.Shelf(tmp_path)
-    photos = {f"set/{person}/{n}": Photo(f"{person}/{n}.jpg", person, str(n)) for n in range(3) for person in "bac"}
-    for count, (face_id, photo) in enumerate(photos.items()):
-        assert (len(shelf), face_id in shelf) == (count, False)
-        shelf.put(face_id, photo)
-        assert shelf[next(iter(photos))] == next(iter(photos.values()))  # reading comes between
-    assert list(shelf) == sorted(photos)
-    assert all(shelf[face_id] == photo for face_id, photo in photos.items())
-    assert not any(tmp_path.iterdir())  # the file has no name
-    shelf.close()
-    assert (len(shelf), list(shelf), "set/a/0" in shelf) == (0, [], False)
-    with pytest.raises(KeyError):
-        shelf["set/a/0"]
-
-
 @given(st.lists(st.lists(st.integers(), max_size=3)))
 def test_items_on_pages_are_those_that_were_put_there(items: list[list[int]]):
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,6 @@ ALLOWED = {
     ("stages/training/checkpoints.py", "torch.load"): "a checkpoint of our own, tensors and plain values alone",
     ("stages/compute/weights.py", "torch.load"): "published weights the user names, tensors and plain values alone",
     ("stages/training/rows.py", "pickle.loads"): "rows of our own, in a file without a name",
-    ("stages/data/on_disk.py", "pickle.load"): "photos of our own, in a file without a name",
     ("stages/data/photo.py", "pickle.load"): "what `clean` puts aside, in a temporary folder that nobody else can open",
     ("tests/test_datasets.py", "pickle.loads"): "what the test has pickled itself",
     ("tests/test_library.py", "compile"): "the cells of a notebook of ours",

@@ -35,7 +35,7 @@ from stages.data.duplicates import Hashes
 from stages.data.files import Files, open_files
 from stages.data.inspection import Inspector, Seen
 from stages.data.labels import SAY_WHICH, SMALL
-from stages.data.on_disk import Marks, Pages, Shelf
+from stages.data.on_disk import Marks, Pages
 from stages.data.photo import AdapterError, Kept, Photos, Reject
 from stages.data.tally import Tally
 from stages.figures import sheets
@@ -139,7 +139,7 @@ def clean(raw: Path, curation: Path, out: Path, rejected: Path, results: Results
         chosen, left_out = _chosen(listed.photos, curation, params.limit)
         looked = _looked_at(listed.photos, chosen, files, params, label=out.as_posix())
         rejects = [*listed.rejects, *left_out, *looked.rejects]
-        listed.photos.close()
+        listed.photos.clear()
         del chosen
         kept, refused = _kept(looked, params.near_duplicates)
         rejects += refused
@@ -190,13 +190,13 @@ class _Listed:
     """What an adapter says of a dataset's files.
 
     Attributes:
-        photos: by face_id.
+        photos: where each lies on the disk, by face_id.
         rejects: what cannot have a face_id of its own.
         others: files that are no photos.
         labels: names of the photos' label files.
     """
 
-    photos: Shelf
+    photos: dict[str, Kept]
     rejects: list[Reject]
     others: list[Reject]
     labels: set[str]
@@ -210,7 +210,7 @@ def _listed(dataset: str, files: Files) -> _Listed:
             f"no adapter reads {dataset!r}: stages/data/adapters/{dataset}.py with a function photos(files) is "
             f"missing; docs/adding-a-dataset.md says how to add one"
         )
-    found = _Listed(Shelf(files.scratch), [], [], set())
+    found = _Listed({}, [], [], set())
     named = Marks(files.names())
     for item in _items(adapter, files):
         named.put(1, [same_name(item.file)])
@@ -223,10 +223,10 @@ def _listed(dataset: str, files: Files) -> _Listed:
         if not tables.is_face_id(face_id):
             found.rejects.append(Reject(item.file, "bad_name", f"{face_id!r} can be no face_id"))
         elif face_id in found.photos:
-            detail = f"{found.photos[face_id].file} has this face_id, too"
+            detail = f"{found.photos[face_id].read().file} has this face_id, too"
             found.rejects.append(Reject(item.file, "same_name", detail, face_id))
         else:
-            found.photos.put(face_id, files.without_landmarks(item))
+            found.photos[face_id] = files.keep(files.without_landmarks(item))
             found.labels.update(labels)
     named.put(1, files.opened)
     for name in named.without():
@@ -278,17 +278,17 @@ def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
     write_csv(path, ["file", "face_id", "reason", "detail"], lines)
 
 
-def _chosen(photos: Shelf, curation: Path, limit: Limit) -> tuple[list[str], list[Reject]]:
+def _chosen(photos: Mapping[str, Kept], curation: Path, limit: Limit) -> tuple[list[str], list[Reject]]:
     """Return the face_ids of the photos to look at, sorted; and a reject for each that is left out by hand or limit."""
     excluded = curated_by_hand.read(curation, photos)
-    rejects = [Reject(photos[face_id].file, "curated", why, face_id) for face_id, why in excluded.items()]
-    chosen = [face_id for face_id in photos if face_id not in excluded]
+    rejects = [Reject(photos[face_id].read().file, "curated", why, face_id) for face_id, why in excluded.items()]
+    chosen = sorted(photos.keys() - excluded.keys())
     if limit.identities is None and limit.photos is None:
         return chosen, rejects
     kept = []
     of_person: Counter[str] = Counter()
     for face_id in chosen:
-        photo = photos[face_id]
+        photo = photos[face_id].read()
         is_new = photo.identity not in of_person
         too_many_identities = limit.identities is not None and is_new and len(of_person) >= limit.identities
         too_many_photos = limit.photos is not None and of_person[photo.identity] >= limit.photos
@@ -319,12 +319,12 @@ class _Looked:
     meanings: Mapping[str, Counter[str]]
 
 
-def _looked_at(photos: Shelf, chosen: Sequence[str], files: Files, params: Params, label: str) -> _Looked:
+def _looked_at(photos: Mapping[str, Kept], chosen: Sequence[str], files: Files, params: Params, label: str) -> _Looked:
     inspector = Inspector(params.min_side, params.max_pixels, _has_face if params.require_face else None)
     meanings: dict[str, Counter[str]] = defaultdict(Counter)
     tasks, sizes = [], []
     for start in range(0, len(chosen), PHOTOS_A_TASK):
-        some = [(face_id, photos[face_id]) for face_id in chosen[start : start + PHOTOS_A_TASK]]
+        some = [(face_id, photos[face_id].read()) for face_id in chosen[start : start + PHOTOS_A_TASK]]
         for said, meaning in (pair for _, photo in some for pair in photo.classes):
             meanings[meaning][said] += 1
         tasks.append(files.keep((files.of(photo for _, photo in some), some)))
@@ -390,16 +390,15 @@ def _write(
     max_pixels: int,
 ) -> None:
     count = tables.n_parts(tally.faces)
-    part_of = [tables.part_of(identity, count) for identity in tally.faces]
+    part_of = {identity: tables.part_of(identity, count) for identity in tally.faces}
     sizes = Counter[int]()
-    for identity, part in zip(tally.faces, part_of, strict=True):
+    for identity, part in part_of.items():
         sizes[part] += tally.faces[identity]
     # One part has people from all over: the photos of each person are put where that part will read them.
     dealt: dict[int, list[Kept]] = {part: [] for part in sorted(sizes)}
-    in_order = zip(itertools.compress(seen, kept), tally.person_of, strict=True)
-    for person, group in itertools.groupby(in_order, key=lambda pair: pair[1]):
-        those = [one for one, _ in group]
-        dealt[part_of[person]].append(files.keep((files.of(one.photo for one in those), those)))
+    for identity, group in itertools.groupby(itertools.compress(seen, kept), key=lambda one: one.photo.identity):
+        those = list(group)
+        dealt[part_of[identity]].append(files.keep((files.of(one.photo for one in those), those)))
     with whole_folder(out, PARTS) as staging:
         work = functools.partial(_write_part, splits=splits, max_pixels=max_pixels, names=tally.columns)
         tasks = [(staging.absolute() / tables.part_name(part), people) for part, people in dealt.items()]

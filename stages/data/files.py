@@ -72,13 +72,12 @@ class Files:
 
     Attributes:
         opened: the files that were read through this object.
-        scratch: a folder for what is to lie on the disk; of an open dataset, as long as it is open.
         hidden: how many files of operating systems, and such whose names begin with a dot, are not among them.
     """
 
     def __init__(self, places: dict[str, _Place], hidden: int = 0, scratch: Path = SCRATCH) -> None:
         self._places = places
-        self.scratch = scratch
+        self._scratch = scratch
         self._kept: str | None = None
         self.opened: set[str] = set()
         self.hidden = hidden
@@ -115,12 +114,12 @@ class Files:
     def of(self, photos: Iterable[Photo]) -> "Files":
         """Return only the files that these photos need, to be sent to a worker."""
         names = {name for photo in photos for name in (photo.file, *(name for _, name in photo.label_files))}
-        return Files({name: self._places[name] for name in map(same_name, names)}, scratch=self.scratch)
+        return Files({name: self._places[name] for name in map(same_name, names)}, scratch=self._scratch)
 
     def keep(self, value: Any) -> Kept:
         """Write a picklable value to the disk, where it is as long as the dataset is open, and return where it lies."""
         if self._kept is None:  # a file for each object: several processes write at a time
-            descriptor, self._kept = tempfile.mkstemp(dir=self.scratch)
+            descriptor, self._kept = tempfile.mkstemp(dir=self._scratch)
             os.close(descriptor)
         with open(self._kept, "ab") as file:  # noqa: PTH123 -- a Path would be made for each value
             place = Kept(self._kept, file.tell())

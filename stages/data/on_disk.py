@@ -2,59 +2,15 @@
 
 import bisect
 import itertools
-import os
-import pickle
-import tempfile
-from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.data.photo import Kept, Photo
+from stages.data.photo import Kept
 
 Item = TypeVar("Item")
-
-
-class Shelf(Collection[str]):
-    """Photos by face_id. In memory are their face_ids, and where they lie.
-
-    Args:
-        folder: in which their file is, without a name: it is gone when it is closed, or the process ends.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- open as long as the shelf is
-        self._starts: dict[str, int] = {}
-
-    def put(self, face_id: str, photo: Photo) -> None:
-        """Put a photo there."""
-        self._starts[face_id] = self._file.seek(0, os.SEEK_END)
-        pickle.dump(photo, self._file, pickle.HIGHEST_PROTOCOL)
-
-    def close(self) -> None:
-        """Forget all of them."""
-        self._file.close()
-        self._starts.clear()
-
-    def __getitem__(self, face_id: str) -> Photo:
-        """Return a photo."""
-        self._file.seek(self._starts[face_id])
-        photo: Photo = pickle.load(self._file)  # noqa: S301 -- `put` wrote it
-        return photo
-
-    def __contains__(self, face_id: object) -> bool:
-        """Tell whether a photo is there."""
-        return face_id in self._starts
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the face_ids, sorted."""
-        return iter(sorted(self._starts))
-
-    def __len__(self) -> int:
-        """Return how many photos there are."""
-        return len(self._starts)
 
 
 class Pages(Generic[Item]):

@@ -1,6 +1,5 @@
 """What is to be known of all photos that are kept before the first is written: who is on them, and how many."""
 
-from array import array
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +21,6 @@ class Tally:
         splits: the publisher's, of each person who has one.
         drawn_as: in whose place each person is drawn into a split: faces of one photo are drawn together, as their
             crops show each other.
-        person_of: of each photo the place of its person in `faces`.
     """
 
     def __init__(self, dataset: str) -> None:
@@ -31,8 +29,6 @@ class Tally:
         self.sexes: dict[str, str | None] = {}
         self.splits: dict[str, str] = {}
         self.drawn_as: dict[str, str] = {}
-        self.person_of = array("i")
-        self._places: dict[str, int] = {}
         self._both_sexes: dict[str, tuple[str, str]] = {}  # another sex than the first, and the photo that says it
         self._columns = set[str]()
         self._sexes_of_photos, self._shapes_without_area = Counter[str](), Counter[str]()
@@ -47,7 +43,6 @@ class Tally:
         """
         photo, identity = one.photo, one.photo.identity
         self.faces[identity] += 1
-        self.person_of.append(self._places.setdefault(identity, len(self._places)))
         if photo.split and self.splits.setdefault(identity, photo.split) != photo.split:
             raise UnmaskError(
                 f"{self.dataset}: the publisher has {identity} in both {self.splits[identity]} and {photo.split}: "
